@@ -1,0 +1,3 @@
+//! The nodewire command.
+
+fn main() {}

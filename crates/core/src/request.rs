@@ -1,0 +1,53 @@
+//! What is asked of an executor.
+
+use std::time::Instant;
+
+use crate::value::{Inputs, Parameters};
+
+/// One execution to be done.
+#[derive(Debug, Clone)]
+pub struct ExecutionRequest {
+    /// Which node.
+    pub node: String,
+    /// What goes in.
+    pub inputs: Inputs,
+    /// Parameters that were set; the others have the definition's defaults.
+    pub parameters: Parameters,
+    /// When it is of no use any more. The handler is told, and given up on after the grace time.
+    pub deadline: Option<Instant>,
+    /// Among those waiting for the same node the higher goes first; 0 by default.
+    pub priority: i32,
+    /// W3C `traceparent`, if the wire brought one.
+    pub trace_parent: Option<String>,
+    /// The caller's own name for it, for logs; whatever the wire has.
+    pub caller_id: String,
+}
+
+impl ExecutionRequest {
+    /// A request without inputs, deadline or priority.
+    pub fn new(node: impl Into<String>) -> Self {
+        Self {
+            node: node.into(),
+            inputs: Inputs::new(),
+            parameters: Parameters::new(),
+            deadline: None,
+            priority: 0,
+            trace_parent: None,
+            caller_id: String::new(),
+        }
+    }
+
+    /// Sets the inputs.
+    #[must_use]
+    pub fn inputs(mut self, inputs: Inputs) -> Self {
+        self.inputs = inputs;
+        self
+    }
+
+    /// Sets the parameters.
+    #[must_use]
+    pub fn parameters(mut self, parameters: Parameters) -> Self {
+        self.parameters = parameters;
+        self
+    }
+}

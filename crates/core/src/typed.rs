@@ -1,0 +1,1 @@
+//! Typed access to inputs, parameters and outputs, as `#[node]` uses it.

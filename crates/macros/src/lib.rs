@@ -1,0 +1,1 @@
+//! The #[node] attribute and the Outputs derive

@@ -1,0 +1,1 @@
+//! The orchestrator: workflows, node-server processes, assets

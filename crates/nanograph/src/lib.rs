@@ -1,0 +1,1 @@
+//! The Nanograph node-server protocol: messages, server, client, assets

@@ -1,0 +1,1 @@
+//! Harnesses for real peers, recorded exchanges and impaired links

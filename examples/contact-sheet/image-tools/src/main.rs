@@ -1,0 +1,3 @@
+//! Example node server.
+
+fn main() {}
