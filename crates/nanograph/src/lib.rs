@@ -1,1 +1,3 @@
 //! The Nanograph node-server protocol: messages, server, client, assets
+
+pub mod config;
