@@ -241,11 +241,12 @@ impl Task {
     async fn wait(&self) -> Option<ExecutionEvent> {
         let running = &self.running;
         tokio::select! {
+            // In this order, so that nothing is started that is of no use any more.
             biased;
-            () = running.turn.notified() => None,
             () = running.stopping() => Some(ExecutionEvent::Cancelled { abandoned: false }),
             () = until(running.request.deadline) => Some(ExecutionEvent::Dropped(DropReason::DeadlinePassed)),
             () = self.shared.shutdown.reached(Phase::Draining) => Some(ExecutionEvent::Dropped(DropReason::Shutdown)),
+            () = running.turn.notified() => None,
         }
     }
 
