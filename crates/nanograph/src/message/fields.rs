@@ -1,0 +1,40 @@
+//! Lenient readers for single fields: what has the wrong type counts as absent.
+
+use nodewire_json::{Json, Kind};
+
+pub(super) fn string(value: &Json) -> Option<String> {
+    (value.kind() == Kind::String).then(|| value.decode().ok()).flatten()
+}
+
+pub(super) fn boolean(value: &Json) -> Option<bool> {
+    match value.as_str() {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
+    }
+}
+
+/// A finite number.
+pub(super) fn number(value: &Json) -> Option<f64> {
+    let number: f64 = (value.kind() == Kind::Number).then(|| value.decode().ok()).flatten()?;
+    number.is_finite().then_some(number)
+}
+
+/// A whole number that is not negative; `2.0` counts as 2, as Python writers may produce it.
+pub(super) fn whole(value: &Json) -> Option<u64> {
+    if value.kind() != Kind::Number {
+        return None;
+    }
+    let text = value.as_str();
+    text.strip_suffix(".0").unwrap_or(text).parse().ok()
+}
+
+/// The elements that `read` understands; none if this is no array.
+pub(super) fn list<T>(value: &Json, read: impl FnMut(Json) -> Option<T>) -> Vec<T> {
+    value.elements().unwrap_or_default().into_iter().filter_map(read).collect()
+}
+
+/// The members of an object; none if this is no object.
+pub(super) fn entries(value: &Json) -> Vec<(String, Json)> {
+    value.entries().unwrap_or_default()
+}
