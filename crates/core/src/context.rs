@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::assets::Assets;
 use crate::event::{ExecutionId, Progress};
 use crate::running::{Running, SlotGuard};
 use crate::value::{Inputs, Outputs, Parameters};
@@ -54,6 +55,12 @@ impl Context {
         &self.running.request.caller_id
     }
 
+    /// Content kept elsewhere.
+    #[must_use]
+    pub fn assets(&self) -> &Assets {
+        &self.running.assets
+    }
+
     /// Whether the handler should stop: it was cancelled, or its deadline passed.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
@@ -70,12 +77,19 @@ impl Context {
 
     /// Tells how far the execution is. Never waits: where the receiver has no room it is dropped and counted.
     pub fn progress(&self, step: u64, total: u64, message: impl Into<String>) {
-        self.report(Progress { step: Some(step), total: Some(total), message: message.into() });
+        self.report(Progress {
+            step: Some(step),
+            total: Some(total),
+            message: message.into(),
+        });
     }
 
     /// Tells what the execution is doing.
     pub fn message(&self, message: impl Into<String>) {
-        self.report(Progress { message: message.into(), ..Progress::default() });
+        self.report(Progress {
+            message: message.into(),
+            ..Progress::default()
+        });
     }
 
     /// As [`Self::progress`], with whatever is known.

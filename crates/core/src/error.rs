@@ -65,7 +65,11 @@ impl NodeErrorKind {
 impl NodeError {
     /// An error with the text that the caller sees: say what is wrong and what to do.
     pub fn new(kind: NodeErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+        }
     }
 
     /// An input or parameter does not fit.
@@ -106,7 +110,9 @@ impl fmt::Display for NodeError {
 
 impl StdError for NodeError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+        self.source
+            .as_deref()
+            .map(|source| source as &(dyn StdError + 'static))
     }
 }
 
@@ -125,9 +131,11 @@ impl From<String> for NodeError {
 
 impl From<std::io::Error> for NodeError {
     fn from(error: std::io::Error) -> Self {
-        let kind = match error.kind() {
-            std::io::ErrorKind::NotFound => NodeErrorKind::NotFound,
-            _ => NodeErrorKind::Internal,
+        let not_found = error.kind() == std::io::ErrorKind::NotFound;
+        let kind = if not_found {
+            NodeErrorKind::NotFound
+        } else {
+            NodeErrorKind::Internal
         };
         Self::new(kind, error.to_string()).with_source(error)
     }
@@ -189,8 +197,13 @@ pub enum RefusalKind {
 
 impl RefusalKind {
     /// Every kind, for tables that must be complete.
-    pub const ALL: [Self; 5] =
-        [Self::UnknownNode, Self::QueueFull, Self::TooManyInFlight, Self::ShuttingDown, Self::DeadlinePassed];
+    pub const ALL: [Self; 5] = [
+        Self::UnknownNode,
+        Self::QueueFull,
+        Self::TooManyInFlight,
+        Self::ShuttingDown,
+        Self::DeadlinePassed,
+    ];
 
     /// A stable name for metrics.
     #[must_use]

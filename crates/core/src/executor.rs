@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use tokio::sync::Notify;
 
+use crate::assets::{AssetStore, Assets};
 use crate::context::Context;
 use crate::error::{NodeError, NodeErrorKind, Refusal, RefusalKind};
 use crate::event::{DropReason, ExecutionEvent, ExecutionId};
@@ -39,7 +40,12 @@ pub struct ExecutorConfig {
 
 impl Default for ExecutorConfig {
     fn default() -> Self {
-        Self { in_flight_max: 16_384, concurrency: 256, queue: 1_024, grace: Duration::from_secs(2) }
+        Self {
+            in_flight_max: 16_384,
+            concurrency: 256,
+            queue: 1_024,
+            grace: Duration::from_secs(2),
+        }
     }
 }
 
@@ -47,6 +53,7 @@ impl Default for ExecutorConfig {
 #[derive(Debug, Clone)]
 pub struct Executor {
     shared: Arc<Shared>,
+    assets: Assets,
 }
 
 #[derive(Debug)]
@@ -74,7 +81,10 @@ impl Executor {
     /// An executor without nodes.
     #[must_use]
     pub fn new(config: ExecutorConfig) -> Self {
-        let defaults = Bounds { concurrency: config.concurrency.max(1), queue: config.queue };
+        let defaults = Bounds {
+            concurrency: config.concurrency.max(1),
+            queue: config.queue,
+        };
         let shared = Shared {
             config,
             registry: Registry::new(defaults),
@@ -84,7 +94,23 @@ impl Executor {
             untold: AtomicUsize::new(0),
             idle: Notify::new(),
         };
-        Self { shared: Arc::new(shared) }
+        Self {
+            shared: Arc::new(shared),
+            assets: Assets::default(),
+        }
+    }
+
+    /// The same executor with a place for assets, for what is submitted through this handle and its clones.
+    #[must_use]
+    pub fn with_assets(mut self, store: Arc<dyn AssetStore>) -> Self {
+        self.assets = Assets::new(store);
+        self
+    }
+
+    /// Where its nodes find assets.
+    #[must_use]
+    pub fn assets(&self) -> &Assets {
+        &self.assets
     }
 
     /// The nodes it can run.
@@ -115,15 +141,24 @@ impl Executor {
     ///
     /// # Errors
     /// See [`Refusal`]; then nothing was started and no event was or will be delivered.
-    pub fn submit_to(&self, request: ExecutionRequest, sink: Arc<dyn EventSink>) -> Result<CancelHandle, Refusal> {
+    pub fn submit_to(
+        &self,
+        request: ExecutionRequest,
+        sink: Arc<dyn EventSink>,
+    ) -> Result<CancelHandle, Refusal> {
         let Some(entry) = self.shared.registry.find(&request.node) else {
             self.shared.counters().refuse(RefusalKind::UnknownNode);
             return Err(Refusal::UnknownNode(request.node));
         };
-        self.shared.reserve(&request).inspect_err(|refusal| entry.refuse(refusal.kind()))?;
+        self.shared
+            .reserve(&request)
+            .inspect_err(|refusal| entry.refuse(refusal.kind()))?;
         let id = ExecutionId(self.shared.next_id.fetch_add(1, Ordering::Relaxed));
-        let running = Arc::new(Running::new(id, request, entry, sink));
-        let admission = running.entry.admit(&running).inspect_err(|refusal| self.shared.unreserve(refusal.kind()))?;
+        let running = Arc::new(Running::new(id, request, entry, self.assets.clone(), sink));
+        let admission = running
+            .entry
+            .admit(&running)
+            .inspect_err(|refusal| self.shared.unreserve(refusal.kind()))?;
         running.deliver(ExecutionEvent::Accepted);
         self.start(&running, admission);
         Ok(CancelHandle::new(running))
@@ -136,7 +171,10 @@ impl Executor {
     /// Dropping this leaves the executor closed for requests; call it again to go on.
     pub async fn shutdown(&self, drain: Duration) {
         self.shared.shutdown.advance(Phase::Draining);
-        if tokio::time::timeout(drain, self.shared.until_idle()).await.is_err() {
+        if tokio::time::timeout(drain, self.shared.until_idle())
+            .await
+            .is_err()
+        {
             self.shared.shutdown.advance(Phase::Stopping);
             self.shared.until_idle().await;
         }
@@ -163,7 +201,10 @@ impl Shared {
             Refusal::ShuttingDown
         } else if counters.in_flight >= self.config.in_flight_max as u64 {
             Refusal::TooManyInFlight(self.config.in_flight_max)
-        } else if request.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+        } else if request
+            .deadline
+            .is_some_and(|deadline| deadline <= Instant::now())
+        {
             Refusal::DeadlinePassed
         } else {
             counters.accept();
@@ -216,7 +257,13 @@ type HandlerResult = Result<Result<Outputs, NodeError>, Box<dyn Any + Send>>;
 
 impl Task {
     fn new(running: Arc<Running>, shared: Arc<Shared>) -> Self {
-        Self { running, shared, place: None, started_at: None, finished: false }
+        Self {
+            running,
+            shared,
+            place: None,
+            started_at: None,
+            finished: false,
+        }
     }
 
     /// A place was taken for this execution.
@@ -232,7 +279,14 @@ impl Task {
                 self.leave_queue();
                 // A cancellation that came at the same time wins: it was promised.
                 let cancelled = self.running.decide_end().is_some();
-                self.finish(if cancelled { ExecutionEvent::Cancelled { abandoned: false } } else { event }, false);
+                self.finish(
+                    if cancelled {
+                        ExecutionEvent::Cancelled { abandoned: false }
+                    } else {
+                        event
+                    },
+                    false,
+                );
             }
         }
     }
@@ -292,14 +346,19 @@ impl Task {
     fn terminal_event(&self, result: Option<HandlerResult>) -> ExecutionEvent {
         let abandoned = result.is_none();
         match (self.running.decide_end(), result) {
-            (Some(StopReason::Cancelled | StopReason::Shutdown), _) => ExecutionEvent::Cancelled { abandoned },
-            (Some(StopReason::Deadline), _) => {
-                ExecutionEvent::Failed(NodeError::new(NodeErrorKind::Deadline, "the deadline passed before the node finished"))
+            (Some(StopReason::Cancelled | StopReason::Shutdown), _) => {
+                ExecutionEvent::Cancelled { abandoned }
             }
+            (Some(StopReason::Deadline), _) => ExecutionEvent::Failed(NodeError::new(
+                NodeErrorKind::Deadline,
+                "the deadline passed before the node finished",
+            )),
             (None, Some(Ok(Ok(outputs)))) => ExecutionEvent::Completed(outputs),
             (None, Some(Ok(Err(error)))) => ExecutionEvent::Failed(error),
             (None, Some(Err(panic))) => ExecutionEvent::Failed(panic_error(panic.as_ref())),
-            (None, None) => ExecutionEvent::Failed(NodeError::internal("the execution was given up")),
+            (None, None) => {
+                ExecutionEvent::Failed(NodeError::internal("the execution was given up"))
+            }
         }
     }
 
@@ -307,8 +366,14 @@ impl Task {
     fn finish(&mut self, event: ExecutionEvent, abandoned: bool) {
         self.finished = true;
         let running = &self.running;
-        let ending = Ending { outcome: Outcome::of(&event), abandoned, progress_dropped: running.progress_dropped() };
-        let times = self.started_at.map(|started_at| (started_at - running.accepted_at, started_at.elapsed()));
+        let ending = Ending {
+            outcome: Outcome::of(&event),
+            abandoned,
+            progress_dropped: running.progress_dropped(),
+        };
+        let times = self
+            .started_at
+            .map(|started_at| (started_at - running.accepted_at, started_at.elapsed()));
         running.entry.end(ending, times);
         self.shared.counters().end(ending);
         running.deliver(event);

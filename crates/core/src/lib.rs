@@ -34,6 +34,7 @@
 
 #![forbid(unsafe_code)]
 
+mod assets;
 mod context;
 mod definition;
 mod error;
@@ -52,8 +53,11 @@ mod stats;
 pub mod typed;
 mod value;
 
+pub use assets::{AssetStore, Assets, NewAsset};
 pub use context::Context;
-pub use definition::{DefinitionError, NodeDefinition, NodeDefinitionBuilder, NodeLimits, Port, SizeHint};
+pub use definition::{
+    DefinitionError, NodeDefinition, NodeDefinitionBuilder, NodeLimits, Port, SizeHint,
+};
 pub use error::{NodeError, NodeErrorKind, Refusal, RefusalKind};
 pub use event::{DropReason, ExecutionEvent, ExecutionId, Progress};
 pub use execution::{CancelHandle, Execution, ExecutionError};

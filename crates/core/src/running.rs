@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
+use crate::assets::Assets;
 use crate::event::{ExecutionEvent, ExecutionId, Progress};
 use crate::queue::{NodeEntry, Turn};
 use crate::request::ExecutionRequest;
@@ -31,6 +32,7 @@ pub(crate) struct Running {
     pub(crate) id: ExecutionId,
     pub(crate) request: ExecutionRequest,
     pub(crate) entry: Arc<NodeEntry>,
+    pub(crate) assets: Assets,
     pub(crate) accepted_at: Instant,
     /// Notified when a place was taken for this execution.
     pub(crate) turn: Notify,
@@ -56,12 +58,14 @@ impl Running {
         id: ExecutionId,
         request: ExecutionRequest,
         entry: Arc<NodeEntry>,
+        assets: Assets,
         sink: Arc<dyn EventSink>,
     ) -> Self {
         Self {
             id,
             request,
             entry,
+            assets,
             accepted_at: Instant::now(),
             turn: Notify::new(),
             sink,
@@ -78,7 +82,15 @@ impl Running {
 
     /// Asks the handler to stop; false if it has ended or was asked already.
     pub(crate) fn request_stop(&self, reason: StopReason) -> bool {
-        let won = self.stop.compare_exchange(NOT_STOPPED, reason as u8, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        let won = self
+            .stop
+            .compare_exchange(
+                NOT_STOPPED,
+                reason as u8,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            )
+            .is_ok();
         if won {
             self.stop_changed.notify_waiters();
         }
@@ -87,7 +99,10 @@ impl Running {
 
     /// Decides the end; the reason if a stop was asked for before.
     pub(crate) fn decide_end(&self) -> Option<StopReason> {
-        match self.stop.compare_exchange(NOT_STOPPED, ENDED, Ordering::AcqRel, Ordering::Acquire) {
+        match self
+            .stop
+            .compare_exchange(NOT_STOPPED, ENDED, Ordering::AcqRel, Ordering::Acquire)
+        {
             Ok(_) => None,
             Err(stop) if stop == StopReason::Cancelled as u8 => Some(StopReason::Cancelled),
             Err(stop) if stop == StopReason::Deadline as u8 => Some(StopReason::Deadline),
@@ -128,7 +143,8 @@ impl Running {
             return;
         }
         if self.sink.has_room() {
-            self.sink.deliver(self.id, ExecutionEvent::Progress(progress));
+            self.sink
+                .deliver(self.id, ExecutionEvent::Progress(progress));
         } else {
             gate.progress_dropped += 1;
         }
@@ -152,7 +168,10 @@ impl Running {
 
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Running").field("id", &self.id).field("node", &self.entry.uid).finish_non_exhaustive()
+        f.debug_struct("Running")
+            .field("id", &self.id)
+            .field("node", &self.entry.uid)
+            .finish_non_exhaustive()
     }
 }
 
@@ -166,14 +185,27 @@ impl SlotGuard {
     /// The holder that stands for the place which admission took.
     pub(crate) fn first(running: Arc<Running>) -> Self {
         running.slot_holders.store(1, Ordering::Release);
-        Self { held: Some(running) }
+        Self {
+            held: Some(running),
+        }
     }
 
     /// One more holder; holds nothing if the place was given back already.
     pub(crate) fn further(running: Arc<Running>) -> Self {
-        let one_more = |holders| if holders == 0 { None } else { Some(holders + 1) };
-        let held = running.slot_holders.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).is_ok();
-        Self { held: held.then_some(running) }
+        let one_more = |holders| {
+            if holders == 0 {
+                None
+            } else {
+                Some(holders + 1)
+            }
+        };
+        let held = running
+            .slot_holders
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more)
+            .is_ok();
+        Self {
+            held: held.then_some(running),
+        }
     }
 }
 

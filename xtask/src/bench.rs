@@ -1,0 +1,66 @@
+//! `cargo xtask bench`: builds a bench with release settings and runs it beside its peers.
+
+use std::path::Path;
+use std::process::Command;
+use std::{env, fs};
+
+use anyhow::bail;
+
+use crate::command::{self, cargo, root};
+use crate::peers;
+
+/// Where the benches' programs are: `bench_<name>.rs`.
+const PROGRAMS: &str = "benches/src/bin";
+
+pub(crate) fn run(
+    name: Option<&str>,
+    json: Option<&Path>,
+    bench_args: &[String],
+) -> anyhow::Result<()> {
+    let names = names()?;
+    match name {
+        Some(name) if names.iter().any(|known| known == name) => {
+            build_and_run(name, json, bench_args)
+        }
+        Some(name) => bail!(
+            "there is no bench `{name}`; there are: {}",
+            names.join(", ")
+        ),
+        None => {
+            println!("{}", names.join("\n"));
+            Ok(())
+        }
+    }
+}
+
+fn build_and_run(name: &str, json: Option<&Path>, bench_args: &[String]) -> anyhow::Result<()> {
+    peers::install()?;
+    let binary = format!("bench_{name}");
+    command::run(&mut cargo([
+        "build",
+        "--profile",
+        "bench",
+        "--package",
+        "nodewire-bench",
+        "--bin",
+        &binary,
+    ]))?;
+    let mut program = Command::new(root()?.join("target/bench").join(&binary));
+    if let Some(json) = json {
+        program.arg("--json").arg(env::current_dir()?.join(json));
+    }
+    command::run(program.args(bench_args))
+}
+
+fn names() -> anyhow::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(root()?.join(PROGRAMS))? {
+        let file = entry?.file_name();
+        let name = file
+            .to_str()
+            .and_then(|file| file.strip_prefix("bench_")?.strip_suffix(".rs"));
+        names.extend(name.map(str::to_owned));
+    }
+    names.sort();
+    Ok(names)
+}

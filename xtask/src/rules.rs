@@ -1,0 +1,90 @@
+//! The rules of ARCHITECTURE.md as data, and the README's shape.
+
+/// Which workspace packages a package may depend on. A package that is not listed may not exist.
+pub(crate) const EDGES: &[(&str, &[&str])] = &[
+    ("nodewire-json", &[]),
+    ("nodewire-core", &["nodewire-json"]),
+    ("nodewire-macros", &[]),
+    ("nanograph", &["nodewire-json"]),
+    (
+        "nodewire",
+        &[
+            "nanograph",
+            "nodewire-core",
+            "nodewire-json",
+            "nodewire-macros",
+        ],
+    ),
+    ("nanocore", &["nanograph", "nodewire-json"]),
+    ("nodewire-cli", &["nanocore", "nanograph", "nodewire-json"]),
+    ("nodewire-testkit", &[]),
+    (
+        "nodewire-bench",
+        &[
+            "nanocore",
+            "nanograph",
+            "nodewire",
+            "nodewire-core",
+            "nodewire-json",
+            "nodewire-testkit",
+        ],
+    ),
+    ("image-tools", &["nodewire"]),
+    ("xtask", &[]),
+];
+
+/// What a test may use beyond [`EDGES`]: anything below it in the same direction, and the test kit.
+pub(crate) const TEST_EDGES: &[(&str, &[&str])] = &[
+    ("nanograph", &["nodewire-testkit"]),
+    ("nodewire", &["nodewire-testkit"]),
+    ("nanocore", &["nodewire-testkit"]),
+    ("nodewire-cli", &["nodewire-testkit"]),
+];
+
+/// Packages that are programs: only these read the environment, install log subscribers, choose the TLS provider, or
+/// exit the process.
+pub(crate) const PROGRAMS: &[&str] = &[
+    "image-tools",
+    "nodewire-bench",
+    "nodewire-cli",
+    "nodewire-testkit",
+    "xtask",
+];
+
+/// What only programs may write, and what to do instead.
+pub(crate) const PROGRAM_ONLY: &[(&str, &str)] = &[
+    (
+        "env::var",
+        "take a lookup function or a configuration value",
+    ),
+    ("env::args", "take a configuration value"),
+    ("process::exit", "return an error"),
+    ("install_default", "leave the TLS provider to the program"),
+    ("tracing_subscriber", "leave subscribers to the program"),
+];
+
+/// Where a library may do what [`PROGRAM_ONLY`] says, because it stands in for the program it is called from.
+pub(crate) const PROGRAM_ONLY_EXCEPT: &[&str] = &["crates/nodewire/src/program.rs"];
+
+/// External packages that a package must not depend on, directly: `nnrp-wire` and `nodewire-core` stay free of IO.
+pub(crate) const FORBIDDEN_EXTERNAL: &[(&str, &[&str])] = &[
+    (
+        "nodewire-core",
+        &["axum", "hyper", "reqwest", "tokio-tungstenite"],
+    ),
+    ("nodewire-json", &["tokio"]),
+    ("nodewire-macros", &["tokio"]),
+];
+
+/// The command of each `sh` block under `## Quick start`.
+pub(crate) fn quick_start_commands(readme: &str) -> Vec<String> {
+    let section = readme
+        .split("\n## ")
+        .find(|section| section.starts_with("Quick start"))
+        .unwrap_or_default();
+    let blocks = section.split("```sh\n").skip(1);
+    blocks
+        .filter_map(|block| block.split("\n```").next())
+        .map(|command| command.trim().to_owned())
+        .collect()
+}
