@@ -133,7 +133,9 @@ impl NodeDefinition {
     /// The parameter with this name.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&Parameter> {
-        self.parameters.iter().find(|parameter| parameter.name == name)
+        self.parameters
+            .iter()
+            .find(|parameter| parameter.name == name)
     }
 
     fn check(&self) -> Result<(), DefinitionError> {
@@ -144,18 +146,34 @@ impl NodeDefinition {
             return Err(DefinitionError::ZeroConcurrency(self.uid.to_string()));
         }
         self.check_names("inputs", self.inputs.iter().map(|port| port.name.as_str()))?;
-        self.check_names("outputs", self.outputs.iter().map(|port| port.name.as_str()))?;
-        self.check_names("parameters", self.parameters.iter().map(|parameter| parameter.name.as_str()))
+        self.check_names(
+            "outputs",
+            self.outputs.iter().map(|port| port.name.as_str()),
+        )?;
+        self.check_names(
+            "parameters",
+            self.parameters
+                .iter()
+                .map(|parameter| parameter.name.as_str()),
+        )
     }
 
-    fn check_names<'a>(&self, what: &'static str, names: impl Iterator<Item = &'a str>) -> Result<(), DefinitionError> {
+    fn check_names<'a>(
+        &self,
+        what: &'static str,
+        names: impl Iterator<Item = &'a str>,
+    ) -> Result<(), DefinitionError> {
         let mut seen = HashSet::new();
         for name in names {
             if name.is_empty() {
                 return Err(DefinitionError::EmptyName(self.uid.to_string()));
             }
             if !seen.insert(name) {
-                return Err(DefinitionError::DuplicateName { uid: self.uid.to_string(), what, name: name.to_owned() });
+                return Err(DefinitionError::DuplicateName {
+                    uid: self.uid.to_string(),
+                    what,
+                    name: name.to_owned(),
+                });
             }
         }
         Ok(())

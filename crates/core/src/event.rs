@@ -47,7 +47,10 @@ impl ExecutionEvent {
     /// Whether nothing follows.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
-        matches!(self, Self::Completed(_) | Self::Failed(_) | Self::Cancelled { .. } | Self::Dropped(_))
+        matches!(
+            self,
+            Self::Completed(_) | Self::Failed(_) | Self::Cancelled { .. } | Self::Dropped(_)
+        )
     }
 }
 

@@ -64,7 +64,11 @@ impl CancelHandle {
 
 impl Execution {
     pub(crate) fn new(cancel: CancelHandle, events: Arc<EventQueue>) -> Self {
-        Self { cancel, events, cancel_on_drop: true }
+        Self {
+            cancel,
+            events,
+            cancel_on_drop: true,
+        }
     }
 
     /// Its id.
@@ -104,8 +108,12 @@ impl Execution {
             match self.next().await {
                 Some(ExecutionEvent::Completed(outputs)) => return Ok(outputs),
                 Some(ExecutionEvent::Failed(error)) => return Err(ExecutionError::Failed(error)),
-                Some(ExecutionEvent::Dropped(reason)) => return Err(ExecutionError::Dropped(reason)),
-                Some(ExecutionEvent::Cancelled { .. }) | None => return Err(ExecutionError::Cancelled),
+                Some(ExecutionEvent::Dropped(reason)) => {
+                    return Err(ExecutionError::Dropped(reason));
+                }
+                Some(ExecutionEvent::Cancelled { .. }) | None => {
+                    return Err(ExecutionError::Cancelled);
+                }
                 Some(
                     ExecutionEvent::Accepted
                     | ExecutionEvent::Started

@@ -47,7 +47,9 @@ impl<N: Node> DynNode for N {
 
 impl fmt::Debug for dyn DynNode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Node").field("uid", &self.definition().uid).finish_non_exhaustive()
+        f.debug_struct("Node")
+            .field("uid", &self.definition().uid)
+            .finish_non_exhaustive()
     }
 }
 
@@ -67,7 +69,10 @@ where
     F: Fn(Context) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Outputs, NodeError>> + Send + 'static,
 {
-    FnNode { definition, handler }
+    FnNode {
+        definition,
+        handler,
+    }
 }
 
 struct FnNode<F> {
@@ -98,7 +103,9 @@ where
     F: Fn(Context) -> Result<Outputs, NodeError> + Send + Sync + 'static,
 {
     let handler = Arc::new(handler);
-    node_fn(definition, move |context| run_blocking(context, Arc::clone(&handler)))
+    node_fn(definition, move |context| {
+        run_blocking(context, Arc::clone(&handler))
+    })
 }
 
 /// Runs a blocking handler on the blocking pool, as [`blocking_node_fn`] does.
@@ -117,6 +124,8 @@ where
     match task.await {
         Ok(result) => result,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_) => Err(NodeError::internal("the runtime shut down before the node ran")),
+        Err(_) => Err(NodeError::internal(
+            "the runtime shut down before the node ran",
+        )),
     }
 }

@@ -76,7 +76,13 @@ pub struct ParameterError {
 impl Parameter {
     /// A parameter with a default value.
     pub fn new(name: impl Into<String>, kind: ParameterKind, default: Json) -> Self {
-        Self { name: name.into(), kind, default, label: String::new(), description: String::new() }
+        Self {
+            name: name.into(),
+            kind,
+            default,
+            label: String::new(),
+            description: String::new(),
+        }
     }
 
     /// Sets the label.
@@ -101,7 +107,10 @@ impl Parameter {
         if value.is_null() && self.default.is_null() {
             return Ok(());
         }
-        self.kind.check(value).map_err(|message| ParameterError { name: self.name.clone(), message })
+        self.kind.check(value).map_err(|message| ParameterError {
+            name: self.name.clone(),
+            message,
+        })
     }
 }
 
@@ -122,7 +131,11 @@ impl ParameterKind {
 
     fn check(&self, value: &Json) -> Result<(), String> {
         let expect = |kind, what| {
-            if value.kind() == kind { Ok(()) } else { Err(format!("expected {what}, got {value}")) }
+            if value.kind() == kind {
+                Ok(())
+            } else {
+                Err(format!("expected {what}, got {value}"))
+            }
         };
         match self {
             Self::Number(range) | Self::Slider(range) => range.check(value),
@@ -138,7 +151,9 @@ impl ParameterKind {
 
 impl NumberRange {
     fn check(&self, value: &Json) -> Result<(), String> {
-        let number = (value.kind() == Kind::Number).then(|| value.decode::<f64>().ok()).flatten();
+        let number = (value.kind() == Kind::Number)
+            .then(|| value.decode::<f64>().ok())
+            .flatten();
         let Some(number) = number else {
             return Err(format!("expected a number, got {value}"));
         };
@@ -154,7 +169,10 @@ impl NumberRange {
 
 fn check_option(options: &[SelectOption], value: &Json) -> Result<(), String> {
     let decoded = value.decode::<serde_json::Value>().ok();
-    if options.iter().any(|option| option.value.decode().ok() == decoded) {
+    if options
+        .iter()
+        .any(|option| option.value.decode().ok() == decoded)
+    {
         return Ok(());
     }
     let allowed: Vec<_> = options.iter().map(|option| option.value.as_str()).collect();

@@ -89,9 +89,14 @@ impl NodeEntry {
         }
         if state.waiting.len() >= state.queue_max {
             state.counters.refuse(RefusalKind::QueueFull);
-            return Err(Refusal::QueueFull { node: self.uid.to_string(), limit: state.queue_max });
+            return Err(Refusal::QueueFull {
+                node: self.uid.to_string(),
+                limit: state.queue_max,
+            });
         }
-        state.waiting.insert(running.queue_key(), Arc::clone(running));
+        state
+            .waiting
+            .insert(running.queue_key(), Arc::clone(running));
         state.counters.accept();
         Ok(Admission::Wait(node))
     }

@@ -35,7 +35,11 @@ pub enum RegistryError {
 
 impl Registry {
     pub(crate) fn new(defaults: Bounds) -> Self {
-        Self { table: RwLock::default(), changes: watch::Sender::new(0), defaults }
+        Self {
+            table: RwLock::default(),
+            changes: watch::Sender::new(0),
+            defaults,
+        }
     }
 
     /// Adds a node.
@@ -99,13 +103,21 @@ impl Registry {
     /// The definitions, in order of registration.
     #[must_use]
     pub fn definitions(&self) -> Vec<NodeDefinition> {
-        self.table().order.iter().map(|entry| entry.node().definition().clone()).collect()
+        self.table()
+            .order
+            .iter()
+            .map(|entry| entry.node().definition().clone())
+            .collect()
     }
 
     /// Statistics of every registered node, in order of registration.
     #[must_use]
     pub fn stats(&self) -> Vec<NodeStats> {
-        self.table().order.iter().map(|entry| entry.stats()).collect()
+        self.table()
+            .order
+            .iter()
+            .map(|entry| entry.stats())
+            .collect()
     }
 
     /// A number that grows with every change, to wait on.
@@ -115,7 +127,12 @@ impl Registry {
     }
 
     pub(crate) fn find(&self, uid: &str) -> Option<Arc<NodeEntry>> {
-        self.table.read().unwrap_or_else(PoisonError::into_inner).by_uid.get(uid).cloned()
+        self.table
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .by_uid
+            .get(uid)
+            .cloned()
     }
 
     fn table(&self) -> Arc<Table> {
@@ -138,11 +155,21 @@ impl Registry {
     /// A table of these nodes. Entries go on under the same uid, with their statistics and queues.
     fn rebuild(&self, old: &Table, nodes: Vec<Arc<dyn DynNode>>) -> Result<Table, RegistryError> {
         let mut uids = HashSet::new();
-        if let Some(twice) = nodes.iter().map(|node| &node.definition().uid).find(|uid| !uids.insert(Arc::clone(uid))) {
+        if let Some(twice) = nodes
+            .iter()
+            .map(|node| &node.definition().uid)
+            .find(|uid| !uids.insert(Arc::clone(uid)))
+        {
             return Err(RegistryError::DuplicateUid(twice.to_string()));
         }
-        let order: Vec<_> = nodes.into_iter().map(|node| self.entry(old, node)).collect();
-        let by_uid = order.iter().map(|entry| (Arc::clone(&entry.uid), Arc::clone(entry))).collect();
+        let order: Vec<_> = nodes
+            .into_iter()
+            .map(|node| self.entry(old, node))
+            .collect();
+        let by_uid = order
+            .iter()
+            .map(|entry| (Arc::clone(&entry.uid), Arc::clone(entry)))
+            .collect();
         Ok(Table { order, by_uid })
     }
 

@@ -64,7 +64,8 @@ impl Counters {
     /// Whether the sums agree; they always should.
     #[must_use]
     pub fn is_balanced(&self) -> bool {
-        self.accepted == self.completed + self.failed + self.cancelled + self.dropped() + self.in_flight
+        self.accepted
+            == self.completed + self.failed + self.cancelled + self.dropped() + self.in_flight
     }
 
     pub(crate) fn accept(&mut self) {
@@ -163,7 +164,9 @@ pub(crate) struct Times {
 
 impl Times {
     pub(crate) fn record(&mut self, time: Duration) {
-        let micros = u64::try_from(time.min(TIME_MAX).as_micros()).unwrap_or(u64::MAX).max(1);
+        let micros = u64::try_from(time.min(TIME_MAX).as_micros())
+            .unwrap_or(u64::MAX)
+            .max(1);
         if self.histogram.is_none() {
             let bound = u64::try_from(TIME_MAX.as_micros()).unwrap_or(u64::MAX);
             self.histogram = Histogram::new_with_bounds(1, bound, 2).ok();

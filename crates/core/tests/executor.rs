@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use nodewire_core::{
-    Context, DropReason, DynNode, Execution, ExecutionError, ExecutionEvent, ExecutionRequest, Executor, ExecutorConfig, Inputs,
-    NodeDefinition, NodeError, NodeErrorKind, Outputs, Refusal, RefusalKind, Value, blocking_node_fn, node_fn,
+    Context, DropReason, DynNode, Execution, ExecutionError, ExecutionEvent, ExecutionRequest,
+    Executor, ExecutorConfig, Inputs, NodeDefinition, NodeError, NodeErrorKind, Outputs, Refusal,
+    RefusalKind, Value, blocking_node_fn, node_fn,
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -15,7 +16,11 @@ fn definition(uid: &str) -> NodeDefinition {
 }
 
 fn narrow(uid: &str, concurrency: usize, queue: usize) -> NodeDefinition {
-    NodeDefinition::builder(uid).concurrency(concurrency).queue(queue).build().unwrap()
+    NodeDefinition::builder(uid)
+        .concurrency(concurrency)
+        .queue(queue)
+        .build()
+        .unwrap()
 }
 
 fn executor(node: impl DynNode) -> Executor {
@@ -52,7 +57,11 @@ async fn until_started(execution: &mut Execution) {
 }
 
 fn assert_balanced(executor: &Executor) {
-    assert!(executor.counters().is_balanced(), "{:?}", executor.counters());
+    assert!(
+        executor.counters().is_balanced(),
+        "{:?}",
+        executor.counters()
+    );
 }
 
 #[tokio::test]
@@ -65,7 +74,14 @@ async fn completes_with_outputs_and_counts_it() {
     assert_eq!(outputs.first("text"), Some(&Value::from("hi")));
 
     let stats = &executor.registry().stats()[0];
-    assert_eq!((stats.counters.accepted, stats.counters.completed, stats.running), (1, 1, 0));
+    assert_eq!(
+        (
+            stats.counters.accepted,
+            stats.counters.completed,
+            stats.running
+        ),
+        (1, 1, 0)
+    );
     assert_eq!((stats.queue_time.count, stats.run_time.count), (1, 1));
     assert_balanced(&executor);
 }
@@ -86,9 +102,18 @@ async fn events_come_in_order_and_none_after_the_end() {
     let mut execution = executor.submit(ExecutionRequest::new("n")).unwrap();
     let mut names = Vec::new();
     while let Some(event) = execution.next().await {
-        names.push(format!("{event:?}").split(['(', ' ']).next().unwrap().to_owned());
+        names.push(
+            format!("{event:?}")
+                .split(['(', ' '])
+                .next()
+                .unwrap()
+                .to_owned(),
+        );
     }
-    assert_eq!(names, ["Accepted", "Started", "Progress", "Partial", "Completed"]);
+    assert_eq!(
+        names,
+        ["Accepted", "Started", "Progress", "Partial", "Completed"]
+    );
 
     let late = leaked.lock().unwrap().take().unwrap();
     late.progress(2, 2, "too late");
@@ -109,11 +134,26 @@ async fn unknown_nodes_are_refused_and_counted() {
 async fn beyond_concurrency_and_queue_is_refused() {
     let gate = Arc::new(Semaphore::new(0));
     let executor = executor(gated(narrow("n", 1, 2), &gate));
-    let accepted: Vec<_> = (0..3).map(|_| executor.submit(ExecutionRequest::new("n")).unwrap()).collect();
+    let accepted: Vec<_> = (0..3)
+        .map(|_| executor.submit(ExecutionRequest::new("n")).unwrap())
+        .collect();
     let refusal = executor.submit(ExecutionRequest::new("n")).unwrap_err();
-    assert_eq!(refusal, Refusal::QueueFull { node: "n".to_owned(), limit: 2 });
+    assert_eq!(
+        refusal,
+        Refusal::QueueFull {
+            node: "n".to_owned(),
+            limit: 2
+        }
+    );
     let stats = &executor.registry().stats()[0];
-    assert_eq!((stats.running, stats.waiting, stats.counters.refused_for(RefusalKind::QueueFull)), (1, 2, 1));
+    assert_eq!(
+        (
+            stats.running,
+            stats.waiting,
+            stats.counters.refused_for(RefusalKind::QueueFull)
+        ),
+        (1, 2, 1)
+    );
     assert_balanced(&executor);
 
     gate.add_permits(3);
@@ -126,10 +166,19 @@ async fn beyond_concurrency_and_queue_is_refused() {
 #[tokio::test]
 async fn the_whole_executor_has_a_bound() {
     let gate = Arc::new(Semaphore::new(0));
-    let executor = Executor::new(ExecutorConfig { in_flight_max: 2, ..ExecutorConfig::default() });
-    executor.registry().insert(gated(definition("n"), &gate)).unwrap();
+    let executor = Executor::new(ExecutorConfig {
+        in_flight_max: 2,
+        ..ExecutorConfig::default()
+    });
+    executor
+        .registry()
+        .insert(gated(definition("n"), &gate))
+        .unwrap();
     let _kept = [0, 1].map(|_| executor.submit(ExecutionRequest::new("n")).unwrap());
-    assert_eq!(executor.submit(ExecutionRequest::new("n")).unwrap_err(), Refusal::TooManyInFlight(2));
+    assert_eq!(
+        executor.submit(ExecutionRequest::new("n")).unwrap_err(),
+        Refusal::TooManyInFlight(2)
+    );
     assert_balanced(&executor);
 }
 
@@ -152,7 +201,13 @@ async fn higher_priority_goes_first_then_first_come() {
         request.priority = priority;
         executor.submit(request).unwrap()
     };
-    let all = [submit("first", 0), submit("low", -1), submit("a", 5), submit("b", 5), submit("normal", 0)];
+    let all = [
+        submit("first", 0),
+        submit("low", -1),
+        submit("a", 5),
+        submit("b", 5),
+        submit("normal", 0),
+    ];
     gate.add_permits(5);
     for execution in all {
         execution.outputs().await.unwrap();
@@ -168,7 +223,10 @@ async fn cancel_reaches_the_handler() {
     until_started(&mut execution).await;
     assert!(execution.cancel());
     assert!(!execution.cancel(), "the second one changes nothing");
-    assert!(matches!(execution.next().await, Some(ExecutionEvent::Cancelled { abandoned: false })));
+    assert!(matches!(
+        execution.next().await,
+        Some(ExecutionEvent::Cancelled { abandoned: false })
+    ));
     assert_eq!(executor.counters().cancelled, 1);
     assert_balanced(&executor);
 }
@@ -182,16 +240,24 @@ async fn a_cancellation_that_was_taken_wins_over_a_result() {
     let mut execution = executor.submit(ExecutionRequest::new("n")).unwrap();
     until_started(&mut execution).await;
     assert!(execution.cancel());
-    assert!(matches!(execution.next().await, Some(ExecutionEvent::Cancelled { abandoned: false })));
+    assert!(matches!(
+        execution.next().await,
+        Some(ExecutionEvent::Cancelled { abandoned: false })
+    ));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_ignores_cancellation_is_abandoned_after_the_grace_time() {
-    let executor = executor(node_fn(definition("deaf"), async |_: Context| std::future::pending().await));
+    let executor = executor(node_fn(definition("deaf"), async |_: Context| {
+        std::future::pending().await
+    }));
     let mut execution = executor.submit(ExecutionRequest::new("deaf")).unwrap();
     until_started(&mut execution).await;
     execution.cancel();
-    assert!(matches!(execution.next().await, Some(ExecutionEvent::Cancelled { abandoned: true })));
+    assert!(matches!(
+        execution.next().await,
+        Some(ExecutionEvent::Cancelled { abandoned: true })
+    ));
     assert_eq!(executor.counters().abandoned, 1);
     assert_eq!(executor.registry().stats()[0].running, 0);
 }
@@ -220,7 +286,16 @@ async fn cancelling_what_waits_ends_it_without_a_start() {
     let second = executor.submit(ExecutionRequest::new("n")).unwrap();
     second.cancel();
     let events = events(second).await;
-    assert!(matches!(events[..], [ExecutionEvent::Accepted, ExecutionEvent::Cancelled { abandoned: false }]), "{events:?}");
+    assert!(
+        matches!(
+            events[..],
+            [
+                ExecutionEvent::Accepted,
+                ExecutionEvent::Cancelled { abandoned: false }
+            ]
+        ),
+        "{events:?}"
+    );
     assert_eq!(executor.registry().stats()[0].waiting, 0);
 }
 
@@ -235,11 +310,22 @@ async fn deadlines_end_what_runs_and_drop_what_waits() {
     };
     let (running, waiting) = (with_deadline(), with_deadline());
     let waited = events(waiting).await;
-    assert!(matches!(waited.last(), Some(ExecutionEvent::Dropped(DropReason::DeadlinePassed))), "{waited:?}");
+    assert!(
+        matches!(
+            waited.last(),
+            Some(ExecutionEvent::Dropped(DropReason::DeadlinePassed))
+        ),
+        "{waited:?}"
+    );
     let ran = events(running).await;
-    let Some(ExecutionEvent::Failed(error)) = ran.last() else { panic!("{ran:?}") };
+    let Some(ExecutionEvent::Failed(error)) = ran.last() else {
+        panic!("{ran:?}")
+    };
     assert_eq!(error.kind(), NodeErrorKind::Deadline);
-    assert_eq!(executor.counters().dropped_for(DropReason::DeadlinePassed), 1);
+    assert_eq!(
+        executor.counters().dropped_for(DropReason::DeadlinePassed),
+        1
+    );
     assert_balanced(&executor);
 }
 
@@ -248,7 +334,10 @@ async fn a_deadline_in_the_past_is_refused() {
     let executor = executor(node_fn(definition("n"), async |_| Ok(Outputs::new())));
     let mut request = ExecutionRequest::new("n");
     request.deadline = Some(Instant::now());
-    assert_eq!(executor.submit(request).unwrap_err(), Refusal::DeadlinePassed);
+    assert_eq!(
+        executor.submit(request).unwrap_err(),
+        Refusal::DeadlinePassed
+    );
 }
 
 #[tokio::test]
@@ -259,8 +348,16 @@ async fn a_panic_fails_one_execution_only() {
     }));
     let bad = ExecutionRequest::new("n").inputs(Inputs::new().with("x", "y"));
     let error = executor.submit(bad).unwrap().outputs().await.unwrap_err();
-    assert_eq!(error.to_string(), "the node panicked: inputs are not for me");
-    executor.submit(ExecutionRequest::new("n")).unwrap().outputs().await.unwrap();
+    assert_eq!(
+        error.to_string(),
+        "the node panicked: inputs are not for me"
+    );
+    executor
+        .submit(ExecutionRequest::new("n"))
+        .unwrap()
+        .outputs()
+        .await
+        .unwrap();
     let counters = executor.counters();
     assert_eq!((counters.failed, counters.completed), (1, 1));
 }
@@ -273,12 +370,20 @@ async fn a_panic_before_the_future_exists_fails_one_execution_only() {
             &self.0
         }
 
-        fn execute_boxed(&self, _: Context) -> nodewire_core::BoxFuture<'_, Result<Outputs, NodeError>> {
+        fn execute_boxed(
+            &self,
+            _: Context,
+        ) -> nodewire_core::BoxFuture<'_, Result<Outputs, NodeError>> {
             panic!("early")
         }
     }
     let executor = executor(Early(definition("n")));
-    let error = executor.submit(ExecutionRequest::new("n")).unwrap().outputs().await.unwrap_err();
+    let error = executor
+        .submit(ExecutionRequest::new("n"))
+        .unwrap()
+        .outputs()
+        .await
+        .unwrap_err();
     assert_eq!(error.to_string(), "the node panicked: early");
 }
 
@@ -287,9 +392,18 @@ async fn blocking_nodes_run_elsewhere_and_panic_alone() {
     let here = std::thread::current().id();
     let executor = executor(blocking_node_fn(definition("n"), move |context| {
         assert_ne!(std::thread::current().id(), here);
-        if context.inputs().is_empty() { Ok(Outputs::new()) } else { panic!("no") }
+        if context.inputs().is_empty() {
+            Ok(Outputs::new())
+        } else {
+            panic!("no")
+        }
     }));
-    executor.submit(ExecutionRequest::new("n")).unwrap().outputs().await.unwrap();
+    executor
+        .submit(ExecutionRequest::new("n"))
+        .unwrap()
+        .outputs()
+        .await
+        .unwrap();
     let bad = ExecutionRequest::new("n").inputs(Inputs::new().with("x", "y"));
     let error = executor.submit(bad).unwrap().outputs().await.unwrap_err();
     assert!(matches!(error, ExecutionError::Failed(_)), "{error:?}");
@@ -299,7 +413,10 @@ async fn blocking_nodes_run_elsewhere_and_panic_alone() {
 async fn an_abandoned_blocking_handler_keeps_its_place_until_it_returns() {
     let release = Arc::new(AtomicBool::new(false));
     let may_end = Arc::clone(&release);
-    let config = ExecutorConfig { grace: Duration::ZERO, ..ExecutorConfig::default() };
+    let config = ExecutorConfig {
+        grace: Duration::ZERO,
+        ..ExecutorConfig::default()
+    };
     let executor = Executor::new(config);
     let node = blocking_node_fn(narrow("n", 1, 1), move |_| {
         while !may_end.load(Ordering::Acquire) {
@@ -311,11 +428,18 @@ async fn an_abandoned_blocking_handler_keeps_its_place_until_it_returns() {
     let mut stuck = executor.submit(ExecutionRequest::new("n")).unwrap();
     until_started(&mut stuck).await;
     stuck.cancel();
-    assert!(matches!(stuck.next().await, Some(ExecutionEvent::Cancelled { abandoned: true })));
+    assert!(matches!(
+        stuck.next().await,
+        Some(ExecutionEvent::Cancelled { abandoned: true })
+    ));
 
     let next = executor.submit(ExecutionRequest::new("n")).unwrap();
     let stats = &executor.registry().stats()[0];
-    assert_eq!((stats.running, stats.waiting), (1, 1), "the thread still runs");
+    assert_eq!(
+        (stats.running, stats.waiting),
+        (1, 1),
+        "the thread still runs"
+    );
     release.store(true, Ordering::Release);
     next.outputs().await.unwrap();
 }
@@ -340,7 +464,10 @@ async fn partial_outputs_wait_for_room() {
     for _ in 0..1_000 {
         tokio::task::yield_now().await;
     }
-    assert!(sent.load(Ordering::Acquire) < 100, "the handler waits for its reader");
+    assert!(
+        sent.load(Ordering::Acquire) < 100,
+        "the handler waits for its reader"
+    );
     let mut partial = 0;
     while let Some(event) = execution.next().await {
         partial += usize::from(matches!(event, ExecutionEvent::Partial(_)));
@@ -356,20 +483,41 @@ async fn replacing_a_node_leaves_what_runs_alone() {
     let mut changes = executor.registry().changes();
     let mut old = executor.submit(ExecutionRequest::new("n")).unwrap();
     until_started(&mut old).await;
-    executor.registry().replace(node_fn(definition("n"), async |_| Ok(Outputs::new().with("done", "new"))));
+    executor
+        .registry()
+        .replace(node_fn(definition("n"), async |_| {
+            Ok(Outputs::new().with("done", "new"))
+        }));
     changes.changed().await.unwrap();
-    let new = executor.submit(ExecutionRequest::new("n")).unwrap().outputs().await.unwrap();
+    let new = executor
+        .submit(ExecutionRequest::new("n"))
+        .unwrap()
+        .outputs()
+        .await
+        .unwrap();
     assert_eq!(new.first("done"), Some(&Value::from("new")));
     gate.add_permits(1);
-    assert_eq!(old.outputs().await.unwrap().first("done"), Some(&Value::from("yes")));
-    assert_eq!(executor.registry().stats()[0].counters.completed, 2, "statistics go on under the uid");
+    assert_eq!(
+        old.outputs().await.unwrap().first("done"),
+        Some(&Value::from("yes"))
+    );
+    assert_eq!(
+        executor.registry().stats()[0].counters.completed,
+        2,
+        "statistics go on under the uid"
+    );
 }
 
 #[tokio::test]
 async fn registering_twice_is_refused_and_removing_works() {
     let executor = executor(node_fn(definition("n"), async |_| Ok(Outputs::new())));
-    let again = executor.registry().insert(node_fn(definition("n"), async |_| Ok(Outputs::new())));
-    assert_eq!(again.unwrap_err().to_string(), "there is a node `n` already; uids are unique within a server");
+    let again = executor
+        .registry()
+        .insert(node_fn(definition("n"), async |_| Ok(Outputs::new())));
+    assert_eq!(
+        again.unwrap_err().to_string(),
+        "there is a node `n` already; uids are unique within a server"
+    );
     assert!(executor.registry().remove("n"));
     assert!(!executor.registry().remove("n"));
     assert!(executor.submit(ExecutionRequest::new("n")).is_err());
@@ -397,8 +545,17 @@ async fn shutdown_drops_what_waits_drains_what_runs_and_refuses_the_rest() {
         async move { executor.shutdown(Duration::from_secs(10)).await }
     });
     let waited = events(waiting).await;
-    assert!(matches!(waited.last(), Some(ExecutionEvent::Dropped(DropReason::Shutdown))), "{waited:?}");
-    assert_eq!(executor.submit(ExecutionRequest::new("n")).unwrap_err(), Refusal::ShuttingDown);
+    assert!(
+        matches!(
+            waited.last(),
+            Some(ExecutionEvent::Dropped(DropReason::Shutdown))
+        ),
+        "{waited:?}"
+    );
+    assert_eq!(
+        executor.submit(ExecutionRequest::new("n")).unwrap_err(),
+        Refusal::ShuttingDown
+    );
     gate.add_permits(1);
     running.outputs().await.unwrap();
     closing.await.unwrap();
@@ -407,17 +564,25 @@ async fn shutdown_drops_what_waits_drains_what_runs_and_refuses_the_rest() {
 
 #[tokio::test(start_paused = true)]
 async fn shutdown_cancels_what_does_not_finish_in_time() {
-    let executor = executor(node_fn(definition("deaf"), async |_: Context| std::future::pending().await));
+    let executor = executor(node_fn(definition("deaf"), async |_: Context| {
+        std::future::pending().await
+    }));
     let mut execution = executor.submit(ExecutionRequest::new("deaf")).unwrap();
     until_started(&mut execution).await;
     executor.shutdown(Duration::from_secs(10)).await;
-    assert!(matches!(execution.next().await, Some(ExecutionEvent::Cancelled { abandoned: true })));
+    assert!(matches!(
+        execution.next().await,
+        Some(ExecutionEvent::Cancelled { abandoned: true })
+    ));
     assert_eq!(executor.counters().in_flight, 0);
 }
 
 #[test]
 fn an_execution_ends_when_its_runtime_goes_down() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let started = Arc::new(Notify::new());
     let tell = Arc::clone(&started);
     let executor = executor(node_fn(narrow("n", 1, 1), move |_: Context| {
@@ -434,7 +599,10 @@ fn an_execution_ends_when_its_runtime_goes_down() {
         (running, waiting)
     });
     drop(runtime);
-    assert_eq!((executor.counters().failed, executor.counters().in_flight), (2, 0));
+    assert_eq!(
+        (executor.counters().failed, executor.counters().in_flight),
+        (2, 0)
+    );
     let stats = &executor.registry().stats()[0];
     assert_eq!((stats.running, stats.waiting), (0, 0));
     drop((running, waiting));

@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use nodewire_core::{
-    Context, Execution, ExecutionEvent, ExecutionRequest, Executor, ExecutorConfig, NodeDefinition, NodeError, Outputs,
-    blocking_node_fn, node_fn,
+    Context, Execution, ExecutionEvent, ExecutionRequest, Executor, ExecutorConfig, NodeDefinition,
+    NodeError, Outputs, blocking_node_fn, node_fn,
 };
 use proptest::prelude::*;
 
@@ -25,7 +25,11 @@ enum Behaviour {
 /// What is done to the executor.
 #[derive(Debug, Clone)]
 enum Step {
-    Submit { behaviour: Behaviour, priority: i32, deadline_us: Option<u64> },
+    Submit {
+        behaviour: Behaviour,
+        priority: i32,
+        deadline_us: Option<u64>,
+    },
     Cancel(prop::sample::Index),
     Drop(prop::sample::Index),
     Yield(u8),
@@ -91,14 +95,28 @@ async fn behave(context: Context) -> Result<Outputs, NodeError> {
 }
 
 fn register(executor: &Executor) {
-    let definition = NodeDefinition::builder("async").concurrency(3).queue(5).build().unwrap();
+    let definition = NodeDefinition::builder("async")
+        .concurrency(3)
+        .queue(5)
+        .build()
+        .unwrap();
     executor.registry().replace(node_fn(definition, behave));
-    let definition = NodeDefinition::builder("blocking").concurrency(2).queue(2).build().unwrap();
-    executor.registry().replace(blocking_node_fn(definition, |_| Ok(Outputs::new())));
+    let definition = NodeDefinition::builder("blocking")
+        .concurrency(2)
+        .queue(2)
+        .build()
+        .unwrap();
+    executor
+        .registry()
+        .replace(blocking_node_fn(definition, |_| Ok(Outputs::new())));
 }
 
 fn request(behaviour: Behaviour, priority: i32, deadline_us: Option<u64>) -> ExecutionRequest {
-    let node = if matches!(behaviour, Behaviour::Block) { "blocking" } else { "async" };
+    let node = if matches!(behaviour, Behaviour::Block) {
+        "blocking"
+    } else {
+        "async"
+    };
     let mut request = ExecutionRequest::new(node);
     request.caller_id = match behaviour {
         Behaviour::YieldThenReturn(times) => "x".repeat(times.into()),
@@ -116,7 +134,11 @@ fn check(executor: &Executor) -> Result<(), TestCaseError> {
     for node in executor.registry().stats() {
         prop_assert!(node.counters.is_balanced(), "{:?}", node);
         let limits = if node.uid == "async" { (3, 5) } else { (2, 2) };
-        prop_assert!(node.running <= limits.0 && node.waiting <= limits.1, "{:?}", node);
+        prop_assert!(
+            node.running <= limits.0 && node.waiting <= limits.1,
+            "{:?}",
+            node
+        );
     }
     Ok(())
 }
@@ -129,32 +151,57 @@ async fn check_events(mut execution: Execution, cancelled: bool) -> Result<(), T
     }
     prop_assert!(matches!(events[0], ExecutionEvent::Accepted));
     let terminal = events.iter().filter(|event| event.is_terminal()).count();
-    prop_assert!(terminal == 1 && events[events.len() - 1].is_terminal(), "{:?}", events);
-    let started = events.iter().position(|event| matches!(event, ExecutionEvent::Started));
+    prop_assert!(
+        terminal == 1 && events[events.len() - 1].is_terminal(),
+        "{:?}",
+        events
+    );
+    let started = events
+        .iter()
+        .position(|event| matches!(event, ExecutionEvent::Started));
     prop_assert!(matches!(started, None | Some(1)), "{:?}", events);
     prop_assert!(started.is_some() || events.len() == 2, "{:?}", events);
     let ended_cancelled = matches!(events[events.len() - 1], ExecutionEvent::Cancelled { .. });
-    prop_assert!(!cancelled || ended_cancelled, "a cancellation that was taken wins: {:?}", events);
+    prop_assert!(
+        !cancelled || ended_cancelled,
+        "a cancellation that was taken wins: {:?}",
+        events
+    );
     Ok(())
 }
 
 async fn scenario(steps: Vec<Step>) -> Result<(), TestCaseError> {
-    let config = ExecutorConfig { in_flight_max: 8, grace: Duration::from_micros(200), ..ExecutorConfig::default() };
+    let config = ExecutorConfig {
+        in_flight_max: 8,
+        grace: Duration::from_micros(200),
+        ..ExecutorConfig::default()
+    };
     let executor = Executor::new(config);
     register(&executor);
     let mut live: Vec<(Execution, bool)> = Vec::new();
     let mut submitted = 0_u64;
     for step in steps {
         match step {
-            Step::Submit { behaviour, priority, deadline_us } => {
+            Step::Submit {
+                behaviour,
+                priority,
+                deadline_us,
+            } => {
                 submitted += 1;
-                live.extend(executor.submit(request(behaviour, priority, deadline_us)).ok().map(|new| (new, false)));
+                live.extend(
+                    executor
+                        .submit(request(behaviour, priority, deadline_us))
+                        .ok()
+                        .map(|new| (new, false)),
+                );
             }
             Step::Cancel(index) if !live.is_empty() => {
                 let (execution, cancelled) = index.get_mut(&mut live);
                 *cancelled |= execution.cancel();
             }
-            Step::Drop(index) if !live.is_empty() => drop(live.swap_remove(index.index(live.len()))),
+            Step::Drop(index) if !live.is_empty() => {
+                drop(live.swap_remove(index.index(live.len())))
+            }
             Step::Yield(times) => {
                 for _ in 0..times {
                     tokio::task::yield_now().await;
