@@ -32,9 +32,14 @@ impl ClientMessage {
     pub fn parse(text: impl Into<ByteString>) -> Result<Self, RequestError> {
         let text = text.into();
         let envelope = Envelope::read(&text)?;
-        let kind = envelope.kind.as_ref().ok_or(MessageError::Missing { field: "type" })?;
+        let kind = envelope
+            .kind
+            .as_ref()
+            .ok_or(MessageError::Missing { field: "type" })?;
         match kind.value {
-            "\"request_execution\"" => ExecutionRequest::read(&text, &envelope).map(Self::RequestExecution),
+            "\"request_execution\"" => {
+                ExecutionRequest::read(&text, &envelope).map(Self::RequestExecution)
+            }
             "\"stop_workflow_instance\"" => Ok(stop(&text, &envelope)?),
             _ => Ok(Self::other(&text, &envelope, kind)?),
         }
@@ -46,9 +51,14 @@ impl ClientMessage {
         envelope: &Envelope<'_>,
         kind: &nodewire_json::MemberRef<'_>,
     ) -> Result<Self, RequestError> {
-        let kind = envelope::string(text, kind).ok_or(MessageError::WrongType { field: "type", expected: "a string" })?;
+        let kind = envelope::string(text, kind).ok_or(MessageError::WrongType {
+            field: "type",
+            expected: "a string",
+        })?;
         match kind.as_ref() {
-            "request_execution" => ExecutionRequest::read(text, envelope).map(Self::RequestExecution),
+            "request_execution" => {
+                ExecutionRequest::read(text, envelope).map(Self::RequestExecution)
+            }
             "stop_workflow_instance" => Ok(stop(text, envelope)?),
             _ => Ok(Self::Unknown { kind }),
         }
@@ -81,8 +91,12 @@ impl ClientMessage {
 }
 
 fn stop(text: &ByteString, envelope: &Envelope<'_>) -> Result<ClientMessage, MessageError> {
-    let member = envelope.instance_id.as_ref().ok_or(MessageError::Missing { field: "instanceId" })?;
-    let instance_id = envelope::string(text, member)
-        .ok_or(MessageError::WrongType { field: "instanceId", expected: "a string" })?;
+    let member = envelope.instance_id.as_ref().ok_or(MessageError::Missing {
+        field: "instanceId",
+    })?;
+    let instance_id = envelope::string(text, member).ok_or(MessageError::WrongType {
+        field: "instanceId",
+        expected: "a string",
+    })?;
     Ok(ClientMessage::StopWorkflowInstance { instance_id })
 }

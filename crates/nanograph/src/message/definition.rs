@@ -100,10 +100,18 @@ impl NodeDefinition {
     /// If it is no object, or has no string `uid`.
     pub fn from_json(raw: Json) -> Result<Self, MessageError> {
         if raw.kind() != Kind::Object {
-            return Err(MessageError::WrongType { field: "nodeDefinitions[]", expected: "an object" });
+            return Err(MessageError::WrongType {
+                field: "nodeDefinitions[]",
+                expected: "an object",
+            });
         }
-        let uid = raw.get("uid").ok_or(MessageError::Missing { field: "uid" })?;
-        let uid = fields::string(&uid).ok_or(MessageError::WrongType { field: "uid", expected: "a string" })?;
+        let uid = raw
+            .get("uid")
+            .ok_or(MessageError::Missing { field: "uid" })?;
+        let uid = fields::string(&uid).ok_or(MessageError::WrongType {
+            field: "uid",
+            expected: "a string",
+        })?;
         let mut definition = Self::new(uid);
         for (key, value) in fields::entries(&raw) {
             definition.set(&key, &value);
@@ -121,7 +129,9 @@ impl NodeDefinition {
             "type" => self.kind = NodeKind::from_word(value),
             "inputs" => self.inputs = fields::list(value, |port| Port::from_json(&port)),
             "outputs" => self.outputs = fields::list(value, |port| Port::from_json(&port)),
-            "parameters" => self.parameters = fields::list(value, |parameter| Parameter::from_json(&parameter)),
+            "parameters" => {
+                self.parameters = fields::list(value, |parameter| Parameter::from_json(&parameter))
+            }
             "active" => replace(&mut self.active, fields::boolean(value)),
             "muted" => replace(&mut self.muted, fields::boolean(value)),
             _ => {}
@@ -152,7 +162,9 @@ impl NodeDefinition {
         object.string_unless_empty("description", &self.description);
         object.array("inputs", &self.inputs, |out, port| port.write(out));
         object.array("outputs", &self.outputs, |out, port| port.write(out));
-        object.array("parameters", &self.parameters, |out, parameter| parameter.write(out));
+        object.array("parameters", &self.parameters, |out, parameter| {
+            parameter.write(out)
+        });
         if !self.active {
             object.raw("active", "false");
         }
@@ -173,7 +185,11 @@ impl NodeKind {
     }
 
     fn from_word(value: &Json) -> Self {
-        if value.as_str() == "\"client\"" { Self::Client } else { Self::Server }
+        if value.as_str() == "\"client\"" {
+            Self::Client
+        } else {
+            Self::Server
+        }
     }
 }
 
@@ -187,7 +203,9 @@ impl Port {
                 "name" => replace(&mut port.name, fields::string(&value)),
                 "type" => replace(&mut port.kind, fields::string(&value)),
                 "optional" => replace(&mut port.optional, fields::boolean(&value)),
-                "preventCrossDomain" => replace(&mut port.prevent_cross_domain, fields::boolean(&value)),
+                "preventCrossDomain" => {
+                    replace(&mut port.prevent_cross_domain, fields::boolean(&value))
+                }
                 "sizeHint" => port.size_hint = SizeHint::from_word(&value),
                 "description" => replace(&mut port.description, fields::string(&value)),
                 _ => {}

@@ -40,7 +40,11 @@ pub(super) fn string(text: &ByteString, member: &MemberRef<'_>) -> Option<ByteSt
     if !inside.contains('\\') {
         return Some(text.slice_ref(inside));
     }
-    member.strict.then(|| serde_json::from_str::<String>(member.value).ok()).flatten().map(ByteString::from)
+    member
+        .strict
+        .then(|| serde_json::from_str::<String>(member.value).ok())
+        .flatten()
+        .map(ByteString::from)
 }
 
 /// As [`string`], owned and lenient.
@@ -55,8 +59,14 @@ pub(super) fn json(text: &ByteString, member: &MemberRef<'_>) -> Result<Json, Sc
 
 /// The payload, which must be an object.
 pub(super) fn payload(text: &ByteString, envelope: &Envelope<'_>) -> Result<Json, MessageError> {
-    let member = envelope.payload.as_ref().ok_or(MessageError::Missing { field: "payload" })?;
+    let member = envelope
+        .payload
+        .as_ref()
+        .ok_or(MessageError::Missing { field: "payload" })?;
     let payload = json(text, member)?;
     let is_object = payload.kind() == Kind::Object;
-    is_object.then_some(payload).ok_or(MessageError::WrongType { field: "payload", expected: "an object" })
+    is_object.then_some(payload).ok_or(MessageError::WrongType {
+        field: "payload",
+        expected: "an object",
+    })
 }

@@ -39,7 +39,10 @@ pub struct RequestError {
 
 impl From<MessageError> for RequestError {
     fn from(error: MessageError) -> Self {
-        Self { error, origin: None }
+        Self {
+            error,
+            origin: None,
+        }
     }
 }
 

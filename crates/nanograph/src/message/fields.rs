@@ -3,7 +3,9 @@
 use nodewire_json::{Json, Kind};
 
 pub(super) fn string(value: &Json) -> Option<String> {
-    (value.kind() == Kind::String).then(|| value.decode().ok()).flatten()
+    (value.kind() == Kind::String)
+        .then(|| value.decode().ok())
+        .flatten()
 }
 
 pub(super) fn boolean(value: &Json) -> Option<bool> {
@@ -16,7 +18,9 @@ pub(super) fn boolean(value: &Json) -> Option<bool> {
 
 /// A finite number.
 pub(super) fn number(value: &Json) -> Option<f64> {
-    let number: f64 = (value.kind() == Kind::Number).then(|| value.decode().ok()).flatten()?;
+    let number: f64 = (value.kind() == Kind::Number)
+        .then(|| value.decode().ok())
+        .flatten()?;
     number.is_finite().then_some(number)
 }
 
@@ -31,7 +35,12 @@ pub(super) fn whole(value: &Json) -> Option<u64> {
 
 /// The elements that `read` understands; none if this is no array.
 pub(super) fn list<T>(value: &Json, read: impl FnMut(Json) -> Option<T>) -> Vec<T> {
-    value.elements().unwrap_or_default().into_iter().filter_map(read).collect()
+    value
+        .elements()
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(read)
+        .collect()
 }
 
 /// The members of an object; none if this is no object.

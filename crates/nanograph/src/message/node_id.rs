@@ -21,7 +21,9 @@ impl NodeId {
     /// The id as a number, if it is a non-negative integer.
     #[must_use]
     pub fn as_u64(&self) -> Option<u64> {
-        (self.0.kind() == Kind::Number).then(|| self.0.as_str().parse().ok()).flatten()
+        (self.0.kind() == Kind::Number)
+            .then(|| self.0.as_str().parse().ok())
+            .flatten()
     }
 }
 

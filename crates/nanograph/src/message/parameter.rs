@@ -71,8 +71,12 @@ impl Parameter {
             "min" => self.min = fields::number(&value),
             "max" => self.max = fields::number(&value),
             "step" => self.step = fields::number(&value),
-            "precision" => self.precision = fields::whole(&value).and_then(|digits| u32::try_from(digits).ok()),
-            "options" => self.options = fields::list(&value, |option| Some(SelectOption::from_json(option))),
+            "precision" => {
+                self.precision = fields::whole(&value).and_then(|digits| u32::try_from(digits).ok())
+            }
+            "options" => {
+                self.options = fields::list(&value, |option| Some(SelectOption::from_json(option)))
+            }
             "multiline" => self.multiline = fields::boolean(&value).unwrap_or(false),
             _ => {}
         }
@@ -104,10 +108,17 @@ impl SelectOption {
     /// Peers may list bare values instead of objects.
     fn from_json(json: Json) -> Self {
         if json.kind() != Kind::Object {
-            return Self { label: plain_text(&json), value: json };
+            return Self {
+                label: plain_text(&json),
+                value: json,
+            };
         }
         let value = json.get("value").unwrap_or_default();
-        let label = json.get("label").as_ref().and_then(fields::string).unwrap_or_else(|| plain_text(&value));
+        let label = json
+            .get("label")
+            .as_ref()
+            .and_then(fields::string)
+            .unwrap_or_else(|| plain_text(&value));
         Self { value, label }
     }
 
@@ -125,7 +136,10 @@ fn plain_text(value: &Json) -> String {
 
 fn read_range(value: &Json) -> (Option<f64>, Option<f64>) {
     let bounds = value.elements().unwrap_or_default();
-    (bounds.first().and_then(fields::number), bounds.get(1).and_then(fields::number))
+    (
+        bounds.first().and_then(fields::number),
+        bounds.get(1).and_then(fields::number),
+    )
 }
 
 /// Whole numbers without a fraction, as authors write them.

@@ -33,7 +33,14 @@ impl ExecutionRequest {
         graph_node: Json,
     ) -> Self {
         let parameters = graph_node.get("parameters");
-        Self { instance_id: instance_id.into(), node_id, node_uid: node_uid.into(), inputs, graph_node, parameters }
+        Self {
+            instance_id: instance_id.into(),
+            node_id,
+            node_uid: node_uid.into(),
+            inputs,
+            graph_node,
+            parameters,
+        }
     }
 
     /// `parameters` of the graph node as it came, normally an array of objects with `name` and `value`.
@@ -45,7 +52,9 @@ impl ExecutionRequest {
     /// The message's text. `server_uid` is the receiver's; known servers do not look at it.
     #[must_use]
     pub fn to_text(&self, server_uid: &str) -> String {
-        let mut out = String::with_capacity(192 + self.inputs.as_str().len() + self.graph_node.as_str().len());
+        let mut out = String::with_capacity(
+            192 + self.inputs.as_str().len() + self.graph_node.as_str().len(),
+        );
         let mut message = ObjectWriter::new(&mut out);
         message.string("type", "request_execution");
         message.string("serverUid", server_uid);
@@ -66,20 +75,43 @@ impl ExecutionRequest {
 
     pub(super) fn read(text: &ByteString, envelope: &Envelope<'_>) -> Result<Self, RequestError> {
         let payload = Payload::read(envelope)?;
-        Self::from_payload(text, envelope, &payload)
-            .map_err(|error| RequestError { error, origin: origin(text, envelope, &payload) })
+        Self::from_payload(text, envelope, &payload).map_err(|error| RequestError {
+            error,
+            origin: origin(text, envelope, &payload),
+        })
     }
 
-    fn from_payload(text: &ByteString, envelope: &Envelope<'_>, payload: &Payload<'_>) -> Result<Self, MessageError> {
+    fn from_payload(
+        text: &ByteString,
+        envelope: &Envelope<'_>,
+        payload: &Payload<'_>,
+    ) -> Result<Self, MessageError> {
         let instance_id = needed(envelope.instance_id.as_ref(), "instanceId")?;
         let instance_id = needed_string(text, instance_id, "instanceId")?;
-        let node_id = NodeId::from(json(text, needed(payload.node_id.as_ref(), "payload.nodeId")?)?);
-        let node_uid = needed_string(text, needed(payload.node_uid.as_ref(), "payload.nodeUid")?, "payload.nodeUid")?;
-        let inputs = json(text, object_or_null(needed(payload.inputs.as_ref(), "payload.inputs")?)?)?;
+        let node_id = NodeId::from(json(
+            text,
+            needed(payload.node_id.as_ref(), "payload.nodeId")?,
+        )?);
+        let node_uid = needed_string(
+            text,
+            needed(payload.node_uid.as_ref(), "payload.nodeUid")?,
+            "payload.nodeUid",
+        )?;
+        let inputs = json(
+            text,
+            object_or_null(needed(payload.inputs.as_ref(), "payload.inputs")?)?,
+        )?;
         let graph_node = needed(payload.graph_node.as_ref(), "payload.graphNode")?;
         let parameters = graph_node_parameters(text, graph_node)?;
         let graph_node = json(text, graph_node)?;
-        Ok(Self { instance_id, node_id, node_uid, inputs, graph_node, parameters })
+        Ok(Self {
+            instance_id,
+            node_id,
+            node_uid,
+            inputs,
+            graph_node,
+            parameters,
+        })
     }
 }
 
@@ -95,7 +127,10 @@ impl<'a> Payload<'a> {
     fn read(envelope: &Envelope<'a>) -> Result<Self, MessageError> {
         let member = needed(envelope.payload.as_ref(), "payload")?;
         if !member.value.starts_with('{') {
-            return Err(MessageError::WrongType { field: "payload", expected: "an object" });
+            return Err(MessageError::WrongType {
+                field: "payload",
+                expected: "an object",
+            });
         }
         let mut payload = Self::default();
         for member in members(member.value) {
@@ -113,9 +148,15 @@ impl<'a> Payload<'a> {
 }
 
 /// Checks that the graph node is an object with an `id`, and gives its `parameters`.
-fn graph_node_parameters(text: &ByteString, graph_node: &MemberRef<'_>) -> Result<Option<Json>, MessageError> {
+fn graph_node_parameters(
+    text: &ByteString,
+    graph_node: &MemberRef<'_>,
+) -> Result<Option<Json>, MessageError> {
     if !graph_node.value.starts_with('{') {
-        return Err(MessageError::WrongType { field: "payload.graphNode", expected: "an object" });
+        return Err(MessageError::WrongType {
+            field: "payload.graphNode",
+            expected: "an object",
+        });
     }
     let (mut has_id, mut parameters) = (false, None);
     for member in members(graph_node.value) {
@@ -127,17 +168,28 @@ fn graph_node_parameters(text: &ByteString, graph_node: &MemberRef<'_>) -> Resul
         }
     }
     if !has_id {
-        return Err(MessageError::Missing { field: "payload.graphNode.id" });
+        return Err(MessageError::Missing {
+            field: "payload.graphNode.id",
+        });
     }
     Ok(parameters.map(|member| json(text, &member)).transpose()?)
 }
 
 /// Whom to tell that the request is malformed: both ids must be there.
-fn origin(text: &ByteString, envelope: &Envelope<'_>, payload: &Payload<'_>) -> Option<Box<Origin>> {
+fn origin(
+    text: &ByteString,
+    envelope: &Envelope<'_>,
+    payload: &Payload<'_>,
+) -> Option<Box<Origin>> {
     let instance_id = json(text, envelope.instance_id.as_ref()?).ok()?;
     let node_id = json(text, payload.node_id.as_ref()?).ok()?;
     let both = !instance_id.is_null() && !node_id.is_null();
-    both.then(|| Box::new(Origin { instance_id, node_id: node_id.into() }))
+    both.then(|| {
+        Box::new(Origin {
+            instance_id,
+            node_id: node_id.into(),
+        })
+    })
 }
 
 fn needed<'m, 'a>(
@@ -152,10 +204,16 @@ fn needed_string(
     member: &MemberRef<'_>,
     field: &'static str,
 ) -> Result<ByteString, MessageError> {
-    string(text, member).ok_or(MessageError::WrongType { field, expected: "a string" })
+    string(text, member).ok_or(MessageError::WrongType {
+        field,
+        expected: "a string",
+    })
 }
 
 fn object_or_null<'m, 'a>(member: &'m MemberRef<'a>) -> Result<&'m MemberRef<'a>, MessageError> {
     let fits = member.value.starts_with('{') || member.value == "null";
-    fits.then_some(member).ok_or(MessageError::WrongType { field: "payload.inputs", expected: "an object" })
+    fits.then_some(member).ok_or(MessageError::WrongType {
+        field: "payload.inputs",
+        expected: "an object",
+    })
 }

@@ -86,13 +86,20 @@ impl ServerMessage {
     pub fn parse(text: impl Into<ByteString>) -> Result<Self, MessageError> {
         let text = text.into();
         let envelope = Envelope::read(&text)?;
-        let kind = envelope.kind.as_ref().ok_or(MessageError::Missing { field: "type" })?;
-        let kind = envelope::string(&text, kind)
-            .ok_or(MessageError::WrongType { field: "type", expected: "a string" })?;
+        let kind = envelope
+            .kind
+            .as_ref()
+            .ok_or(MessageError::Missing { field: "type" })?;
+        let kind = envelope::string(&text, kind).ok_or(MessageError::WrongType {
+            field: "type",
+            expected: "a string",
+        })?;
         match kind.as_ref() {
             "node_status" => node_status(&text, &envelope),
             "ack_stop_workflow" => StopAck::read(&text, &envelope).map(Self::AckStopWorkflow),
-            "definitions_update" => DefinitionsUpdate::read(&text, &envelope).map(Self::DefinitionsUpdate),
+            "definitions_update" => {
+                DefinitionsUpdate::read(&text, &envelope).map(Self::DefinitionsUpdate)
+            }
             "handshake" => Handshake::read(&text, &envelope).map(Self::Handshake),
             _ => Ok(Self::Unknown { kind }),
         }
@@ -117,7 +124,10 @@ impl Handshake {
 
     fn set(&mut self, key: &str, value: &Json) {
         match key {
-            "serverUid" => self.server_uid = fields::string(value).unwrap_or_else(|| std::mem::take(&mut self.server_uid)),
+            "serverUid" => {
+                self.server_uid =
+                    fields::string(value).unwrap_or_else(|| std::mem::take(&mut self.server_uid))
+            }
             "serverPackageId" => self.server_package_id = fields::string(value),
             "serverDisplayName" => self.server_display_name = fields::string(value),
             "domain" => self.domain = fields::string(value),
@@ -156,7 +166,11 @@ impl Handshake {
         optional("serverPackageId", self.server_package_id.as_ref());
         optional("nanocoreHttpEndpoint", self.nanocore_http_endpoint.as_ref());
         optional("sdk", self.sdk.as_ref());
-        payload.array("nodeDefinitions", &self.node_definitions, |out, definition| definition.write(out));
+        payload.array(
+            "nodeDefinitions",
+            &self.node_definitions,
+            |out, definition| definition.write(out),
+        );
         payload.end();
     }
 }
@@ -165,7 +179,9 @@ impl DefinitionsUpdate {
     fn read(text: &ByteString, envelope: &Envelope<'_>) -> Result<Self, MessageError> {
         let payload = envelope::payload(text, envelope)?;
         let list = payload.get("nodeDefinitions");
-        let list = list.ok_or(MessageError::Missing { field: "payload.nodeDefinitions" })?;
+        let list = list.ok_or(MessageError::Missing {
+            field: "payload.nodeDefinitions",
+        })?;
         Ok(Self {
             server_uid: owned_string(text, envelope.server_uid.as_ref()).unwrap_or_default(),
             server_package_id: owned_string(text, envelope.server_package_id.as_ref()),
@@ -181,7 +197,11 @@ impl DefinitionsUpdate {
         message.string("type", "definitions_update");
         message.string("serverUid", &self.server_uid);
         let mut payload = ObjectWriter::new(message.key("payload"));
-        payload.array("nodeDefinitions", &self.node_definitions, |out, definition| definition.write(out));
+        payload.array(
+            "nodeDefinitions",
+            &self.node_definitions,
+            |out, definition| definition.write(out),
+        );
         payload.end();
         if let Some(package) = &self.server_package_id {
             message.string("serverPackageId", package);
@@ -197,8 +217,16 @@ impl StopAck {
         Ok(Self {
             server_uid: owned_string(text, envelope.server_uid.as_ref()),
             instance_id: instance_id(text, envelope)?,
-            success: payload.get("success").as_ref().and_then(fields::boolean).unwrap_or(false),
-            message: payload.get("message").as_ref().and_then(fields::string).unwrap_or_default(),
+            success: payload
+                .get("success")
+                .as_ref()
+                .and_then(fields::boolean)
+                .unwrap_or(false),
+            message: payload
+                .get("message")
+                .as_ref()
+                .and_then(fields::string)
+                .unwrap_or_default(),
         })
     }
 
@@ -229,15 +257,31 @@ fn node_status(text: &ByteString, envelope: &Envelope<'_>) -> Result<ServerMessa
             _ => {}
         }
     }
-    let node_id = node_id.ok_or(MessageError::Missing { field: "payload.nodeId" })?.into();
-    let status = Status::from_json(status.ok_or(MessageError::Missing { field: "payload.status" })?);
+    let node_id = node_id
+        .ok_or(MessageError::Missing {
+            field: "payload.nodeId",
+        })?
+        .into();
+    let status = Status::from_json(status.ok_or(MessageError::Missing {
+        field: "payload.status",
+    })?);
     let server_uid = owned_string(text, envelope.server_uid.as_ref());
-    Ok(ServerMessage::NodeStatus { server_uid, instance_id: instance_id(text, envelope)?, node_id, status })
+    Ok(ServerMessage::NodeStatus {
+        server_uid,
+        instance_id: instance_id(text, envelope)?,
+        node_id,
+        status,
+    })
 }
 
 fn instance_id(text: &ByteString, envelope: &Envelope<'_>) -> Result<ByteString, MessageError> {
-    let member = envelope.instance_id.as_ref().ok_or(MessageError::Missing { field: "instanceId" })?;
-    envelope::string(text, member).ok_or(MessageError::WrongType { field: "instanceId", expected: "a string" })
+    let member = envelope.instance_id.as_ref().ok_or(MessageError::Missing {
+        field: "instanceId",
+    })?;
+    envelope::string(text, member).ok_or(MessageError::WrongType {
+        field: "instanceId",
+        expected: "a string",
+    })
 }
 
 /// Leaves out what has no uid. spec: nanograph 7

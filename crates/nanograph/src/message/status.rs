@@ -51,10 +51,18 @@ impl Status {
     #[must_use]
     pub fn from_json(raw: Json) -> Self {
         let kind = StatusKind::Other(String::new());
-        let mut status = Self { kind, message: None, progress: None, outputs: None, raw: Json::null() };
+        let mut status = Self {
+            kind,
+            message: None,
+            progress: None,
+            outputs: None,
+            raw: Json::null(),
+        };
         for (key, value) in fields::entries(&raw) {
             match key.as_str() {
-                "type" => status.kind = StatusKind::from_word(fields::string(&value).unwrap_or_default()),
+                "type" => {
+                    status.kind = StatusKind::from_word(fields::string(&value).unwrap_or_default())
+                }
                 "message" => status.message = fields::string(&value),
                 "progress" => status.progress = Progress::from_json(&value),
                 "outputs" => status.outputs = Some(value),
@@ -101,7 +109,10 @@ impl StatusKind {
 impl Progress {
     fn from_json(json: &Json) -> Option<Self> {
         let number = |key| json.get(key).as_ref().and_then(fields::whole);
-        Some(Self { step: number("step")?, total: number("total")? })
+        Some(Self {
+            step: number("step")?,
+            total: number("total")?,
+        })
     }
 
     pub(crate) fn write(self, out: &mut String) {

@@ -14,11 +14,6 @@ pub(crate) fn push_string(out: &mut String, value: &str) {
     out.push('"');
 }
 
-/// Whether the inside of a JSON string (escapes unresolved) is what [`push_string`] would write of it.
-pub(crate) fn is_plain(raw: &str) -> bool {
-    !raw.bytes().any(needs_escape)
-}
-
 fn needs_escape(byte: u8) -> bool {
     !matches!(byte, b' '..=b'~') || byte == b'"' || byte == b'\\'
 }
@@ -97,7 +92,12 @@ impl<'a> ObjectWriter<'a> {
     }
 
     /// Writes an array of whatever `write` appends for each item.
-    pub(crate) fn array<T>(&mut self, key: &str, items: &[T], mut write: impl FnMut(&mut String, &T)) {
+    pub(crate) fn array<T>(
+        &mut self,
+        key: &str,
+        items: &[T],
+        mut write: impl FnMut(&mut String, &T),
+    ) {
         let out = self.key(key);
         out.push('[');
         for (index, item) in items.iter().enumerate() {
@@ -123,7 +123,10 @@ mod tests {
     fn strings_are_escaped_as_python_does() {
         let mut out = String::new();
         push_string(&mut out, "a\"\\/\n\r\t\u{8}\u{c}\u{1}\u{7f} é 𝄞 ~");
-        assert_eq!(out, r#""a\"\\/\n\r\t\b\f\u0001\u007f \u00e9 \ud834\udd1e ~""#);
+        assert_eq!(
+            out,
+            r#""a\"\\/\n\r\t\b\f\u0001\u007f \u00e9 \ud834\udd1e ~""#
+        );
     }
 
     #[test]
