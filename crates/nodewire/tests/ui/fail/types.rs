@@ -1,0 +1,15 @@
+#![allow(unused, reason = "only what the macros say matters here")]
+
+use nodewire::{NodeError, node};
+
+#[node]
+async fn no_outputs() -> Result<String, NodeError> {
+    Ok(String::new())
+}
+
+#[node]
+async fn no_node_error() -> Result<(), std::fmt::Error> {
+    Ok(())
+}
+
+fn main() {}
