@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -273,7 +274,7 @@ impl Task {
     }
 
     async fn wait_and_run(mut self, node: Arc<dyn DynNode>) {
-        match self.wait().await {
+        match Box::pin(self.wait()).await {
             None => self.with_place().run(node).await,
             Some(event) => {
                 self.leave_queue();
@@ -321,16 +322,25 @@ impl Task {
         let context = Context::new(Arc::clone(&self.running));
         let handler = AssertUnwindSafe(async { node.execute_boxed(context).await }).catch_unwind();
         let mut handler = pin!(handler);
-        let result = tokio::select! {
-            biased;
-            result = &mut handler => Some(result),
-            () = self.stop_requested() => tokio::time::timeout(self.shared.config.grace, &mut handler).await.ok(),
+        let result = match futures_util::poll!(&mut handler) {
+            Poll::Ready(result) => Some(result),
+            // Boxed, since most of a task's size is in here and most handlers never come here.
+            Poll::Pending => Box::pin(self.supervise(handler.as_mut())).await,
         };
         let abandoned = result.is_none();
         let event = self.terminal_event(result);
         // The place is free before the end is told, so that a caller who reacts to the end finds it free.
         self.place = None;
         self.finish(event, abandoned);
+    }
+
+    /// Waits for the handler; `None` if it was told to stop and did not in time.
+    async fn supervise(&self, mut handler: impl Future<Output = HandlerResult> + Unpin) -> Option<HandlerResult> {
+        tokio::select! {
+            biased;
+            result = &mut handler => Some(result),
+            () = self.stop_requested() => tokio::time::timeout(self.shared.config.grace, &mut handler).await.ok(),
+        }
     }
 
     /// Completes when the handler should stop, having told it so.

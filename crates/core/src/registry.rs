@@ -100,6 +100,12 @@ impl Registry {
         removed
     }
 
+    /// The node with this uid.
+    #[must_use]
+    pub fn get(&self, uid: &str) -> Option<Arc<dyn DynNode>> {
+        self.find(uid).map(|entry| entry.node())
+    }
+
     /// The definitions, in order of registration.
     #[must_use]
     pub fn definitions(&self) -> Vec<NodeDefinition> {

@@ -1,6 +1,5 @@
 //! Values, and the named lists of them that go into and come out of a node.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
@@ -110,124 +109,115 @@ impl From<Vec<Value>> for PortValue {
     }
 }
 
-macro_rules! port_map {
-    ($(#[$doc:meta])* $name:ident) => {
+macro_rules! named_map {
+    ($(#[$doc:meta])* $name:ident, $value:ty) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Default, PartialEq)]
-        pub struct $name(BTreeMap<String, PortValue>);
+        ///
+        /// Keeps the order of insertion, which does not count in comparisons. Made for the few names a node has: a
+        /// name is found by looking at one after the other.
+        #[derive(Debug, Clone, Default)]
+        pub struct $name(Vec<(String, $value)>);
 
         impl $name {
-            /// No ports.
+            /// None set.
             #[must_use]
             pub const fn new() -> Self {
-                Self(BTreeMap::new())
+                Self(Vec::new())
             }
 
-            /// Sets a port's values and gives back the map, for chains.
+            /// Sets one and gives back the map, for chains.
             #[must_use]
-            pub fn with(mut self, port: impl Into<String>, value: impl Into<PortValue>) -> Self {
-                self.insert(port, value);
+            pub fn with(mut self, name: impl Into<String>, value: impl Into<$value>) -> Self {
+                self.insert(name, value);
                 self
             }
 
-            /// Sets a port's values.
-            pub fn insert(&mut self, port: impl Into<String>, value: impl Into<PortValue>) {
-                self.0.insert(port.into(), value.into());
+            /// Sets one, in the place of what had the name before.
+            pub fn insert(&mut self, name: impl Into<String>, value: impl Into<$value>) {
+                let (name, value) = (name.into(), value.into());
+                match self.0.iter_mut().find(|(other, _)| *other == name) {
+                    Some((_, place)) => *place = value,
+                    None => self.0.push((name, value)),
+                }
             }
 
-            /// A port's values; `None` if it was left out.
+            /// The one with this name; `None` if it was left out.
             #[must_use]
-            pub fn get(&self, port: &str) -> Option<&PortValue> {
-                self.0.get(port)
+            pub fn get(&self, name: &str) -> Option<&$value> {
+                self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value)
             }
 
-            /// A port's first value.
-            #[must_use]
-            pub fn first(&self, port: &str) -> Option<&Value> {
-                self.0.get(port)?.values().first()
-            }
-
-            /// All ports, by name.
-            pub fn iter(&self) -> impl Iterator<Item = (&str, &PortValue)> {
+            /// All, in order of insertion.
+            pub fn iter(&self) -> impl Iterator<Item = (&str, &$value)> {
                 self.0.iter().map(|(name, value)| (name.as_str(), value))
             }
 
-            /// How many ports are set.
+            /// How many are set.
             #[must_use]
             pub fn len(&self) -> usize {
                 self.0.len()
             }
 
-            /// Whether no port is set.
+            /// Whether none is set.
             #[must_use]
             pub fn is_empty(&self) -> bool {
                 self.0.is_empty()
             }
         }
 
+        impl PartialEq for $name {
+            fn eq(&self, other: &Self) -> bool {
+                self.len() == other.len() && self.iter().all(|(name, value)| other.get(name) == Some(value))
+            }
+        }
+
         impl IntoIterator for $name {
-            type Item = (String, PortValue);
-            type IntoIter = std::collections::btree_map::IntoIter<String, PortValue>;
+            type Item = (String, $value);
+            type IntoIter = std::vec::IntoIter<(String, $value)>;
 
             fn into_iter(self) -> Self::IntoIter {
                 self.0.into_iter()
             }
         }
 
-        impl FromIterator<(String, PortValue)> for $name {
-            fn from_iter<I: IntoIterator<Item = (String, PortValue)>>(ports: I) -> Self {
-                Self(ports.into_iter().collect())
+        /// Where a name comes twice, the last one counts.
+        impl FromIterator<(String, $value)> for $name {
+            fn from_iter<I: IntoIterator<Item = (String, $value)>>(items: I) -> Self {
+                let mut map = Self::new();
+                for (name, value) in items {
+                    map.insert(name, value);
+                }
+                map
             }
         }
     };
 }
 
-port_map! {
+named_map! {
     /// What goes into an execution, by port name.
-    Inputs
+    Inputs, PortValue
 }
-port_map! {
+named_map! {
     /// What comes out of an execution, by port name.
-    Outputs
+    Outputs, PortValue
+}
+named_map! {
+    /// The parameters of an execution, by name: only those that were set.
+    Parameters, Json
 }
 
-/// The parameters of an execution, by name: only those that were set.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Parameters(BTreeMap<String, Json>);
-
-impl Parameters {
-    /// None set.
+impl Inputs {
+    /// A port's first value.
     #[must_use]
-    pub const fn new() -> Self {
-        Self(BTreeMap::new())
-    }
-
-    /// Sets a parameter and gives back the map, for chains.
-    #[must_use]
-    pub fn with(mut self, name: impl Into<String>, value: impl Into<Json>) -> Self {
-        self.insert(name, value);
-        self
-    }
-
-    /// Sets a parameter.
-    pub fn insert(&mut self, name: impl Into<String>, value: impl Into<Json>) {
-        self.0.insert(name.into(), value.into());
-    }
-
-    /// A parameter's value; `None` if it was not set.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Json> {
-        self.0.get(name)
-    }
-
-    /// All that were set, by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    pub fn first(&self, port: &str) -> Option<&Value> {
+        self.get(port)?.values().first()
     }
 }
 
-impl FromIterator<(String, Json)> for Parameters {
-    fn from_iter<I: IntoIterator<Item = (String, Json)>>(parameters: I) -> Self {
-        Self(parameters.into_iter().collect())
+impl Outputs {
+    /// A port's first value.
+    #[must_use]
+    pub fn first(&self, port: &str) -> Option<&Value> {
+        self.get(port)?.values().first()
     }
 }
