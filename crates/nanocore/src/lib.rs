@@ -1,1 +1,23 @@
-//! The orchestrator: workflows, node-server processes, assets
+//! The orchestrator: workflows, node-server processes, assets.
+//!
+//! [`workflow`] parses a graph, checks it, and runs it over node servers; [`process`] starts those servers;
+//! [`assets`] keeps the files their nodes exchange.
+//!
+//! ```
+//! use nanocore::workflow::{Graph, ServerSet, validate};
+//!
+//! let graph = Graph::parse(r#"{"nodes": [{"id": 1, "uid": "text-input", "serverUid": "builtin"},
+//!                                        {"id": 1, "uid": "viewer", "serverUid": "builtin"}]}"#)?;
+//! let problems = validate(&graph, &ServerSet::default(), &Default::default());
+//! assert_eq!(problems[0].to_string(), "error duplicate_node_id: two nodes have the id 1");
+//! # Ok::<(), nanocore::workflow::InvalidGraph>(())
+//! ```
+//!
+//! Invariants: node servers are reached through the public client of the `nanograph` crate only; a graph names no
+//! command and no path to execute; every queue, retry and wait has a limit.
+
+#![forbid(unsafe_code)]
+
+pub mod assets;
+pub mod process;
+pub mod workflow;

@@ -1,0 +1,45 @@
+//! How the engine reaches nodes: a port that it owns, and others implement.
+
+use std::sync::Arc;
+
+use futures_util::stream::BoxStream;
+use nanograph::message::{ExecutionRequest, Status};
+
+use super::catalog::{Catalog, Server};
+
+/// Executes nodes. Implemented over connected node servers, and [in process](super::InProcess) for tests and benches.
+pub trait NodeInvoker: Catalog {
+    /// Executes a node; returns at once, and does nothing before the stream is polled.
+    ///
+    /// The stream yields what the server says, as it says it. Its end before a terminal status means that the server
+    /// was lost. The engine drops the stream when the node has ended for it, which need not stop the execution.
+    fn invoke(&self, call: Call) -> BoxStream<'static, Report>;
+
+    /// Asks a server to stop everything that runs under an instance id; returns at once.
+    ///
+    /// Whether it stops shows in the streams of the executions concerned.
+    fn stop(&self, server: &Arc<Server>, instance_id: &str);
+}
+
+/// One execution to be made.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Where.
+    pub server: Arc<Server>,
+    /// What.
+    pub request: ExecutionRequest,
+}
+
+/// What became known about an execution.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Report {
+    /// The server said so.
+    Status(Status),
+    /// The connection to the server was lost, or there is none. The reason is for people.
+    Lost(String),
+    /// The request would be larger than the server accepts; it was not sent. The reason is for people.
+    TooLarge(String),
+    /// The server could not send the result; known from its log. The reason is for people.
+    Undeliverable(String),
+}
