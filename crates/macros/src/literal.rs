@@ -128,7 +128,13 @@ impl Number {
             Expr::Lit(ExprLit {
                 lit: Lit::Float(float),
                 ..
-            }) => Ok(Some(Self::Float(float.base10_parse()?))),
+            }) => {
+                let value = float.base10_parse::<f64>()?;
+                if !value.is_finite() {
+                    return Err(Error::new(float.span(), "the number does not fit an f64"));
+                }
+                Ok(Some(Self::Float(value)))
+            }
             _ => Ok(None),
         }
     }
@@ -216,6 +222,11 @@ mod tests {
     #[test]
     fn numbers_beyond_64_bits_are_refused() {
         assert!(Literal::from_expr(parse_quote!(18_446_744_073_709_551_616)).is_err());
+    }
+
+    #[test]
+    fn numbers_beyond_f64_are_refused() {
+        assert!(Literal::from_expr(parse_quote!(-1e400)).is_err());
     }
 
     #[test]
