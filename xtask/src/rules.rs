@@ -30,6 +30,7 @@ pub(crate) const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("image-tools", &["nodewire"]),
+    ("nodewire-fuzz-oracles", &["nanocore", "nanograph", "nodewire-json"]),
     ("xtask", &[]),
 ];
 

@@ -93,6 +93,24 @@ impl Json {
         Self { text: text.into(), strict }
     }
 
+    /// An object of these members, in order.
+    #[must_use]
+    pub fn object<'a>(members: impl IntoIterator<Item = (&'a str, Self)>) -> Self {
+        let mut text = String::from("{");
+        let mut strict = true;
+        for (key, value) in members {
+            if text.len() > 1 {
+                text.push_str(", ");
+            }
+            text.push_str(Self::from(key).as_str());
+            text.push_str(": ");
+            text.push_str(value.as_str());
+            strict &= value.strict;
+        }
+        text.push('}');
+        Self { text: text.into(), strict }
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -1,0 +1,50 @@
+//! Runs every oracle over its corpus, and over damaged copies of it: cut at every byte, and with single bits flipped.
+
+use std::fs;
+use std::path::Path;
+
+use nodewire_fuzz_oracles::{graph, json, nanograph_messages, nanoserver_json};
+
+/// Longer inputs are not damaged at every byte, only at this many places.
+const PLACES_MAX: usize = 400;
+
+fn corpus(name: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(name);
+    let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "no corpus in {}", folder.display());
+    files.iter().map(|file| fs::read(file).unwrap()).collect()
+}
+
+fn replay(name: &str, oracle: fn(&[u8])) {
+    for input in corpus(name) {
+        oracle(&input);
+        let step = input.len() / PLACES_MAX + 1;
+        for place in (0..input.len()).step_by(step) {
+            oracle(&input[..place]);
+            let mut flipped = input.clone();
+            flipped[place] ^= 1 << (place % 8);
+            oracle(&flipped);
+        }
+    }
+}
+
+#[test]
+fn json_holds() {
+    replay("json", json);
+}
+
+#[test]
+fn nanograph_messages_hold() {
+    replay("nanograph_messages", nanograph_messages);
+}
+
+#[test]
+fn nanoserver_json_holds() {
+    replay("nanoserver_json", nanoserver_json);
+}
+
+#[test]
+fn graph_holds() {
+    replay("graph", graph);
+}
