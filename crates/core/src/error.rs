@@ -13,7 +13,6 @@ pub struct NodeError {
 
 /// The kinds of [`NodeError`]; every wire maps each of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum NodeErrorKind {
     /// An input or parameter is missing or does not fit: the caller's to mend.
     InvalidInput,
@@ -155,7 +154,6 @@ impl From<nodewire_json::DecodeError> for NodeError {
 
 /// Why a request was not accepted. Nothing was started, nothing is counted as accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum Refusal {
     /// No node has this uid.
     #[error("Node definition not found: {0}")]
@@ -181,7 +179,6 @@ pub enum Refusal {
 
 /// The kinds of [`Refusal`], for counting and for mapping to wires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum RefusalKind {
     /// See [`Refusal::UnknownNode`].
     UnknownNode,

@@ -15,12 +15,11 @@ impl fmt::Display for ExecutionId {
     }
 }
 
-/// One step in the life of an execution.
+/// One step in the life of an execution. A closed set, so that every wire decides about each.
 ///
 /// Order: `Accepted`, `Started` at most once, any `Progress` and `Partial`, then exactly one terminal event
 /// ([`Self::is_terminal`]) and nothing after it.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum ExecutionEvent {
     /// Admitted: running or waiting for its turn.
     Accepted,
@@ -67,7 +66,6 @@ pub struct Progress {
 
 /// Why an accepted execution ended without having been started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
 pub enum DropReason {
     /// Its deadline passed while it waited.
     #[error("the deadline passed while waiting")]

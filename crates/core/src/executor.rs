@@ -335,7 +335,10 @@ impl Task {
     }
 
     /// Waits for the handler; `None` if it was told to stop and did not in time.
-    async fn supervise(&self, mut handler: impl Future<Output = HandlerResult> + Unpin) -> Option<HandlerResult> {
+    async fn supervise(
+        &self,
+        mut handler: impl Future<Output = HandlerResult> + Unpin,
+    ) -> Option<HandlerResult> {
         tokio::select! {
             biased;
             result = &mut handler => Some(result),

@@ -20,7 +20,6 @@ pub struct Parameter {
 
 /// The kinds of parameters, with their rules.
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
 pub enum ParameterKind {
     /// A number, typed in.
     Number(NumberRange),

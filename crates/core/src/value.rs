@@ -5,9 +5,8 @@ use std::fmt;
 use bytes::Bytes;
 use nodewire_json::Json;
 
-/// One value.
+/// One value. A closed set, so that every wire decides about each.
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
 pub enum Value {
     /// JSON, kept as text until someone looks inside.
     Json(Json),

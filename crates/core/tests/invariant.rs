@@ -1,6 +1,8 @@
 //! The counters' invariant and the life cycle, under random submissions, cancellations, panics, deadlines, blocking
 //! work and shutdown.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::time::{Duration, Instant};
 
 use nodewire_core::{
@@ -118,9 +120,10 @@ fn request(behaviour: Behaviour, priority: i32, deadline_us: Option<u64>) -> Exe
         "async"
     };
     let mut request = ExecutionRequest::new(node);
-    request.caller_id = match behaviour {
-        Behaviour::YieldThenReturn(times) => "x".repeat(times.into()),
-        other => format!("{other:?}"),
+    request.caller_id = if let Behaviour::YieldThenReturn(times) = behaviour {
+        "x".repeat(times.into())
+    } else {
+        format!("{behaviour:?}")
     };
     request.priority = priority;
     request.deadline = deadline_us.map(|micros| Instant::now() + Duration::from_micros(micros));

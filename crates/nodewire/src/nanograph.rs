@@ -1,0 +1,168 @@
+//! Nodes on the Nanograph wire: an executor as the backend of a `nanograph` server.
+//!
+//! | Execution | Wire |
+//! |---|---|
+//! | started | `running`, "Starting execution..." |
+//! | progress, partial outputs | `running`, with `progress`, with `outputs` |
+//! | completed | `complete` |
+//! | failed, refused, dropped | `error` |
+//! | cancelled | `error`, "Execution cancelled" |
+//!
+//! What this wire cannot express: deadlines and priorities (requests have none), and bytes in JSON. Bytes travel as
+//! assets: references at inputs that take bytes are fetched before the node starts, bytes at outputs are stored before
+//! they are sent.
+
+mod assets;
+mod definition;
+mod sink;
+mod values;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use ::nanograph::assets::{AssetClient, AssetClientConfig, AssetError};
+use ::nanograph::config::ServerConfig;
+use ::nanograph::message::{self as wire, ExecutionRequest as WireRequest};
+use ::nanograph::server::{Backend, Identity, Limits, Replies, Server, ServerError, ServerOptions};
+use nodewire_core::{AssetStore, DynNode, ExecutionRequest, Executor};
+use tokio::sync::watch;
+
+use self::sink::{ReplySink, Stop};
+
+/// How to serve the Nanograph wire.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct NanographConfig {
+    /// Who the server says it is, and its port; 0 lets the system choose.
+    pub server: ServerConfig,
+    /// Where to listen; loopback by default. The protocol has no authentication.
+    pub listen: IpAddr,
+    /// The orchestrator's asset server, if there is one.
+    pub assets: Option<AssetClientConfig>,
+    /// Bounds of the wire.
+    pub limits: Limits,
+}
+
+impl NanographConfig {
+    /// Serves on loopback, without assets.
+    #[must_use]
+    pub fn new(server: ServerConfig) -> Self {
+        Self {
+            server,
+            listen: Ipv4Addr::LOCALHOST.into(),
+            assets: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Listens, with the executor's nodes as what can be asked for.
+pub(crate) async fn bind(
+    config: &NanographConfig,
+    executor: Executor,
+) -> Result<Server<ExecutorBackend>, ServerError> {
+    let mut identity = Identity::new(&config.server.server_uid, &config.server.server_package_id);
+    identity
+        .server_display_name
+        .clone_from(&config.server.server_display_name);
+    identity.domain.clone_from(&config.server.domain);
+    identity
+        .nanocore_http_endpoint
+        .clone_from(&config.server.nanocore_http_endpoint);
+    let mut options = ServerOptions::new(identity);
+    options.debounce = config.server.watch_debounce;
+    options.limits = config.limits.clone();
+    let address = SocketAddr::new(config.listen, config.server.port);
+    Server::bind(&address.to_string(), options, ExecutorBackend { executor }).await
+}
+
+/// The orchestrator's assets, for nodes.
+pub(crate) fn asset_store(
+    assets: AssetClientConfig,
+    config: &NanographConfig,
+) -> Result<Arc<dyn AssetStore>, AssetError> {
+    let client = AssetClient::new(assets)?;
+    Ok(Arc::new(assets::RemoteAssets::new(
+        client,
+        config.server.domain.clone(),
+    )))
+}
+
+/// An executor as a Nanograph server sees it.
+#[derive(Debug)]
+pub(crate) struct ExecutorBackend {
+    executor: Executor,
+}
+
+impl Backend for ExecutorBackend {
+    type Handle = Stop;
+
+    fn definitions(&self) -> Vec<wire::NodeDefinition> {
+        self.executor
+            .registry()
+            .definitions()
+            .iter()
+            .map(definition::to_wire)
+            .collect()
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.executor.registry().changes()
+    }
+
+    fn execute(&self, request: WireRequest, replies: Replies) -> Stop {
+        let Some(node) = self.executor.registry().get(&request.node_uid) else {
+            replies.not_found();
+            return Stop::nothing();
+        };
+        let core_request = match to_core(&request) {
+            Ok(core_request) => core_request,
+            Err(error) => {
+                // The peers, too, say `running` before they look at the parameters. spec: nanograph 5.3
+                replies.started();
+                replies.error(error.message());
+                return Stop::nothing();
+            }
+        };
+        let sink = ReplySink::new(replies, self.executor.assets().clone());
+        if assets::takes_bytes(node.definition()) && self.executor.assets().is_available() {
+            return self.fetch_and_submit(core_request, node, sink);
+        }
+        Stop::now(sink.submit(&self.executor, core_request))
+    }
+}
+
+impl ExecutorBackend {
+    /// Fetches the bytes that the inputs refer to before the node is asked.
+    fn fetch_and_submit(
+        &self,
+        request: ExecutionRequest,
+        node: Arc<dyn DynNode>,
+        sink: ReplySink,
+    ) -> Stop {
+        let (stop, stopped) = Stop::later();
+        let executor = self.executor.clone();
+        tokio::spawn(async move {
+            let fetched = assets::fetch_bytes(request.inputs, node.definition(), executor.assets());
+            let fetched = tokio::select! {
+                fetched = fetched => fetched,
+                () = stopped.requested() => return sink.cancelled(),
+            };
+            match fetched {
+                Ok(inputs) => {
+                    stopped.pass_on(sink.submit(&executor, ExecutionRequest { inputs, ..request }))
+                }
+                Err(error) => sink.error(&error),
+            }
+        });
+        stop
+    }
+}
+
+fn to_core(request: &WireRequest) -> Result<ExecutionRequest, nodewire_core::NodeError> {
+    let mut core_request = ExecutionRequest::new(request.node_uid.to_string());
+    core_request.parameters = values::parameters(request)?;
+    core_request.inputs = values::inputs(request);
+    core_request.caller_id = format!("{}/{}", request.instance_id, request.node_id);
+    Ok(core_request)
+}

@@ -1,0 +1,186 @@
+//! An execution's events as statuses, and a stop as a cancellation.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ::nanograph::message::Progress as WireProgress;
+use ::nanograph::server::{Replies, StopHandle};
+use nodewire_core::{
+    Assets, BoxFuture, CancelHandle, EventSink, ExecutionEvent, ExecutionId, ExecutionRequest,
+    Executor, NodeError, Outputs, Progress,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{assets, values};
+
+/// Turns the events of one execution into statuses.
+pub(super) struct ReplySink {
+    replies: Arc<Replies>,
+    assets: Assets,
+}
+
+impl ReplySink {
+    pub(super) fn new(replies: Replies, assets: Assets) -> Self {
+        Self {
+            replies: Arc::new(replies),
+            assets,
+        }
+    }
+
+    /// Hands the request over; a refusal becomes the answer.
+    pub(super) fn submit(
+        self,
+        executor: &Executor,
+        request: ExecutionRequest,
+    ) -> Option<CancelHandle> {
+        let replies = Arc::clone(&self.replies);
+        match executor.submit_to(request, Arc::new(self)) {
+            Ok(cancel) => Some(cancel),
+            Err(refusal) => {
+                replies.error(&refusal.to_string());
+                None
+            }
+        }
+    }
+
+    pub(super) fn cancelled(&self) {
+        self.replies.cancelled();
+    }
+
+    pub(super) fn error(&self, error: &NodeError) {
+        self.replies.error(error.message());
+    }
+
+    fn complete(&self, outputs: Outputs) {
+        if !assets::has_bytes(&outputs) {
+            self.replies.complete(&values::outputs(&outputs));
+            return;
+        }
+        let (replies, assets) = (Arc::clone(&self.replies), self.assets.clone());
+        tokio::spawn(async move {
+            match assets::store_bytes(outputs, &assets).await {
+                Ok(outputs) => replies.complete(&values::outputs(&outputs)),
+                Err(error) => replies.error(error.message()),
+            }
+        });
+    }
+
+    fn running(&self, progress: &Progress) {
+        let steps = progress
+            .step
+            .zip(progress.total)
+            .map(|(step, total)| WireProgress { step, total });
+        let message = (!progress.message.is_empty()).then_some(progress.message.as_str());
+        // The server counts what it has no room for.
+        let _ = self.replies.running(message, steps);
+    }
+}
+
+impl EventSink for ReplySink {
+    fn deliver(&self, _id: ExecutionId, event: ExecutionEvent) {
+        match event {
+            ExecutionEvent::Accepted => {}
+            ExecutionEvent::Started => self.replies.started(),
+            ExecutionEvent::Progress(progress) => self.running(&progress),
+            ExecutionEvent::Partial(outputs) => {
+                let _ = self.replies.partial(None, &values::outputs(&outputs));
+            }
+            ExecutionEvent::Completed(outputs) => self.complete(outputs),
+            ExecutionEvent::Failed(error) => {
+                tracing::debug!(error = ?error, "execution failed");
+                self.error(&error);
+            }
+            ExecutionEvent::Cancelled { .. } => self.cancelled(),
+            ExecutionEvent::Dropped(reason) => {
+                self.replies
+                    .error(&format!("the execution was dropped: {reason}"));
+            }
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.replies.has_room()
+    }
+
+    fn room(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.replies.room())
+    }
+}
+
+/// Stops an execution, also one that is still fetching its inputs.
+#[derive(Debug, Clone)]
+pub(crate) struct Stop(Kind);
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Nothing,
+    Cancel(CancelHandle),
+    Later(Arc<Later>),
+}
+
+impl Stop {
+    /// There is nothing to stop.
+    pub(super) fn nothing() -> Self {
+        Self(Kind::Nothing)
+    }
+
+    /// What was submitted, if it was accepted.
+    pub(super) fn now(cancel: Option<CancelHandle>) -> Self {
+        Self(cancel.map_or(Kind::Nothing, Kind::Cancel))
+    }
+
+    /// Something that will be submitted later.
+    pub(super) fn later() -> (Self, Arc<Later>) {
+        let later = Arc::new(Later::default());
+        (Self(Kind::Later(Arc::clone(&later))), later)
+    }
+}
+
+impl StopHandle for Stop {
+    fn stop(&self) {
+        match &self.0 {
+            Kind::Nothing => {}
+            Kind::Cancel(cancel) => {
+                cancel.cancel();
+            }
+            Kind::Later(later) => later.stop(),
+        }
+    }
+}
+
+/// A stop for something that is not submitted yet.
+#[derive(Debug, Default)]
+pub(crate) struct Later {
+    requested: CancellationToken,
+    submitted: Mutex<Option<CancelHandle>>,
+}
+
+impl Later {
+    /// Completes when a stop was asked for.
+    pub(super) async fn requested(&self) {
+        self.requested.cancelled().await;
+    }
+
+    /// From now on a stop cancels this; at once if it was asked for already.
+    pub(super) fn pass_on(&self, cancel: Option<CancelHandle>) {
+        let mut submitted = self
+            .submitted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *submitted = cancel;
+        if let Some(cancel) = submitted.as_ref().filter(|_| self.requested.is_cancelled()) {
+            cancel.cancel();
+        }
+    }
+
+    fn stop(&self) {
+        // Under the lock, so that either this or `pass_on` sees the other's doing.
+        let submitted = self
+            .submitted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.requested.cancel();
+        if let Some(cancel) = submitted.as_ref() {
+            cancel.cancel();
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What a node server does as a program: environment, log, signals, ready line.
+//!
+//! The one place in the libraries that touches the process: it is the `main` that node authors would otherwise write
+//! themselves, each a little differently.
+
+use std::io::Write;
+
+use nanograph::assets::AssetClientConfig;
+use nanograph::config::{ConfigError, ServerConfig, Severity};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::level_filters::LevelFilter;
+
+use crate::nanograph::NanographConfig;
+
+/// What orchestrators wait for on standard output. spec: nanograph 2.2
+const READY_LINE: &str = "[NANOSERVER_READY]";
+
+/// Where the log level comes from, the first that is set and not empty. spec: nanograph 2.4
+const LOG_LEVEL_VARIABLES: [&str; 3] = ["NANOSDK_LOG_LEVEL", "NANOCORE_LOG_LEVEL", "LOG_LEVEL"];
+
+/// `nanoserver.json` in the working directory, with the environment's overrides.
+///
+/// # Errors
+/// If the file is missing or wrong: all problems at once.
+pub(crate) fn nanograph_config() -> Result<NanographConfig, ConfigError> {
+    let directory = std::env::current_dir().unwrap_or_else(|_| ".".into());
+    let server = ServerConfig::load(&directory, variable)?;
+    for problem in server
+        .problems
+        .iter()
+        .filter(|problem| problem.severity == Severity::Warning)
+    {
+        tracing::warn!("{problem}");
+    }
+    let mut config = NanographConfig::new(server);
+    // Without an asset server nodes that need one say so when they run.
+    config.assets = AssetClientConfig::from_variables(variable).ok();
+    Ok(config)
+}
+
+/// Sends the log to standard error, unless the program has set up its own.
+pub(crate) fn init_log() {
+    let level = LOG_LEVEL_VARIABLES.iter().find_map(|name| variable(name));
+    let level = level_filter(level.as_deref().unwrap_or("info"));
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr);
+    // It fails when there is a subscriber already, which is then the right one.
+    let _ = subscriber.try_init();
+}
+
+/// Chooses ring for TLS, unless the program has chosen already.
+pub(crate) fn init_tls() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Tells whoever started the program that it can be reached.
+#[expect(clippy::print_stdout, reason = "the protocol wants the line there")]
+pub(crate) fn announce_ready() {
+    println!("{READY_LINE}");
+    // Nobody may be listening, and that is fine.
+    let _ = std::io::stdout().flush();
+}
+
+/// Completes at the first SIGINT or SIGTERM. A second one ends the process at once, as if nothing had been caught.
+///
+/// # Errors
+/// If signals cannot be caught.
+pub(crate) fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("stopping; a second signal ends the process at once");
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = interrupt.recv() => exit_at_once(130),
+                _ = terminate.recv() => exit_at_once(143),
+            }
+        });
+    })
+}
+
+#[expect(clippy::exit, reason = "the person asked twice")]
+fn exit_at_once(status: i32) {
+    std::process::exit(status);
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Other words mean `info`, as for the peers.
+fn level_filter(word: &str) -> LevelFilter {
+    match word.to_ascii_lowercase().as_str() {
+        "error" => LevelFilter::ERROR,
+        "warn" | "warning" => LevelFilter::WARN,
+        "debug" => LevelFilter::DEBUG,
+        _ => LevelFilter::INFO,
+    }
+}
