@@ -1,0 +1,38 @@
+//! Assets: files that nodes pass to each other by reference, kept once per content and served over HTTP.
+//!
+//! [`AssetStore`] is the folder: one file per content under its SHA-256, one small JSON file beside it. [`AssetServer`]
+//! is the HTTP side that node servers call, for both generations of the published SDKs: an asset is found by its
+//! uuid (`nanocore://<domain>/asset/<uuid>`, 0.1.x) and by its hash (`sha256:<hex>`, 0.2.x).
+//!
+//! ```
+//! use nanocore::assets::{AssetServer, AssetServerConfig, AssetStore, StoreOptions};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! let store = AssetStore::open(folder.path(), StoreOptions::default())?;
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! let server = AssetServer::start(store, listener, AssetServerConfig::default())?;
+//! println!("NANOCORE_HTTP_ENDPOINT={}", server.endpoint());
+//! server.shutdown().await;
+//! # Ok(()) }
+//! ```
+//!
+//! Invariants: nothing of an upload is kept in memory; a file under its final name is complete and has the hash it is
+//! named after; an entry exists only after its file does; no name that a client sends becomes part of a path.
+
+mod auth;
+mod entry;
+mod id;
+mod literal;
+mod resources;
+mod server;
+mod store;
+mod upload;
+
+pub use auth::Token;
+pub use entry::{Asset, Entry, NewAsset, Patch};
+pub use id::{AssetId, BadId, ContentHash};
+pub use resources::{Resource, Resources};
+pub use server::{AssetServer, AssetServerConfig, StartError};
+pub use store::{AssetStore, Filter, Order, StoreError, StoreOptions};
+pub use upload::{Stored, Upload};

@@ -1,0 +1,223 @@
+//! Everything about assets that moves no content, and the resources of node servers.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::Shared;
+use super::access::now_seconds;
+use super::error::ApiError;
+use crate::assets::entry::{Entry, Patch};
+use crate::assets::id::AssetId;
+use crate::assets::store::{Filter, Order};
+
+/// Longest JSON body read.
+const JSON_BYTES_MAX: usize = 1 << 20;
+/// How long a presigned address is good for, in seconds, if the caller does not say.
+const PRESIGNED_SECONDS: u64 = 3600;
+/// The longest it can be good for.
+const PRESIGNED_SECONDS_MAX: u64 = 7 * 24 * 3600;
+
+type Shares = State<Arc<Shared>>;
+
+/// The entry that `id` names; malformed ids name nothing.
+pub(super) fn find(shared: &Shared, id: &str) -> Result<Arc<Entry>, ApiError> {
+    let entry = id
+        .parse::<AssetId>()
+        .ok()
+        .and_then(|id| shared.store.find(id));
+    entry.ok_or_else(|| ApiError::not_found("there is no such asset"))
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ListQuery {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    hash: Option<String>,
+    name: Option<String>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+    order: Option<String>,
+}
+
+/// `GET /assets`: an array, newest first. A list cut by `limit` names the next page in `X-Next-Cursor`.
+pub(super) async fn list(
+    State(shared): Shares,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, ApiError> {
+    let order = match query.order.as_deref() {
+        None | Some("newest" | "desc") => Order::Newest,
+        Some("oldest" | "asc") => Order::Oldest,
+        Some(_) => return Err(ApiError::bad_request("order is newest or oldest")),
+    };
+    let malformed = |what: &'static str| move |_| ApiError::bad_request(what);
+    let hash = query
+        .hash
+        .map(|hash| {
+            hash.parse()
+                .map_err(malformed("hash is sha256:<64 hex digits>"))
+        })
+        .transpose()?;
+    let after = query.cursor.map(|cursor| {
+        cursor
+            .parse()
+            .map_err(|_| ApiError::bad_request("cursor is not from an earlier list"))
+    });
+    let limit = query.limit.map(|limit| limit.saturating_add(1));
+    let filter = Filter {
+        kind: query.kind,
+        hash,
+        name: query.name,
+        after: after.transpose()?,
+        limit,
+        order,
+    };
+    let mut entries = shared.store.list(&filter);
+    let more = query.limit.is_some_and(|limit| entries.len() > limit);
+    entries.truncate(query.limit.unwrap_or(usize::MAX));
+    let mut headers = HeaderMap::new();
+    if let Some(last) = entries
+        .last()
+        .filter(|_| more)
+        .and_then(|last| HeaderValue::from_str(&last.uuid.to_string()).ok())
+    {
+        headers.insert("x-next-cursor", last);
+    }
+    let assets: Vec<_> = entries
+        .iter()
+        .map(|entry| entry.show(&shared.config.domain, true))
+        .collect();
+    Ok((headers, Json(assets)).into_response())
+}
+
+/// `GET /assets/<id>`
+pub(super) async fn show(
+    State(shared): Shares,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let entry = find(&shared, &id)?;
+    Ok(Json(entry.show(&shared.config.domain, true)).into_response())
+}
+
+/// `GET /assets/<id>/exists`
+pub(super) async fn exists(State(shared): Shares, Path(id): Path<String>) -> Json<Value> {
+    Json(json!({ "exists": find(&shared, &id).is_ok() }))
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct PresignedQuery {
+    expires: Option<u64>,
+}
+
+/// `GET /assets/<id>/presigned`: an address that works without the token for a while.
+pub(super) async fn presigned(
+    State(shared): Shares,
+    Path(id): Path<String>,
+    Query(query): Query<PresignedQuery>,
+) -> Result<Json<Value>, ApiError> {
+    let entry = find(&shared, &id)?;
+    let seconds = query
+        .expires
+        .unwrap_or(PRESIGNED_SECONDS)
+        .min(PRESIGNED_SECONDS_MAX);
+    let expires = now_seconds() + seconds;
+    let path = format!("/assets/{}/download", entry.uuid);
+    let signature = shared.config.token.sign(&path, expires);
+    Ok(Json(
+        json!({ "url": format!("{}{path}?exp={expires}&sig={signature}", shared.endpoint), "expiresIn": seconds }),
+    ))
+}
+
+/// `PATCH /assets/<id>`
+pub(super) async fn change(
+    State(shared): Shares,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let (entry, patch) = (find(&shared, &id)?, read_json::<Patch>(body).await?);
+    let store = shared.store.clone();
+    let entry = blocking(move || store.update(entry.hash.into(), patch)).await??;
+    Ok(Json(entry.show(&shared.config.domain, true)).into_response())
+}
+
+/// `DELETE /assets/<id>`
+pub(super) async fn delete(
+    State(shared): Shares,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    let (entry, store) = (find(&shared, &id)?, shared.store.clone());
+    blocking(move || store.delete(entry.hash.into())).await??;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ResourceMessage {
+    server_uid: String,
+    action: String,
+    data: nodewire_json::Json,
+}
+
+/// `POST /resources`
+pub(super) async fn resource(State(shared): Shares, body: Body) -> Result<Json<Value>, ApiError> {
+    let message: ResourceMessage = read_json(body).await?;
+    let id = message
+        .data
+        .get("resourceId")
+        .and_then(|id| id.decode::<String>().ok());
+    let id = id.ok_or_else(|| ApiError::bad_request("data.resourceId is missing or no string"))?;
+    match message.action.as_str() {
+        "ALLOCATE"
+            if shared
+                .resources
+                .allocate(&message.server_uid, &id, message.data) => {}
+        "ALLOCATE" => {
+            return Err(ApiError::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                "too many resources are allocated",
+            ));
+        }
+        "FREE" => shared.resources.free(&message.server_uid, &id),
+        _ => return Err(ApiError::bad_request("action is ALLOCATE or FREE")),
+    }
+    Ok(Json(json!({ "success": true })))
+}
+
+/// `GET /resources`
+pub(super) async fn resources(State(shared): Shares) -> Response {
+    Json(shared.resources.list()).into_response()
+}
+
+async fn read_json<T: DeserializeOwned>(body: Body) -> Result<T, ApiError> {
+    let bytes = to_bytes(body, JSON_BYTES_MAX).await.map_err(|_| {
+        ApiError::too_large(format!(
+            "the body is cut off or longer than {JSON_BYTES_MAX} bytes"
+        ))
+    })?;
+    // Python writes tokens that strict JSON does not have.
+    let json = nodewire_json::Json::parse_bytes(bytes)
+        .map_err(|error| ApiError::bad_request(format!("the body is not JSON: {error}")))?;
+    json.decode()
+        .map_err(|error| ApiError::bad_request(error.to_string()))
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    let failed = |_| {
+        ApiError::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "the asset store failed; its log says why",
+        )
+    };
+    tokio::task::spawn_blocking(work).await.map_err(failed)
+}
