@@ -7,9 +7,4 @@ async fn no_outputs() -> Result<String, NodeError> {
     Ok(String::new())
 }
 
-#[node]
-async fn no_node_error() -> Result<(), std::fmt::Error> {
-    Ok(())
-}
-
 fn main() {}
