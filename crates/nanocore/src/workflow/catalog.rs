@@ -93,7 +93,7 @@ impl ServerSet {
     pub fn resolve_by_load(
         &self,
         node: &GraphNode,
-        load: impl Fn(&Server) -> usize,
+        load: impl Fn(&Server) -> u64,
     ) -> Option<Resolved> {
         if let Some(found) = self.named(node) {
             return Some(found);

@@ -6,6 +6,7 @@ use futures_util::stream::BoxStream;
 use nanograph::message::{ExecutionRequest, Status};
 
 use super::catalog::{Catalog, Server};
+use super::state::NodeError;
 
 /// Executes nodes. Implemented over connected node servers, and [in process](super::InProcess) for tests and benches.
 pub trait NodeInvoker: Catalog {
@@ -36,10 +37,6 @@ pub struct Call {
 pub enum Report {
     /// The server said so.
     Status(Status),
-    /// The connection to the server was lost, or there is none. The reason is for people.
-    Lost(String),
-    /// The request would be larger than the server accepts; it was not sent. The reason is for people.
-    TooLarge(String),
-    /// The server could not send the result; known from its log. The reason is for people.
-    Undeliverable(String),
+    /// The execution ended without the server saying so, or was never sent.
+    Failed(NodeError),
 }

@@ -9,6 +9,7 @@ mod in_process;
 mod invoker;
 mod object;
 mod plan;
+mod pool;
 mod problem;
 mod request;
 mod result;
@@ -27,6 +28,7 @@ pub use graph::{
 };
 pub use in_process::InProcess;
 pub use invoker::{Call, NodeInvoker, Report};
+pub use pool::{ServerPool, ServerSettings};
 pub use problem::{InvalidGraph, Level, Problem, ProblemCode};
 pub use result::{Counts, NodeResult, RunResult};
 pub use scheduler::Limits;

@@ -105,6 +105,8 @@ words! {
         Timeout = "timeout",
         /// It said nothing for too long.
         IdleTimeout = "idle_timeout",
+        /// It was not sent, as too much is outstanding.
+        Refused = "refused",
         /// Its server could not send the result.
         StatusUndeliverable = "status_undeliverable",
     }
@@ -131,7 +133,9 @@ pub struct NodeError {
 }
 
 impl NodeError {
-    pub(crate) fn new(code: NodeErrorCode, message: impl Into<String>) -> Self {
+    /// A failure of this kind.
+    #[must_use]
+    pub fn new(code: NodeErrorCode, message: impl Into<String>) -> Self {
         Self {
             code,
             message: message.into(),
@@ -141,10 +145,10 @@ impl NodeError {
 
 impl fmt::Display for NodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.code {
-            NodeErrorCode::NodeFailed => f.write_str(&self.message),
-            code => write!(f, "{code}: {}", self.message),
+        if self.code == NodeErrorCode::NodeFailed {
+            return f.write_str(&self.message);
         }
+        write!(f, "{}: {}", self.code, self.message)
     }
 }
 

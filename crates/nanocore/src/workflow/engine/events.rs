@@ -106,12 +106,10 @@ impl State {
             *place = event;
             return;
         }
-        match (&event.kind, event.kind.node_id()) {
-            (EventKind::NodeStatus { node_id, .. }, _) => {
-                drop(self.statuses.insert(*node_id, number))
-            }
-            (_, Some(node_id)) => drop(self.statuses.remove(&node_id)),
-            (_, None) => {}
+        if let EventKind::NodeStatus { node_id, .. } = &event.kind {
+            self.statuses.insert(*node_id, number);
+        } else if let Some(node_id) = event.kind.node_id() {
+            self.statuses.remove(&node_id);
         }
         self.waiting.push_back(event);
     }

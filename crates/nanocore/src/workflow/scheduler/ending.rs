@@ -16,7 +16,7 @@ use crate::workflow::result::{NodeResult, RunResult};
 use crate::workflow::state::{NodeError, NodeErrorCode, NodeState};
 
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-const RETRY_MAX_DELAY: Duration = Duration::from_mins(1);
+const RETRY_MAX_DELAY: Duration = Duration::from_secs(60);
 const RETRY_BACKOFF_MILLI: u32 = 2_000;
 
 impl Scheduler {

@@ -391,7 +391,7 @@ impl Scheduler {
 }
 
 /// How long a server that does nothing else may say nothing. spec: nanograph 15.3
-const DEFAULT_START_TIMEOUT: Duration = Duration::from_mins(1);
+const DEFAULT_START_TIMEOUT: Duration = Duration::from_secs(60);
 
 // spec: nanograph 16.3
 fn status_of(counts: Counts) -> RunStatus {

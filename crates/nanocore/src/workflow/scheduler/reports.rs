@@ -11,7 +11,7 @@ use super::{DEFAULT_START_TIMEOUT, Output, Scheduler, Ticket};
 use crate::workflow::event::EventKind;
 use crate::workflow::invoker::Report;
 use crate::workflow::plan::Work;
-use crate::workflow::state::{NodeError, NodeErrorCode, NodeState};
+use crate::workflow::state::{NodeErrorCode, NodeState};
 
 /// How long outputs may follow a `complete` without any. spec: nanograph 15.1
 const OUTPUTS_WAIT: Duration = Duration::from_secs(1);
@@ -27,13 +27,10 @@ impl Scheduler {
         }
         match report {
             Report::Status(status) => self.status(ticket, status, now),
-            Report::Lost(reason) => self.lost(ticket.node, NodeErrorCode::ServerLost, reason, now),
-            Report::TooLarge(reason) => {
-                self.fail_attempt(ticket.node, NodeErrorCode::InputTooLarge, reason, now)
+            Report::Failed(error) if error.code.is_infrastructure() => {
+                self.lost(ticket.node, error.code, error.message, now);
             }
-            Report::Undeliverable(reason) => {
-                self.fail_attempt(ticket.node, NodeErrorCode::StatusUndeliverable, reason, now);
-            }
+            Report::Failed(error) => self.fail_attempt(ticket.node, error.code, error.message, now),
         }
         self.advance(now);
         self.is_current(ticket)

@@ -68,7 +68,8 @@ impl Checked<'_> {
             [source, target]
                 .into_iter()
                 .flatten()
-                .filter_map(Result::err),
+                .filter_map(Result::err)
+                .map(|problem| *problem),
         );
         found
     }
@@ -79,7 +80,7 @@ impl Checked<'_> {
         link: &Link,
         position: usize,
         side: Side,
-    ) -> Option<Result<End<'a>, Problem>> {
+    ) -> Option<Result<End<'a>, Box<Problem>>> {
         let (node, facts) = (&self.graph.nodes[position], self.facts[position].as_ref()?);
         let (port, ports, what, name) = match side {
             Side::Output => (
@@ -105,10 +106,8 @@ impl Checked<'_> {
                 node.title(),
                 names(ports)
             );
-            Err(Problem::new(ProblemCode::UnknownPort, message)
-                .link(link.id)
-                .node(node.id)
-                .port(name))
+            let problem = Problem::new(ProblemCode::UnknownPort, message);
+            Err(Box::new(problem.link(link.id).node(node.id).port(name)))
         })
     }
 

@@ -1,0 +1,312 @@
+//! Node servers over the wire: the invoker that real runs use. spec: nanograph 14.1, 15.3, 16.5
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::stream::{BoxStream, StreamExt, once};
+use nanograph::client::{
+    Client, ConnectionState, ExecuteError, Execution, ExecutionError, ExecutionEvent,
+};
+use nanograph::message::{ExecutionRequest, Handshake};
+
+use super::catalog::{Catalog, InputStyle, Resolved, Server, ServerSet};
+use super::graph::GraphNode;
+use super::invoker::{Call, NodeInvoker, Report};
+use super::state::{NodeError, NodeErrorCode};
+
+/// How long an execution waits for a server that is being reconnected.
+const RECONNECT_WAIT: Duration = Duration::from_secs(30);
+
+/// What the registry knows of a server and its handshake does not say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServerSettings {
+    /// How its nodes want single values.
+    pub input_style: InputStyle,
+    /// The most executions at a time; `None` for the run's limit.
+    pub max_in_flight: Option<usize>,
+}
+
+/// Connected node servers, by uid. Cloning shares the pool.
+///
+/// What a server offers is what it announced last; while it is away it offers nothing. An execution that is dispatched
+/// meanwhile waits 30 s for its return. What was outstanding when a connection was lost is stopped on return, before
+/// anything else is sent.
+#[derive(Debug, Clone, Default)]
+pub struct ServerPool {
+    // A std mutex: it is held for look-ups, never over an await.
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    members: BTreeMap<String, Member>,
+    offers: ServerSet,
+}
+
+#[derive(Debug, Clone)]
+struct Member {
+    link: Arc<Link>,
+    settings: ServerSettings,
+    /// What `offers` shows of it; `None` if nothing.
+    shown: Option<Arc<Handshake>>,
+}
+
+/// A client, and the instances that were outstanding on connections it lost.
+#[derive(Debug)]
+struct Link {
+    client: Client,
+    orphans: Mutex<BTreeSet<String>>,
+    /// Held while orphans are being stopped, so that no execution overtakes the stops.
+    stopping: tokio::sync::Mutex<()>,
+}
+
+impl ServerPool {
+    /// An empty pool.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a connected server, in place of one with the same uid.
+    pub fn add(&self, client: Client, settings: ServerSettings) {
+        let server_uid = client.handshake().server_uid.clone();
+        let link = Arc::new(Link {
+            client,
+            orphans: Mutex::default(),
+            stopping: tokio::sync::Mutex::default(),
+        });
+        let mut state = self.lock();
+        state.offers.remove(&server_uid);
+        state.members.insert(
+            server_uid,
+            Member {
+                link,
+                settings,
+                shown: None,
+            },
+        );
+    }
+
+    /// Removes a server; its client, if it was there. Executions on it go on.
+    pub fn remove(&self, server_uid: &str) -> Option<Client> {
+        let mut state = self.lock();
+        state.offers.remove(server_uid);
+        state
+            .members
+            .remove(server_uid)
+            .map(|member| member.link.client.clone())
+    }
+
+    /// The clients of all servers, by uid.
+    #[must_use]
+    pub fn clients(&self) -> Vec<Client> {
+        self.lock()
+            .members
+            .values()
+            .map(|member| member.link.client.clone())
+            .collect()
+    }
+
+    fn link(&self, server_uid: &str) -> Option<Arc<Link>> {
+        self.lock()
+            .members
+            .get(server_uid)
+            .map(|member| member.link.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Takes over what servers announced since the last look.
+    fn refresh(&mut self) {
+        for (server_uid, member) in &mut self.members {
+            let now = member
+                .link
+                .is_connected()
+                .then(|| member.link.client.handshake());
+            let is_same = match (&member.shown, &now) {
+                (Some(shown), Some(now)) => Arc::ptr_eq(shown, now),
+                (None, None) => true,
+                (Some(_), None) | (None, Some(_)) => false,
+            };
+            if is_same {
+                continue;
+            }
+            match &now {
+                Some(handshake) => {
+                    let server = server(server_uid, handshake, &member.settings);
+                    self.offers
+                        .insert(server, handshake.node_definitions.iter().cloned());
+                }
+                None => drop(self.offers.remove(server_uid)),
+            }
+            member.shown = now;
+        }
+    }
+
+    fn load(&self, server: &Server) -> u64 {
+        self.members
+            .get(&server.uid)
+            .map_or(0, |member| member.link.client.counters().outstanding)
+    }
+}
+
+fn server(server_uid: &str, handshake: &Handshake, settings: &ServerSettings) -> Server {
+    Server {
+        uid: server_uid.to_owned(),
+        package_id: handshake.server_package_id.clone(),
+        domain: handshake.domain.clone(),
+        input_style: settings.input_style,
+        max_in_flight: settings.max_in_flight,
+    }
+}
+
+impl Catalog for ServerPool {
+    fn resolve(&self, node: &GraphNode) -> Option<Resolved> {
+        let mut state = self.lock();
+        state.refresh();
+        state
+            .offers
+            .resolve_by_load(node, |server| state.load(server))
+    }
+}
+
+impl NodeInvoker for ServerPool {
+    fn invoke(&self, call: Call) -> BoxStream<'static, Report> {
+        let Some(link) = self.link(&call.server.uid) else {
+            let message = format!("server \"{}\" was removed", call.server);
+            return once(std::future::ready(failed(
+                NodeErrorCode::ServerLost,
+                message,
+            )))
+            .boxed();
+        };
+        once(link.execute(call.request)).flatten().boxed()
+    }
+
+    fn stop(&self, server: &Arc<Server>, instance_id: &str) {
+        if let Some(link) = self.link(&server.uid) {
+            let instance_id = instance_id.to_owned();
+            tokio::spawn(async move { link.stop(&instance_id).await });
+        }
+    }
+}
+
+impl Link {
+    fn is_connected(&self) -> bool {
+        match self.client.state() {
+            ConnectionState::Connected | ConnectionState::Unresponsive => true,
+            ConnectionState::Reconnecting { .. } | ConnectionState::Closed { .. } => false,
+        }
+    }
+
+    async fn execute(self: Arc<Self>, request: ExecutionRequest) -> BoxStream<'static, Report> {
+        match self.send(request).await {
+            Ok(execution) => {
+                let instance_id = execution.instance_id().to_owned();
+                execution
+                    .map(move |event| self.report(&instance_id, event))
+                    .boxed()
+            }
+            Err(error) => once(std::future::ready(refused(&error))).boxed(),
+        }
+    }
+
+    async fn send(self: &Arc<Self>, request: ExecutionRequest) -> Result<Execution, ExecuteError> {
+        // Over when it is connected, closed, or too long away; which of those, `execute` says.
+        let _ = tokio::time::timeout(RECONNECT_WAIT, self.client.connected()).await;
+        self.stop_orphans().await;
+        self.client.execute(request).await
+    }
+
+    fn report(self: &Arc<Self>, instance_id: &str, event: ExecutionEvent) -> Report {
+        match event {
+            ExecutionEvent::Status(status) => Report::Status(status),
+            // Without outputs in the status itself, the client has waited for them already.
+            ExecutionEvent::End(Ok(done)) if done.status.outputs.is_none() => {
+                Report::complete(&done.outputs)
+            }
+            ExecutionEvent::End(Ok(done)) => Report::Status(done.status),
+            ExecutionEvent::End(Err(error)) => {
+                if matches!(error, ExecutionError::ServerLost { sent: true, .. }) {
+                    self.orphaned(instance_id);
+                }
+                ended(error)
+            }
+        }
+    }
+
+    /// Stops the instance when the server is back.
+    fn orphaned(self: &Arc<Self>, instance_id: &str) {
+        let is_first = {
+            let mut orphans = self.orphans();
+            orphans.insert(instance_id.to_owned());
+            orphans.len() == 1
+        };
+        if is_first {
+            let link = self.clone();
+            tokio::spawn(async move {
+                // Ends when the client is closed, at the latest.
+                if link.client.connected().await {
+                    link.stop_orphans().await;
+                }
+            });
+        }
+    }
+
+    async fn stop_orphans(&self) {
+        let _guard = self.stopping.lock().await;
+        if !self.is_connected() {
+            return;
+        }
+        let orphans = std::mem::take(&mut *self.orphans());
+        for instance_id in orphans {
+            self.stop(&instance_id).await;
+        }
+    }
+
+    async fn stop(&self, instance_id: &str) {
+        if let Err(error) = self.client.stop_instance(instance_id).await {
+            tracing::debug!(instance_id, %error, "a stop was not acknowledged");
+        }
+    }
+
+    fn orphans(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.orphans.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn failed(code: NodeErrorCode, message: impl Into<String>) -> Report {
+    Report::Failed(NodeError::new(code, message))
+}
+
+fn ended(error: ExecutionError) -> Report {
+    match error {
+        ExecutionError::Failed { message } | ExecutionError::Stopped { message } => {
+            Report::error(&message)
+        }
+        ExecutionError::InvalidOutputs { found } => failed(
+            NodeErrorCode::InvalidOutputs,
+            format!("the node returned {found} instead of an object"),
+        ),
+        ExecutionError::ServerLost { reason, .. } => failed(NodeErrorCode::ServerLost, reason),
+        ExecutionError::TimedOut { .. } | ExecutionError::Closed => {
+            failed(NodeErrorCode::ServerLost, error.to_string())
+        }
+    }
+}
+
+fn refused(error: &ExecuteError) -> Report {
+    let code = match error {
+        ExecuteError::InputTooLarge { .. } => NodeErrorCode::InputTooLarge,
+        ExecuteError::NotConnected | ExecuteError::Closed => NodeErrorCode::ServerLost,
+        ExecuteError::Duplicate { .. } | ExecuteError::TooManyOutstanding { .. } => {
+            NodeErrorCode::Refused
+        }
+    };
+    failed(code, error.to_string())
+}

@@ -1,0 +1,5 @@
+//! Workflows from the outside: graph files, checks, runs over servers that follow a script.
+
+mod graph_file;
+mod runs;
+mod support;
