@@ -72,18 +72,19 @@ async fn open(url: &str, config: &ClientConfig) -> Result<Socket, ConnectError> 
         .max_message_size(Some(config.max_message_bytes))
         .max_frame_size(Some(config.max_message_bytes));
     let opened = tokio_tungstenite::connect_async_with_config(url, Some(limits), true).await;
-    opened
-        .map(|(socket, _)| socket)
-        .map_err(|error| match error {
-            tungstenite::Error::Http(answer) => ConnectError::NotWebSocket {
-                url: url.to_owned(),
+    opened.map(|(socket, _)| socket).map_err(|error| {
+        let url = url.to_owned();
+        if let tungstenite::Error::Http(answer) = &error {
+            return ConnectError::NotWebSocket {
+                url,
                 status: answer.status().as_u16(),
-            },
-            other => ConnectError::Unreachable {
-                url: url.to_owned(),
-                source: other.into(),
-            },
-        })
+            };
+        }
+        ConnectError::Unreachable {
+            url,
+            source: error.into(),
+        }
+    })
 }
 
 async fn first_handshake(url: &str, socket: &mut Socket) -> Result<Handshake, ConnectError> {

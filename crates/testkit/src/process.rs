@@ -1,0 +1,148 @@
+//! Processes of peers: own process group, output kept, killed when dropped.
+
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+/// How much output is kept.
+const MAX_LOG_BYTES: usize = 1 << 20;
+
+/// A running peer. Dropping it kills its whole process group.
+#[derive(Debug)]
+pub struct PeerProcess {
+    child: Child,
+    pid: u32,
+    logs: Arc<Mutex<String>>,
+    lines: watch::Receiver<usize>,
+}
+
+impl PeerProcess {
+    /// Starts the command with its output captured.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn spawn(mut command: Command) -> anyhow::Result<Self> {
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("cannot start {:?}", command.as_std()))?;
+        let pid = child.id().context("the process has no id")?;
+        let logs = Arc::new(Mutex::new(String::new()));
+        let (counter, lines) = watch::channel(0);
+        let counter = Arc::new(counter);
+        capture(child.stdout.take(), &logs, &counter);
+        capture(child.stderr.take(), &logs, &counter);
+        Ok(Self {
+            child,
+            pid,
+            logs,
+            lines,
+        })
+    }
+
+    /// What it printed so far, standard error included.
+    #[must_use]
+    pub fn logs(&self) -> String {
+        self.logs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Waits until it has printed a text.
+    ///
+    /// # Errors
+    /// It ended, or did not print the text in time; the error has what it printed.
+    pub async fn wait_for_output(&mut self, text: &str, timeout: Duration) -> anyhow::Result<()> {
+        let logs = Arc::clone(&self.logs);
+        let printed = || {
+            logs.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .contains(text)
+        };
+        let ended = match tokio::time::timeout(timeout, self.lines.wait_for(|_| printed())).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(_)) => "ended",
+            Err(_) => "went on",
+        };
+        bail!(
+            "the peer {ended} without printing {text:?} within {timeout:?}; it printed:\n{}",
+            self.logs()
+        )
+    }
+
+    /// Sends a signal (`INT`, `TERM`, `KILL`, `STOP`, `CONT`) to its process group.
+    ///
+    /// # Errors
+    /// The signal cannot be sent.
+    pub fn signal(&self, signal: &str) -> anyhow::Result<()> {
+        let group = format!("-{}", self.pid);
+        let status = std::process::Command::new("kill")
+            .args([&format!("-{signal}"), "--", &group])
+            .status()?;
+        if !status.success() {
+            bail!("cannot send {signal} to process group {}", self.pid);
+        }
+        Ok(())
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// It does not end in time.
+    pub async fn wait(&mut self, timeout: Duration) -> anyhow::Result<std::process::ExitStatus> {
+        Ok(tokio::time::timeout(timeout, self.child.wait())
+            .await
+            .context("the peer does not end")??)
+    }
+}
+
+impl Drop for PeerProcess {
+    fn drop(&mut self) {
+        // Once it was waited for, the id may belong to somebody else.
+        if self.child.id().is_some() {
+            let _ = self.signal("KILL");
+        }
+    }
+}
+
+fn capture(
+    output: Option<impl AsyncRead + Unpin + Send + 'static>,
+    logs: &Arc<Mutex<String>>,
+    counter: &Arc<watch::Sender<usize>>,
+) {
+    let Some(output) = output else { return };
+    let (logs, counter) = (Arc::clone(logs), Arc::clone(counter));
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(output).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            let mut logs = logs.lock().unwrap_or_else(PoisonError::into_inner);
+            if logs.len() + line.len() < MAX_LOG_BYTES {
+                logs.push_str(&line);
+                logs.push('\n');
+            }
+            drop(logs);
+            counter.send_modify(|count| *count += 1);
+        }
+    });
+}
+
+/// A port of the loopback interface that nobody uses at the moment.
+///
+/// # Errors
+/// There is none.
+pub fn free_port() -> anyhow::Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?
+        .local_addr()?
+        .port())
+}
