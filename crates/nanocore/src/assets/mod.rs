@@ -30,6 +30,7 @@ mod store;
 mod upload;
 
 pub use auth::Token;
+pub(crate) use id::hex;
 pub use entry::{Asset, Entry, NewAsset, Patch};
 pub use id::{AssetId, BadId, ContentHash};
 pub use resources::{Resource, Resources};

@@ -1,0 +1,105 @@
+//! Python servers: a virtual environment in the folder `venv`, made on first use. spec: nanograph 12.3
+
+use std::ffi::OsString;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nanograph::config::Severity;
+use sha2::{Digest, Sha256};
+
+use super::error::ProcessError;
+use super::launch::{Launch, Tools};
+use super::scan::ServerFolder;
+use super::tool::Tool;
+
+/// Holds what was installed from; other requirements mean to install again.
+const STAMP: &str = "nodewire-requirements.sha256";
+/// How often to look whether another process has finished installing.
+const LOCK_PERIOD: Duration = Duration::from_millis(200);
+
+type Say<'a> = &'a (dyn Fn(&str) + Sync);
+
+pub(super) async fn prepare(server: &ServerFolder, tools: &Tools, say: Say<'_>) -> Result<Launch, ProcessError> {
+    if !server.folder.join("main.py").is_file() {
+        return Err(server.problem("has no main.py, the entry point of a Python node server"));
+    }
+    // The SDK reads the file with a strict parser. spec: nanograph N1
+    if let Some(problem) = server.config.problems.iter().find(|problem| problem.severity == Severity::Warning && problem.key.is_none()) {
+        return Err(server.problem(format!("nanoserver.json: {problem}; the Python SDK refuses such a file")));
+    }
+    let venv = server.folder.join("venv");
+    install(server, &venv, tools, say).await?;
+    let mut launch = server.launch(venv.join("bin/python"), &["main.py"]);
+    launch.environment.push(("VIRTUAL_ENV".into(), venv.clone().into()));
+    if let Some(path) = &tools.path {
+        let folders = std::iter::once(venv.join("bin")).chain(std::env::split_paths(path));
+        launch.environment.extend(std::env::join_paths(folders).ok().map(|path| ("PATH".into(), path)));
+    }
+    Ok(launch)
+}
+
+/// Makes the environment and installs the requirements, unless exactly that was done before.
+async fn install(server: &ServerFolder, venv: &Path, tools: &Tools, say: Say<'_>) -> Result<(), ProcessError> {
+    let io_error = |action: &str| {
+        let action = format!("{action} {}", venv.display());
+        move |source: io::Error| ProcessError::Io { action, source }
+    };
+    fs::create_dir_all(venv).map_err(io_error("create"))?;
+    let _lock = lock(venv, say).await.map_err(io_error("lock"))?;
+    let requirements = server.folder.join("requirements.txt");
+    let wanted = fingerprint(&requirements).map_err(io_error("read the requirements of"))?;
+    let (python, stamp) = (venv.join("bin/python"), venv.join(STAMP));
+    if python.is_file() && fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    if !python.is_file() {
+        say("making a virtual environment");
+        let arguments = [OsString::from("-m"), "venv".into(), venv.into()].to_vec();
+        Tool { program: tools.python.as_os_str(), arguments, folder: &server.folder }.run(say).await?;
+    }
+    if requirements.is_file() {
+        say("installing requirements.txt");
+        let words = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "-r", "requirements.txt"];
+        let arguments = words.map(OsString::from).to_vec();
+        Tool { program: python.as_os_str(), arguments, folder: &server.folder }.run(say).await?;
+    }
+    fs::write(&stamp, wanted).map_err(io_error("write to"))
+}
+
+/// Only one process installs at a time. The lock ends with the file.
+async fn lock(venv: &Path, say: Say<'_>) -> io::Result<File> {
+    let file = File::options().create(true).append(true).open(venv.join("nodewire.lock"))?;
+    let mut told = false;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if told => {}
+            Err(TryLockError::WouldBlock) => say("waiting for another process that installs the same"),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        told = true;
+        tokio::time::sleep(LOCK_PERIOD).await;
+    }
+}
+
+fn fingerprint(requirements: &Path) -> io::Result<String> {
+    let content = match fs::read(requirements) {
+        Ok(content) => content,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    Ok(crate::assets::hex(&Sha256::digest(&content)))
+}
+
+/// The version of `nanograph-sdk` that a prepared server has, from the distribution's metadata, since the package
+/// itself is wrong about it. spec: nanograph 11
+#[must_use]
+pub fn sdk_version(server: &ServerFolder) -> Option<String> {
+    let subfolders = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let name = |path: PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let packages = subfolders(server.folder.join("venv/lib")).flat_map(|python| subfolders(python.join("site-packages")));
+    let version = |name: String| Some(name.strip_prefix("nanograph_sdk-")?.strip_suffix(".dist-info")?.to_owned());
+    packages.filter_map(name).find_map(version)
+}
