@@ -37,6 +37,7 @@ pub(crate) const EDGES: &[(&str, &[&str])] = &[
 /// What a test may use beyond [`EDGES`]: anything below it in the same direction, and the test kit.
 pub(crate) const TEST_EDGES: &[(&str, &[&str])] = &[
     ("nanograph", &["nodewire-testkit"]),
+    ("nodewire-macros", &["nodewire"]),
     ("nodewire", &["nodewire-testkit"]),
     ("nanocore", &["nodewire-testkit"]),
     ("nodewire-cli", &["nodewire-testkit"]),

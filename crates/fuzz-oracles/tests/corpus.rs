@@ -9,7 +9,7 @@ use nodewire_fuzz_oracles::{graph, json, nanograph_messages, nanoserver_json};
 const PLACES_MAX: usize = 400;
 
 fn corpus(name: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(name);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(name);
     let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(!files.is_empty(), "no corpus in {}", folder.display());
