@@ -3,3 +3,4 @@
 mod graph_file;
 mod runs;
 mod support;
+mod validation;

@@ -1,7 +1,5 @@
 //! Reading a graph. Everything that is wrong is reported at once.
 
-use std::collections::HashMap;
-
 use nodewire_json::{Json, Kind};
 
 use super::exec::{CacheMode, Exec, OnError};
@@ -282,9 +280,7 @@ fn exec(reader: &mut Reader, json: &Json) -> Exec {
     } else {
         reader.object(json).unwrap_or_default()
     };
-    // Duplicate keys: the last wins, also over a wrong one before it.
-    let last: HashMap<String, Json> = entries.into_iter().collect();
-    for (key, value) in last {
+    for (key, value) in entries {
         reader.key(&key, |reader| exec_key(reader, &mut exec, &key, &value));
     }
     exec

@@ -16,6 +16,8 @@ mod ending;
 mod node;
 mod queue;
 mod reports;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 use std::collections::VecDeque;
@@ -375,14 +377,19 @@ impl Scheduler {
             attempt: self.nodes[node].attempt,
         };
         let exec = &self.plan.nodes[node].exec;
-        let start = exec.start_timeout.unwrap_or(DEFAULT_START_TIMEOUT);
-        self.timers.set(now + start, ticket, TimerKind::Start);
+        self.timers
+            .set(now + self.start_timeout(node), ticket, TimerKind::Start);
         if let Some(timeout) = exec.timeout {
             self.timers.set(now + timeout, ticket, TimerKind::Timeout);
         }
         if let Some(idle) = exec.idle_timeout {
             self.timers.set(now + idle, ticket, TimerKind::Idle);
         }
+    }
+
+    fn start_timeout(&self, node: usize) -> Duration {
+        let own = self.plan.nodes[node].exec.start_timeout;
+        own.unwrap_or(DEFAULT_START_TIMEOUT)
     }
 
     fn on_error(&self, node: usize) -> OnError {

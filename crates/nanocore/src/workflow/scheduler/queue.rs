@@ -21,7 +21,6 @@ pub(super) struct ReadyQueues {
 struct ServerQueue {
     ready: BinaryHeap<(Rank, Option<usize>)>,
     free: usize,
-    in_flight: usize,
 }
 
 /// Nodes of which one at a time may be in flight.
@@ -66,7 +65,6 @@ impl ReadyQueues {
         let queue = &mut self.servers[server];
         let ((_, _, node), group) = queue.ready.pop()?;
         queue.free -= 1;
-        queue.in_flight += 1;
         self.free -= 1;
         if let Some(group) = group {
             self.groups[group].busy = true;
@@ -109,17 +107,11 @@ impl ReadyQueues {
         };
         self.free += 1;
         self.servers[remote.server].free += 1;
-        self.servers[remote.server].in_flight -= 1;
         if let Some(group) = remote.group {
             self.groups[group].busy = false;
             for (server, rank) in std::mem::take(&mut self.groups[group].parked) {
                 self.servers[server].ready.push((rank, Some(group)));
             }
         }
-    }
-
-    /// How many nodes are in flight on a server.
-    pub(super) fn in_flight(&self, server: usize) -> usize {
-        self.servers[server].in_flight
     }
 }

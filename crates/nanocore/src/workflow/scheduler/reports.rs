@@ -7,7 +7,7 @@ use nodewire_json::{Json, Kind};
 
 use super::node::Throttled;
 use super::timers::{RUN, TimerKind};
-use super::{DEFAULT_START_TIMEOUT, Output, Scheduler, Ticket};
+use super::{Output, Scheduler, Ticket};
 use crate::workflow::event::EventKind;
 use crate::workflow::invoker::Report;
 use crate::workflow::plan::Work;
@@ -184,29 +184,33 @@ impl Scheduler {
         if self.nodes[node].last_report.is_some() {
             return;
         }
-        let limit = self.plan.nodes[node]
-            .exec
-            .start_timeout
-            .unwrap_or(DEFAULT_START_TIMEOUT);
-        let Work::Remote(remote) = &self.plan.nodes[node].work else {
-            return;
-        };
-        if self.queues.in_flight(remote.server) > 1 {
+        let limit = self.start_timeout(node);
+        if self.is_server_busy(node, now) {
             // A limit of zero would come back at once, for ever.
-            self.timers.set(
-                now + limit.max(Duration::from_millis(1)),
-                ticket,
-                TimerKind::Start,
-            );
-            return;
+            let again = now + limit.max(Duration::from_millis(1));
+            return self.timers.set(again, ticket, TimerKind::Start);
         }
         self.stop_attempt(node);
-        self.lost(
-            node,
-            NodeErrorCode::NoResponse,
-            format!("the server said nothing for {limit:?}"),
-            now,
-        );
+        let message = format!("the server said nothing for {limit:?}");
+        self.lost(node, NodeErrorCode::NoResponse, message, now);
+    }
+
+    /// Whether another node on the same server is being worked on, as far as one can know: it said something, or had
+    /// no time yet to do so. Nodes that are all silent for too long do not excuse each other.
+    fn is_server_busy(&self, node: usize, now: Instant) -> bool {
+        let on = |node: usize| match &self.plan.nodes[node].work {
+            Work::Remote(remote) => Some(remote.server),
+            Work::Constant(_) | Work::Show | Work::Bypass(_) => None,
+        };
+        let works = |other: usize| {
+            let run = &self.nodes[other];
+            let has_time = || {
+                run.dispatched
+                    .is_some_and(|at| at + self.start_timeout(other) > now)
+            };
+            run.state.is_in_flight() && (run.last_report.is_some() || has_time())
+        };
+        (0..self.nodes.len()).any(|other| other != node && on(other) == on(node) && works(other))
     }
 
     fn check_idle(&mut self, ticket: Ticket, now: Instant) {
