@@ -4,3 +4,4 @@ mod graph_file;
 mod runs;
 mod support;
 mod validation;
+mod wire;
