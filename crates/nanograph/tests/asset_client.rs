@@ -491,7 +491,7 @@ async fn answers_that_stop_are_errors() {
     };
     let stub = Stub::answering(stuck).await;
     let impatient = client_with(&stub, |config| {
-        config.idle_timeout = Duration::from_millis(50)
+        config.idle_timeout = Duration::from_millis(500)
     });
     let chunks: Result<Vec<_>, _> = impatient
         .resolve(&asset(UUID))
@@ -516,7 +516,7 @@ async fn a_server_that_says_nothing_times_out() {
         seen: Arc::default(),
     };
     let impatient = client_with(&stub, |config| {
-        config.idle_timeout = Duration::from_millis(50)
+        config.idle_timeout = Duration::from_millis(500)
     });
     let refused = impatient.resolve(&asset(UUID)).await;
     assert!(

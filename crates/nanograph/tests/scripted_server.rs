@@ -139,7 +139,7 @@ fn recorded(text: &str) -> Option<Recorded> {
         ClientMessage::StopWorkflowInstance { instance_id } => {
             Some(Recorded::Stop(instance_id.to_string()))
         }
-        _ => None,
+        ClientMessage::Unknown { .. } | _ => None,
     }
 }
 
@@ -222,7 +222,7 @@ fn expected_end(steps: &[Value], execution: &Execution) -> Option<String> {
                 status
                     .get("outputs")
                     .filter(|outputs| !outputs.is_null())
-                    .map_or("{}".to_owned(), |o| o.to_string()),
+                    .map_or_else(|| "{}".to_owned(), |outputs| outputs.to_string()),
             ),
             "error" if stop.is_some_and(|stop| stop < at) => Some(format!("stopped: {message}")),
             "error" => Some(message),
@@ -305,7 +305,7 @@ async fn a_server_that_never_greets_is_no_node_server() {
     let server = Server::bind().await;
     let url = server.url();
     let config = ClientConfig {
-        connect_timeout: Duration::from_millis(100),
+        connect_timeout: Duration::from_millis(500),
         handshake_timeout: Duration::from_millis(100),
         ..ClientConfig::default()
     };
@@ -539,7 +539,7 @@ async fn every_limit_is_kept() {
 async fn stops_get_their_own_answer_or_none() {
     let server = Server::bind().await;
     let config = ClientConfig {
-        stop_timeout: Duration::from_millis(100),
+        stop_timeout: Duration::from_secs(1),
         ..patient()
     };
     let (client, mut socket) = server.connect(config).await;
@@ -770,7 +770,10 @@ async fn close_ends_everything_even_if_the_server_does_not_answer() {
 
 // ---- The status page ----
 
-async fn page(answer: &'static str) -> Result<nanograph::client::StatusPage, ProbeError> {
+async fn page(
+    answer: &'static str,
+    timeout: Duration,
+) -> Result<nanograph::client::StatusPage, ProbeError> {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("listener");
     let url = format!("http://{}", listener.local_addr().expect("address"));
     let serve = async {
@@ -780,14 +783,17 @@ async fn page(answer: &'static str) -> Result<nanograph::client::StatusPage, Pro
         stream.write_all(answer.as_bytes()).await.expect("answer");
         stream
     };
-    let (page, _stream) = tokio::join!(probe(&url, Duration::from_millis(500)), serve);
+    let (page, _stream) = tokio::join!(probe(&url, timeout), serve);
     page
 }
 
 #[tokio::test]
 async fn pages_of_any_version_are_read() {
-    let old = page("HTTP/1.1 200 OK\r\nContent-Length: 56\r\n\r\n{\"serverUid\": \"u\", \"serverName\": \"N\", \"loadedNodes\": 2 }").await;
-    let old = old.expect("page");
+    let answer = concat!(
+        "HTTP/1.1 200 OK\r\nContent-Length: 56\r\n\r\n",
+        r#"{"serverUid": "u", "serverName": "N", "loadedNodes": 2 }"#
+    );
+    let old = page(answer, PATIENCE).await.expect("page");
     assert_eq!(
         (
             old.server_uid.as_str(),
@@ -804,14 +810,18 @@ async fn pages_of_any_version_are_read() {
         ),
         ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{,", "not JSON"),
     ] {
-        let refused = page(answer).await.expect_err("no page");
+        let refused = page(answer, PATIENCE).await.expect_err("no page");
         assert!(
             matches!(refused, ProbeError::NotANodeServer { .. })
                 && refused.to_string().contains(reason),
             "{refused}"
         );
     }
-    let cut = page("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{").await;
+    let cut = page(
+        "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{",
+        Duration::from_millis(200),
+    )
+    .await;
     assert!(
         matches!(
             cut,
