@@ -61,7 +61,7 @@ pub(crate) const PROGRAM_ONLY: &[(&str, &str)] = &[
     ),
     ("env::args", "take a configuration value"),
     ("process::exit", "return an error"),
-    ("install_default", "leave the TLS provider to the program"),
+    ("install_default()", "leave the TLS provider to the program"),
     ("tracing_subscriber", "leave subscribers to the program"),
 ];
 

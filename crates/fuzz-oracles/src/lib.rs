@@ -26,12 +26,18 @@ pub fn json(data: &[u8]) {
     let scanned = Json::parse(text.to_owned());
     let other = serde_json::from_str::<serde_json::Value>(text);
     let Ok(json) = scanned else {
-        assert!(other.is_err() || depth(text) > nodewire_json::MAX_DEPTH, "refused {text:?}");
+        assert!(
+            other.is_err() || depth(text) > nodewire_json::MAX_DEPTH,
+            "refused {text:?}"
+        );
         return;
     };
     assert_eq!(Json::parse(json.as_str().to_owned()).as_ref(), Ok(&json));
     let strict = json.to_strict();
-    assert!(strict.is_strict() && Json::parse(strict.as_str().to_owned()).is_ok_and(|again| again.is_strict()));
+    assert!(
+        strict.is_strict()
+            && Json::parse(strict.as_str().to_owned()).is_ok_and(|again| again.is_strict())
+    );
     if let Err(error) = serde_json::from_str::<serde_json::Value>(strict.as_str()) {
         // Standard JSON, but beyond what that parser can hold.
         let allowed = error.to_string().contains("number out of range");
@@ -44,7 +50,10 @@ pub fn json(data: &[u8]) {
 fn parts(json: &Json) {
     let elements = json.elements().unwrap_or_default();
     let members = json.entries().unwrap_or_default();
-    for part in elements.iter().chain(members.iter().map(|(_, value)| value)) {
+    for part in elements
+        .iter()
+        .chain(members.iter().map(|(_, value)| value))
+    {
         assert!(Json::parse(part.as_str().to_owned()).is_ok_and(|again| again == *part));
     }
     for (key, _) in &members {
@@ -54,15 +63,23 @@ fn parts(json: &Json) {
 
 /// An upper bound of how deeply the text nests.
 fn depth(text: &str) -> usize {
-    text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count()
+    text.bytes()
+        .filter(|byte| matches!(byte, b'[' | b'{'))
+        .count()
 }
 
 /// Messages in both directions: what is read is written so that it is read again.
 pub fn nanograph_messages(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
     if let Ok(message) = ClientMessage::parse(text.to_owned()) {
         let written = message.to_text("server");
-        assert_eq!(ClientMessage::parse(written).ok().as_ref(), Some(&message), "{text}");
+        assert_eq!(
+            ClientMessage::parse(written).ok().as_ref(),
+            Some(&message),
+            "{text}"
+        );
     }
     // Servers are read leniently; nothing is lost that would be needed, but not every text is written back.
     let _ = ServerMessage::parse(text.to_owned());
@@ -70,7 +87,9 @@ pub fn nanograph_messages(data: &[u8]) {
 
 /// Configuration files: any text gives a result or problems with positions inside the text.
 pub fn nanoserver_json(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
     if let Err(error) = ConfigFile::parse(text) {
         assert!(!error.to_string().is_empty());
     }
@@ -78,10 +97,15 @@ pub fn nanoserver_json(data: &[u8]) {
 
 /// Graphs: what is read is written so that it is read again as the same graph.
 pub fn graph(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
     if let Ok(graph) = Graph::parse(text) {
         let written = graph.to_json();
         let again = Graph::from_json(&written);
-        assert!(again.is_ok_and(|again| again.to_json() == written), "{text}");
+        assert!(
+            again.is_ok_and(|again| again.to_json() == written),
+            "{text}"
+        );
     }
 }

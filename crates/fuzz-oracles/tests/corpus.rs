@@ -1,5 +1,7 @@
 //! Runs every oracle over its corpus, and over damaged copies of it: cut at every byte, and with single bits flipped.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::path::Path;
 
@@ -9,8 +11,13 @@ use nodewire_fuzz_oracles::{graph, json, nanograph_messages, nanoserver_json};
 const PLACES_MAX: usize = 400;
 
 fn corpus(name: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(name);
-    let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../fuzz/corpus")
+        .join(name);
+    let mut files: Vec<_> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     files.sort();
     assert!(!files.is_empty(), "no corpus in {}", folder.display());
     files.iter().map(|file| fs::read(file).unwrap()).collect()
