@@ -1,3 +1,57 @@
-//! The nodewire command.
+//! The `nodewire` command: runs workflow graphs over node servers, checks them, and helps to develop node servers.
+//!
+//! This is a binary, so it may do what the libraries must not: read the environment, install the log and the TLS
+//! provider, and choose the exit status.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod args;
+mod dev;
+mod failure;
+mod inputs;
+mod log;
+mod outputs;
+mod progress;
+mod run;
+mod servers;
+mod signals;
+mod terminal;
+mod validate;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Args, Command};
+use failure::Failure;
+
+/// How long the last background work may take at the end.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    log::install(&args);
+    // It can only fail if there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::servers(format!("cannot start: {error}")).report(),
+    };
+    let result = runtime.block_on(execute(args.command));
+    // Drops what is left, children included.
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
+    result.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)
+}
+
+async fn execute(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Run(args) => Box::pin(run::run(args)).await,
+        Command::Validate(args) => validate::validate(args).await,
+        Command::Dev(args) => dev::dev(args).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Args::command(), "nodewire", &mut std::io::stdout());
+            Ok(())
+        }
+    }
+}

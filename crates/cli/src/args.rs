@@ -1,0 +1,164 @@
+//! What can be said on the command line. A flag wins over its environment variable.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use nanocore::workflow::TypeCheck;
+
+/// Runs workflows over node servers written in Rust, Python and JavaScript.
+#[derive(Debug, Parser)]
+#[command(name = "nodewire", version, max_term_width = 110, propagate_version = true)]
+#[command(after_help = "Exit status: 0 done, 1 a node failed, 2 wrong usage or graph, 3 a server could not be started or reached, 130 interrupted.")]
+pub(crate) struct Args {
+    /// More log on standard error; twice for everything.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// How the log on standard error looks.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, env = "NODEWIRE_LOG_FORMAT")]
+    pub(crate) log_format: LogFormat,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a workflow graph.
+    Run(RunArgs),
+    /// Report everything that is wrong with a graph.
+    Validate(ValidateArgs),
+    /// Develop a Rust node server: build, run, rebuild on changes.
+    Dev(DevArgs),
+    /// Print a shell's completions.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  # All photographs of a folder to the node named `photos`; results to a folder
+  nodewire run graph.json --input photos=@holiday/ --out results
+
+  # Texts, numbers, JSON; parameters of any node
+  nodewire run graph.json --input prompt='a red fox' --input options=@options.json --param resize.width=640
+
+  # A server that runs already; events for a program
+  nodewire run graph.json --server ws://127.0.0.1:3017 --json
+
+Node servers are found by the nanoserver.json in their folders, below the graph's folder and every --servers folder.
+What a server needs is installed or built on first use: a Python virtual environment, npm packages, a cargo build.";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = RUN_EXAMPLES)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) graph: GraphArgs,
+    /// Give an input node its value: NAME=VALUE, NAME=@FILE, or NAME=@DIR for all files of a folder in the order of their
+    /// names. May be repeated, also for one node. At an asset input, files are uploaded; at a text input their text is
+    /// read, at a JSON input their JSON.
+    #[arg(short, long, value_name = "NAME=VALUE")]
+    pub(crate) input: Vec<String>,
+    /// Write results to this folder; without it they are printed.
+    #[arg(short, long, value_name = "DIR", env = "NODEWIRE_OUT")]
+    pub(crate) out: Option<PathBuf>,
+    /// Run only this node, by name or id, and what it needs; its outputs are results. May be repeated.
+    #[arg(short, long, value_name = "NODE")]
+    pub(crate) target: Vec<String>,
+    /// Print one JSON object per event on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Stop the run after this many seconds.
+    #[arg(long, value_name = "SECONDS", env = "NODEWIRE_TIMEOUT")]
+    pub(crate) timeout: Option<f64>,
+    /// Keep assets in this folder instead of a temporary one.
+    #[arg(long, value_name = "DIR", env = "NODEWIRE_ASSETS")]
+    pub(crate) assets: Option<PathBuf>,
+}
+
+/// What `run` and `validate` share.
+#[derive(Debug, clap::Args)]
+pub(crate) struct GraphArgs {
+    /// The graph file.
+    #[arg(value_name = "GRAPH.json")]
+    pub(crate) file: PathBuf,
+    /// Give a node's parameter another value. JSON where the parameter is no text. May be repeated.
+    #[arg(short, long, value_name = "NODE.NAME=VALUE")]
+    pub(crate) param: Vec<String>,
+    /// Look for node servers in this folder too. May be repeated.
+    #[arg(long, value_name = "DIR", env = "NODEWIRE_SERVERS", value_delimiter = ':')]
+    pub(crate) servers: Vec<PathBuf>,
+    /// Use a node server that runs already. May be repeated.
+    #[arg(long, value_name = "URL", env = "NODEWIRE_SERVER", value_delimiter = ',')]
+    pub(crate) server: Vec<String>,
+    /// How strictly the types of links are checked.
+    #[arg(long, value_enum, default_value_t = Types::Strict, env = "NODEWIRE_TYPES")]
+    pub(crate) types: Types,
+    /// The Python interpreter for new virtual environments.
+    #[arg(long, value_name = "EXE", default_value = "python3", env = "NODEWIRE_PYTHON")]
+    pub(crate) python: PathBuf,
+    /// What node servers log: error, warn, info, debug.
+    #[arg(long, value_name = "LEVEL", env = "NODEWIRE_SERVER_LOG_LEVEL")]
+    pub(crate) server_log_level: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ValidateArgs {
+    #[command(flatten)]
+    pub(crate) graph: GraphArgs,
+    /// Start no server; only what can be seen in the file is checked.
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Print problems as JSON, one per line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const DEV_HELP: &str = "\
+When a source file changes, the server is built while the old one goes on serving. If the build fails, its errors are shown
+and the old one stays. If it succeeds, the old one is stopped (running executions get their time to finish, clients see
+close code 1000) and the new one starts on the same port: clients reconnect there and see the new definitions.";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = DEV_HELP)]
+pub(crate) struct DevArgs {
+    /// The folder with the server's nanoserver.json.
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub(crate) folder: PathBuf,
+    /// The port; without it that of nanoserver.json.
+    #[arg(long, env = "PORT")]
+    pub(crate) port: Option<u16>,
+    /// The asset server that the nodes use.
+    #[arg(long, value_name = "URL", env = "NANOCORE_HTTP_ENDPOINT", default_value = "")]
+    pub(crate) asset_endpoint: String,
+    /// Its token.
+    #[arg(long, value_name = "TOKEN", env = "NANOCORE_TOKEN", default_value = "", hide_env_values = true)]
+    pub(crate) asset_token: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Types {
+    /// What does not fit prevents the run.
+    Strict,
+    /// What does not fit is only told.
+    Warn,
+    /// Types are not looked at.
+    Off,
+}
+
+impl From<Types> for TypeCheck {
+    fn from(types: Types) -> Self {
+        match types {
+            Types::Strict => Self::Strict,
+            Types::Warn => Self::Warn,
+            Types::Off => Self::Off,
+        }
+    }
+}

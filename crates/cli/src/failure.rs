@@ -1,0 +1,56 @@
+//! Why the command fails: an exit status and a message.
+
+use std::process::ExitCode;
+
+use crate::terminal;
+
+/// A failure as the person sees it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    status: u8,
+    message: String,
+}
+
+impl Failure {
+    /// A node failed.
+    pub(crate) fn node(message: impl Into<String>) -> Self {
+        Self { status: 1, message: message.into() }
+    }
+
+    /// The command line or the graph is wrong.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { status: 2, message: message.into() }
+    }
+
+    /// A server could not be started or reached.
+    pub(crate) fn servers(message: impl Into<String>) -> Self {
+        Self { status: 3, message: message.into() }
+    }
+
+    /// The person interrupted it.
+    pub(crate) fn interrupted() -> Self {
+        Self { status: 130, message: "interrupted".to_owned() }
+    }
+
+    /// Tells the person, and gives the exit status.
+    pub(crate) fn report(&self) -> ExitCode {
+        terminal::error(&self.message);
+        ExitCode::from(self.status)
+    }
+}
+
+/// An error with what caused it, in one line each.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Some messages include their cause already.
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,23 @@
+//! The log on standard error.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Args, LogFormat};
+
+/// Installs the log: warnings, with `-v` more; `NODEWIRE_LOG` says it in detail.
+pub(crate) fn install(args: &Args) {
+    let level = match args.verbose {
+        0 => "warn",
+        1 => "nanocore=info,nanograph=info,nodewire=info,warn",
+        _ => "debug",
+    };
+    let filter = if args.verbose == 0 { EnvFilter::try_from_env("NODEWIRE_LOG").ok() } else { None };
+    let filter = filter.unwrap_or_else(|| EnvFilter::new(level));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match args.log_format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
