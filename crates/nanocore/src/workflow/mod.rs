@@ -1,4 +1,38 @@
 //! Workflows: graphs of nodes, checked and run over node servers.
+//!
+//! [`Graph::parse`] reads a graph file (its schema is `docs/schemas/graph.schema.json`), [`validate`] reports everything
+//! that is wrong with it, and an [`Engine`] runs it over a [`NodeInvoker`]: a [`ServerPool`] of connected node servers,
+//! or [`InProcess`] nodes.
+//!
+//! ```
+//! # use std::sync::Arc;
+//! use nanocore::workflow::{Engine, EventKind, Graph, RunOptions, ServerPool};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut graph = Graph::parse(r#"{
+//!     "nodes": [{"id": 1, "name": "greeting", "uid": "text-input", "serverUid": "builtin"},
+//!               {"id": 2, "uid": "viewer", "serverUid": "builtin"}],
+//!     "links": [{"id": 1, "link": [1, "text", 2, "value"]}]}"#)?;
+//! graph.find_mut("greeting")?.set_param("text", "hello".into());
+//!
+//! let mut run = Engine::new(Arc::new(ServerPool::new())).start(&graph, RunOptions::default())?;
+//! while let Some(event) = run.next_event().await {
+//!     if let EventKind::NodeError { node_id, error, .. } = event.kind {
+//!         eprintln!("node {node_id}: {error}");
+//!     }
+//! }
+//! let result = run.result().await?;
+//! assert_eq!(result.node(2).unwrap().inputs.as_ref().unwrap().as_str(), r#"{"value": ["hello"]}"#);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Inside: `topology` (the graph as indices) and `catalog` (who offers what) feed `validate`; `plan` is a checked graph
+//! made ready to run; `scheduler` is a pure state machine over it; `engine` drives that with real time and real nodes.
+//!
+//! Invariants: what nodes pass to each other keeps its text to the letter; nothing runs before the whole graph was
+//! checked; every node ends in exactly one state; a slow watcher never slows a run.
 
 mod builtin;
 mod catalog;

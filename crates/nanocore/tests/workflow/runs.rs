@@ -430,7 +430,7 @@ async fn ends_that_are_read_leniently() {
             .error
             .as_ref()
             .map(NodeError::to_string)
-            .or(node.outputs.as_ref().map(ToString::to_string));
+            .or_else(|| node.outputs.as_ref().map(ToString::to_string));
         assert_eq!(got.as_deref(), Some(text), "{reports}");
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use nanocore::workflow::{
-    Engine, Exec, Graph, NodeErrorCode, ProblemCode, Run, RunOptions, RunResult, ServerPool, ServerSettings,
+    Engine, Exec, Graph, NodeErrorCode, ProblemCode, Run, RunOptions, RunResult, ServerPool,
+    ServerSettings,
 };
 use nanograph::client::{Backoff, Client, ClientConfig};
 use nanograph::message::{ClientMessage, ExecutionRequest};
@@ -30,7 +31,11 @@ struct Socket(WebSocketStream<TcpStream>);
 
 impl Script {
     async fn bind(server_uid: &'static str, definitions: Value) -> Self {
-        Self { listener: TcpListener::bind("127.0.0.1:0").await.unwrap(), server_uid, definitions }
+        Self {
+            listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
+            server_uid,
+            definitions,
+        }
     }
 
     async fn accept(&self) -> Socket {
@@ -44,8 +49,14 @@ impl Script {
 
     async fn join(&self, pool: &ServerPool) -> Socket {
         let url = format!("ws://{}/", self.listener.local_addr().unwrap());
-        let soon = Backoff { min: Duration::from_millis(1), max: Duration::from_millis(5) };
-        let config = ClientConfig { reconnect: Some(soon), ..ClientConfig::default() };
+        let soon = Backoff {
+            min: Duration::from_millis(1),
+            max: Duration::from_millis(5),
+        };
+        let config = ClientConfig {
+            reconnect: Some(soon),
+            ..ClientConfig::default()
+        };
         let (client, socket) = tokio::join!(Client::connect(&url, config), self.accept());
         pool.add(client.unwrap(), ServerSettings::default());
         socket
@@ -59,7 +70,11 @@ impl Socket {
 
     async fn hear(&mut self) -> ClientMessage {
         loop {
-            let message = tokio::time::timeout(PATIENCE, self.0.next()).await.unwrap().unwrap().unwrap();
+            let message = tokio::time::timeout(PATIENCE, self.0.next())
+                .await
+                .unwrap()
+                .unwrap()
+                .unwrap();
             if let Message::Text(text) = message {
                 return ClientMessage::parse(text.as_str().to_owned()).unwrap();
             }
@@ -67,22 +82,23 @@ impl Socket {
     }
 
     async fn request(&mut self) -> ExecutionRequest {
-        match self.hear().await {
-            ClientMessage::RequestExecution(request) => request,
-            other => panic!("expected a request, got {other:?}"),
-        }
+        let message = self.hear().await;
+        let ClientMessage::RequestExecution(request) = message else {
+            panic!("expected a request, got {message:?}")
+        };
+        request
     }
 
+    /// The instance that is to be stopped; acknowledged at once.
     async fn stop(&mut self) -> String {
-        match self.hear().await {
-            ClientMessage::StopWorkflowInstance { instance_id } => {
-                let ack = json!({"type": "ack_stop_workflow", "serverUid": "s", "instanceId": *instance_id,
-                    "payload": {"success": true, "message": "ok"}});
-                self.say(&ack.to_string()).await;
-                instance_id.to_string()
-            }
-            other => panic!("expected a stop, got {other:?}"),
-        }
+        let message = self.hear().await;
+        let ClientMessage::StopWorkflowInstance { instance_id } = message else {
+            panic!("expected a stop, got {message:?}")
+        };
+        let ack = json!({"type": "ack_stop_workflow", "serverUid": "s", "instanceId": *instance_id,
+            "payload": {"success": true, "message": "ok"}});
+        self.say(&ack.to_string()).await;
+        instance_id.to_string()
     }
 
     /// A status, as text: it may hold what is no standard JSON.
@@ -105,11 +121,22 @@ fn definitions() -> Value {
 }
 
 fn start(pool: &ServerPool, graph: &Graph, exec: Exec) -> Run {
-    Engine::new(Arc::new(pool.clone())).start(graph, RunOptions { exec, ..RunOptions::default() }).unwrap()
+    Engine::new(Arc::new(pool.clone()))
+        .start(
+            graph,
+            RunOptions {
+                exec,
+                ..RunOptions::default()
+            },
+        )
+        .unwrap()
 }
 
 async fn result(run: Run) -> RunResult {
-    tokio::time::timeout(PATIENCE, run.result()).await.unwrap().unwrap()
+    tokio::time::timeout(PATIENCE, run.result())
+        .await
+        .unwrap()
+        .unwrap()
 }
 
 /// Two servers of one package: the graph's `serverUid` decides.
@@ -124,7 +151,10 @@ fn two_nodes() -> Graph {
 #[tokio::test]
 async fn values_go_from_server_to_server_as_they_came() {
     let pool = ServerPool::new();
-    let (one, two) = (Script::bind("one", definitions()).await, Script::bind("two", definitions()).await);
+    let (one, two) = (
+        Script::bind("one", definitions()).await,
+        Script::bind("two", definitions()).await,
+    );
     let (mut first, mut second) = (one.join(&pool).await, two.join(&pool).await);
     let mut graph = two_nodes();
     graph.nodes[0].set_param("mode", "b".into());
@@ -135,24 +165,49 @@ async fn values_go_from_server_to_server_as_they_came() {
     let made = first.request().await;
     assert_eq!(*made.instance_id, *run_id);
     let sent: Value = made.graph_node.decode().unwrap();
-    assert_eq!(sent["parameters"], json!([
-        {"name": "seed", "type": "number", "default": 7, "hint": "kept", "value": 7},
-        {"name": "mode", "type": "text", "value": "b"},
-        {"name": "own", "value": "c"},
-    ]));
-    assert_eq!((&sent["id"], &sent["serverUid"], &sent["name"]), (&json!(1), &json!("one"), &json!("make")));
-    first.status(&made, r#"{"type": "running", "message": "go"}"#).await;
-    first.status(&made, r#"{"type": "complete", "outputs": {"out": [NaN, 1.10, 99999999999999999999]}}"#).await;
+    assert_eq!(
+        sent["parameters"],
+        json!([
+            {"name": "seed", "type": "number", "default": 7, "hint": "kept", "value": 7},
+            {"name": "mode", "type": "text", "value": "b"},
+            {"name": "own", "value": "c"},
+        ])
+    );
+    assert_eq!(
+        (&sent["id"], &sent["serverUid"], &sent["name"]),
+        (&json!(1), &json!("one"), &json!("make"))
+    );
+    first
+        .status(&made, r#"{"type": "running", "message": "go"}"#)
+        .await;
+    first
+        .status(
+            &made,
+            r#"{"type": "complete", "outputs": {"out": [NaN, 1.10, 99999999999999999999]}}"#,
+        )
+        .await;
 
     let taken = second.request().await;
-    assert_eq!(taken.inputs.as_str(), r#"{"in": [NaN, 1.10, 99999999999999999999]}"#);
-    second.status(&taken, r#"{"type": "complete", "outputs": {"out": []}}"#).await;
+    assert_eq!(
+        taken.inputs.as_str(),
+        r#"{"in": [NaN, 1.10, 99999999999999999999]}"#
+    );
+    second
+        .status(&taken, r#"{"type": "complete", "outputs": {"out": []}}"#)
+        .await;
     // Quirk N17: whatever follows is dropped.
-    second.status(&taken, r#"{"type": "error", "message": "late"}"#).await;
-    second.status(&taken, r#"{"type": "running", "message": "later still"}"#).await;
+    second
+        .status(&taken, r#"{"type": "error", "message": "late"}"#)
+        .await;
+    second
+        .status(&taken, r#"{"type": "running", "message": "later still"}"#)
+        .await;
     let result = result(run).await;
     assert!(result.failures().next().is_none());
-    assert_eq!(result.node(2).unwrap().outputs.as_ref().unwrap().as_str(), r#"{"out": []}"#);
+    assert_eq!(
+        result.node(2).unwrap().outputs.as_ref().unwrap().as_str(),
+        r#"{"out": []}"#
+    );
 }
 
 // spec: nanograph 16.2, 16.5
@@ -162,7 +217,10 @@ async fn a_lost_server_is_told_to_stop_the_old_attempt_before_the_next() {
     let script = Script::bind("one", definitions()).await;
     let mut socket = script.join(&pool).await;
     let graph = graph(&[(5, "make")], &[]);
-    let soon = Exec { retry_delay: Some(Duration::from_millis(1)), ..Exec::default() };
+    let soon = Exec {
+        retry_delay: Some(Duration::from_millis(1)),
+        ..Exec::default()
+    };
     let run = start(&pool, &graph, soon);
     let run_id = run.run_id().to_owned();
     let first = socket.request().await;
@@ -173,9 +231,14 @@ async fn a_lost_server_is_told_to_stop_the_old_attempt_before_the_next() {
     assert_eq!(socket.stop().await, run_id);
     let second = socket.request().await;
     assert_eq!(*second.instance_id, *format!("{run_id}.5.2"));
-    socket.status(&second, r#"{"type": "complete", "outputs": {"out": [1]}}"#).await;
+    socket
+        .status(&second, r#"{"type": "complete", "outputs": {"out": [1]}}"#)
+        .await;
     let result = result(run).await;
-    assert_eq!((result.node(5).unwrap().attempts, result.counts().complete), (2, 1));
+    assert_eq!(
+        (result.node(5).unwrap().attempts, result.counts().complete),
+        (2, 1)
+    );
 }
 
 // spec: nanograph 16.4
@@ -190,7 +253,12 @@ async fn an_abort_stops_the_instance_once_and_its_error_means_aborted() {
     run.abort_handle().abort();
     assert_eq!(socket.stop().await, run.run_id());
     for request in &requests {
-        socket.status(request, r#"{"type": "error", "message": "Execution cancelled"}"#).await;
+        socket
+            .status(
+                request,
+                r#"{"type": "error", "message": "Execution cancelled"}"#,
+            )
+            .await;
     }
     let result = result(run).await;
     assert_eq!(result.counts().aborted, 2);
@@ -208,13 +276,22 @@ async fn a_node_is_found_by_server_then_package_then_anywhere() {
         graph.nodes[0].server_uid = server.map(str::to_owned);
         graph.nodes[0].server_package_id = package.map(str::to_owned);
         let problems = engine.check(&graph, &RunOptions::default());
-        problems.iter().map(|problem| problem.code).collect::<Vec<_>>()
+        problems
+            .iter()
+            .map(|problem| problem.code)
+            .collect::<Vec<_>>()
     };
     assert_eq!(codes(Some("one"), None, "make"), []);
     assert_eq!(codes(Some("gone"), Some("package"), "make"), []);
-    assert_eq!(codes(Some("gone"), Some("other"), "make"), [ProblemCode::ServerSubstituted]);
+    assert_eq!(
+        codes(Some("gone"), Some("other"), "make"),
+        [ProblemCode::ServerSubstituted]
+    );
     assert_eq!(codes(None, None, "make"), []);
-    assert_eq!(codes(Some("one"), None, "nobody"), [ProblemCode::NodeMissing]);
+    assert_eq!(
+        codes(Some("one"), None, "nobody"),
+        [ProblemCode::NodeMissing]
+    );
     pool.remove("one");
     assert_eq!(codes(Some("one"), None, "make"), [ProblemCode::NodeMissing]);
 }
@@ -226,11 +303,17 @@ async fn nodes_that_a_server_announces_later_can_be_run() {
     let mut socket = script.join(&pool).await;
     let engine = Engine::new(Arc::new(pool.clone()));
     let graph = graph(&[(1, "make")], &[]);
-    assert_eq!(engine.check(&graph, &RunOptions::default())[0].code, ProblemCode::NodeMissing);
+    assert_eq!(
+        engine.check(&graph, &RunOptions::default())[0].code,
+        ProblemCode::NodeMissing
+    );
     let mut announced = pool.clients()[0].watch_handshake();
     announced.mark_unchanged();
     socket.say(&json!({"type": "definitions_update", "serverUid": "one", "payload": {"nodeDefinitions": definitions()}}).to_string()).await;
-    tokio::time::timeout(PATIENCE, announced.changed()).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, announced.changed())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(engine.check(&graph, &RunOptions::default()), []);
 }
 
@@ -240,14 +323,25 @@ async fn a_node_that_the_server_forgot_is_tried_again() {
     let pool = ServerPool::new();
     let script = Script::bind("one", definitions()).await;
     let mut socket = script.join(&pool).await;
-    let soon = Exec { retry_delay: Some(Duration::from_millis(1)), ..Exec::default() };
+    let soon = Exec {
+        retry_delay: Some(Duration::from_millis(1)),
+        ..Exec::default()
+    };
     let run = start(&pool, &graph(&[(1, "make")], &[]), soon);
     for _ in 0..3 {
         let request = socket.request().await;
-        socket.status(&request, r#"{"type": "error", "message": "Node definition not found: make"}"#).await;
+        socket
+            .status(
+                &request,
+                r#"{"type": "error", "message": "Node definition not found: make"}"#,
+            )
+            .await;
     }
     let result = result(run).await;
-    assert_eq!(result.node(1).unwrap().error.as_ref().unwrap().code, NodeErrorCode::NodeNotFound);
+    assert_eq!(
+        result.node(1).unwrap().error.as_ref().unwrap().code,
+        NodeErrorCode::NodeNotFound
+    );
 }
 
 /// The diamond over servers made with the real SDK.
@@ -257,29 +351,67 @@ async fn the_real_python_servers_run_a_diamond_and_fail_and_stop() {
     for version in SdkVersion::ALL {
         let server = PythonNodeServer::start(version).await.unwrap();
         let pool = ServerPool::new();
-        pool.add(Client::connect(&server.url(), ClientConfig::default()).await.unwrap(), ServerSettings::default());
+        pool.add(
+            Client::connect(&server.url(), ClientConfig::default())
+                .await
+                .unwrap(),
+            ServerSettings::default(),
+        );
 
         let mut diamond = graph(
-            &[(1, "text-input"), (2, "echo"), (3, "echo"), (4, "echo"), (5, "viewer")],
-            &[(1, "text", 2, "text"), (1, "text", 3, "text"), (2, "text", 4, "text"), (3, "text", 4, "text"), (4, "text", 5, "value")],
+            &[
+                (1, "text-input"),
+                (2, "echo"),
+                (3, "echo"),
+                (4, "echo"),
+                (5, "viewer"),
+            ],
+            &[
+                (1, "text", 2, "text"),
+                (1, "text", 3, "text"),
+                (2, "text", 4, "text"),
+                (3, "text", 4, "text"),
+                (4, "text", 5, "value"),
+            ],
         );
         set_text(&mut diamond, "1", "é");
         for (node, prefix) in [(1, "a"), (2, "b"), (3, "c")] {
             diamond.nodes[node].set_param("prefix", prefix.into());
         }
         let done = result(start(&pool, &diamond, Exec::default())).await;
-        let shown: Value = done.node(5).unwrap().inputs.as_ref().unwrap().decode().unwrap();
+        let shown: Value = done
+            .node(5)
+            .unwrap()
+            .inputs
+            .as_ref()
+            .unwrap()
+            .decode()
+            .unwrap();
         assert_eq!(shown, json!({"value": ["caé", "cbé"]}), "{version:?}");
 
         let failed = result(start(&pool, &graph(&[(1, "fail")], &[]), Exec::default())).await;
-        assert_eq!(failed.node(1).unwrap().error.as_ref().unwrap().message, "boom: é \"quoted\"");
+        assert_eq!(
+            failed.node(1).unwrap().error.as_ref().unwrap().message,
+            "boom: é \"quoted\""
+        );
 
         let mut sleeping = graph(&[(1, "sleep")], &[]);
         sleeping.nodes[0].set_param("seconds", json!(60).into());
         let mut run = start(&pool, &sleeping, Exec::default());
-        while run.next_event().await.is_some_and(|event| event.kind.type_name() != "node_status") {}
+        while run
+            .next_event()
+            .await
+            .is_some_and(|event| event.kind.type_name() != "node_status")
+        {}
         run.abort_handle().abort();
         let stopped = result(run).await;
-        assert_eq!((stopped.counts().aborted, stopped.node(1).unwrap().unconfirmed), (1, false), "{version:?}");
+        assert_eq!(
+            (
+                stopped.counts().aborted,
+                stopped.node(1).unwrap().unconfirmed
+            ),
+            (1, false),
+            "{version:?}"
+        );
     }
 }

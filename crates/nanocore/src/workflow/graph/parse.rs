@@ -74,6 +74,7 @@ fn root(reader: &mut Reader, json: &Json) -> Graph {
     for (key, value) in reader.object(json).unwrap_or_default() {
         reader.key(&key.clone(), |reader| match key.as_str() {
             "uid" => graph.uid = reader.optional_string(&value),
+            "type" if value.is_null() => {}
             "type" => drop(reader.word(&value, &[("nanograph", ())])),
             "meta" => graph.meta = value,
             "nodes" => {
@@ -280,8 +281,8 @@ fn exec(reader: &mut Reader, json: &Json) -> Exec {
     } else {
         reader.object(json).unwrap_or_default()
     };
-    for (key, value) in entries {
-        reader.key(&key, |reader| exec_key(reader, &mut exec, &key, &value));
+    for (key, value) in entries.iter().filter(|(_, value)| !value.is_null()) {
+        reader.key(key, |reader| exec_key(reader, &mut exec, key, value));
     }
     exec
 }

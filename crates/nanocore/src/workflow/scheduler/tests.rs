@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nanograph::message::{NodeDefinition, Port};
+use nodewire_json::Json;
 use proptest::prelude::*;
 
 use super::*;
