@@ -65,7 +65,8 @@ impl Asset {
         elements.into_iter().map(Self::from_json).collect()
     }
 
-    /// How to refer to it: its URI, else its uuid in `domain`, else its hash.
+    /// How to refer to it: its URI, else its uuid in `domain`, else its hash; its hash first if the server's answer has
+    /// what only the 0.2 generation knows, since SDKs of that generation take nothing else. spec: nanograph 10.1, 10.4
     #[must_use]
     pub fn reference(&self, domain: &str) -> Option<AssetRef> {
         let by_uri = self.uri.as_deref().and_then(|uri| uri.parse().ok());
@@ -75,6 +76,9 @@ impl Asset {
                 .and_then(|uuid| AssetRef::uuid(domain, uuid).ok())
         };
         let by_hash = || self.hash.as_deref().and_then(|hash| hash.parse().ok());
+        if self.already_exists.is_some() || self.ephemeral.is_some() {
+            return by_hash().or(by_uri).or_else(by_uuid);
+        }
         by_uri.or_else(by_uuid).or_else(by_hash)
     }
 }
