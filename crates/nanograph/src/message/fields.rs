@@ -16,12 +16,12 @@ pub(super) fn boolean(value: &Json) -> Option<bool> {
     }
 }
 
-/// A finite number.
+/// A finite number. Read by std: `serde_json` may be off by the last bit.
 pub(super) fn number(value: &Json) -> Option<f64> {
-    let number: f64 = (value.kind() == Kind::Number)
-        .then(|| value.decode().ok())
-        .flatten()?;
-    number.is_finite().then_some(number)
+    if value.kind() != Kind::Number {
+        return None;
+    }
+    value.as_str().parse().ok().filter(|number: &f64| number.is_finite())
 }
 
 /// A whole number that is not negative; `2.0` counts as 2, as Python writers may produce it.

@@ -58,7 +58,9 @@ impl Clock {
     /// Something was received, or nothing is read on purpose.
     pub(super) fn heard(&mut self) {
         self.heard_at = Instant::now();
-        self.pinged_at = None;
+        if let (Some(_), Some(keep_alive)) = (self.pinged_at.take(), self.keep_alive) {
+            self.ring_by(self.heard_at + keep_alive.idle);
+        }
     }
 
     /// Whether something waits for the client, and how many bytes it took so far.
@@ -161,6 +163,21 @@ mod tests {
         clock.heard();
         assert_eq!(next(&mut clock).await, Due::Ping);
         assert_eq!(start.elapsed().as_secs(), 70);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answered_ping_does_not_delay_the_next() {
+        let (mut clock, start) = (clock(), Instant::now());
+        clock.keep_alive = Some(KeepAlive {
+            idle: Duration::from_secs(1),
+            timeout: Duration::from_secs(60),
+        });
+        clock.ring_by(start + Duration::from_secs(1));
+        for seconds in 1..=3 {
+            assert_eq!(next(&mut clock).await, Due::Ping);
+            assert_eq!(start.elapsed().as_secs(), seconds);
+            clock.heard();
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,11 +5,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::{CapacityError, Error as SocketError};
+use tokio_tungstenite::tungstenite::error::{CapacityError, Error as SocketError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
@@ -253,9 +253,17 @@ impl From<SocketError> for End {
                 Self::TooLarge(error.to_string())
             }
             SocketError::Utf8(_) => Self::Protocol(CloseCode::Invalid, error.to_string()),
+            SocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Self::Abrupt,
             SocketError::Protocol(_) => Self::Protocol(CloseCode::Protocol, error.to_string()),
             SocketError::ConnectionClosed | SocketError::AlreadyClosed => Self::Closed,
-            _ => Self::Abrupt,
+            SocketError::Io(_)
+            | SocketError::Tls(_)
+            | SocketError::Capacity(_)
+            | SocketError::WriteBufferFull(_)
+            | SocketError::AttackAttempt
+            | SocketError::Url(_)
+            | SocketError::Http(_)
+            | SocketError::HttpFormat(_) => Self::Abrupt,
         }
     }
 }
@@ -295,9 +303,12 @@ impl End {
     }
 }
 
-/// Reads until the client has closed: closing with unread data would reset the connection, and the client might never
-/// see why.
+/// Says that nothing more comes, and reads until the client has closed too: closing with unread data would reset the
+/// connection, and the client might never see why.
 async fn discard(stream: &mut TcpStream) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
     let mut buffer = vec![0; 16 << 10];
     while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
 }
