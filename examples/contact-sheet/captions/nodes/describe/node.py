@@ -36,7 +36,7 @@ def look_of(image):
     red, green, blue = (value / 255 for value in ImageStat.Stat(small).mean)
     luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
     light = "dark" if luminance < 0.25 else "bright" if luminance > 0.6 else "mid-tone"
-    hue, _, saturation = colorsys.rgb_to_hsv(red, green, blue)
+    hue, saturation, _ = colorsys.rgb_to_hsv(red, green, blue)
     if saturation < 0.06:
         return light, "black and white" if max(abs(red - green), abs(green - blue)) < 0.005 else "neutral"
     return light, "warm" if hue < 0.2 or hue > 0.85 else "cool"
@@ -46,7 +46,7 @@ def describe(content, name):
     image = Image.open(io.BytesIO(content))
     exif = image.getexif()
     credit = " · ".join(text for text in (text_of(exif, ARTIST), text_of(exif, COPYRIGHT)) if text)
-    details = " · ".join((f"{image.width} × {image.height}", *look_of(image)))
+    details = " · ".join((f"{image.width} x {image.height}", *look_of(image)))
     return {"title": text_of(exif, DESCRIPTION) or title_from(name), "credit": credit, "details": details}
 
 
