@@ -8,8 +8,15 @@ use nanocore::workflow::TypeCheck;
 
 /// Runs workflows over node servers written in Rust, Python and JavaScript.
 #[derive(Debug, Parser)]
-#[command(name = "nodewire", version, max_term_width = 110, propagate_version = true)]
-#[command(after_help = "Exit status: 0 done, 1 a node failed, 2 wrong usage or graph, 3 a server could not be started or reached, 130 interrupted.")]
+#[command(
+    name = "nodewire",
+    version,
+    max_term_width = 110,
+    propagate_version = true
+)]
+#[command(
+    after_help = "Exit status: 0 done, 1 a node failed, 2 wrong usage or graph, 3 a server could not be started or reached, 130 interrupted."
+)]
 pub(crate) struct Args {
     /// More log on standard error; twice for everything.
     #[arg(short, long, global = true, action = ArgAction::Count)]
@@ -93,16 +100,31 @@ pub(crate) struct GraphArgs {
     #[arg(short, long, value_name = "NODE.NAME=VALUE")]
     pub(crate) param: Vec<String>,
     /// Look for node servers in this folder too. May be repeated.
-    #[arg(long, value_name = "DIR", env = "NODEWIRE_SERVERS", value_delimiter = ':')]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "NODEWIRE_SERVERS",
+        value_delimiter = ':'
+    )]
     pub(crate) servers: Vec<PathBuf>,
     /// Use a node server that runs already. May be repeated.
-    #[arg(long, value_name = "URL", env = "NODEWIRE_SERVER", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "NODEWIRE_SERVER",
+        value_delimiter = ','
+    )]
     pub(crate) server: Vec<String>,
     /// How strictly the types of links are checked.
     #[arg(long, value_enum, default_value_t = Types::Strict, env = "NODEWIRE_TYPES")]
     pub(crate) types: Types,
     /// The Python interpreter for new virtual environments.
-    #[arg(long, value_name = "EXE", default_value = "python3", env = "NODEWIRE_PYTHON")]
+    #[arg(
+        long,
+        value_name = "EXE",
+        default_value = "python3",
+        env = "NODEWIRE_PYTHON"
+    )]
     pub(crate) python: PathBuf,
     /// What node servers log: error, warn, info, debug.
     #[arg(long, value_name = "LEVEL", env = "NODEWIRE_SERVER_LOG_LEVEL")]
@@ -136,10 +158,21 @@ pub(crate) struct DevArgs {
     #[arg(long, env = "PORT")]
     pub(crate) port: Option<u16>,
     /// The asset server that the nodes use.
-    #[arg(long, value_name = "URL", env = "NANOCORE_HTTP_ENDPOINT", default_value = "")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "NANOCORE_HTTP_ENDPOINT",
+        default_value = ""
+    )]
     pub(crate) asset_endpoint: String,
     /// Its token.
-    #[arg(long, value_name = "TOKEN", env = "NANOCORE_TOKEN", default_value = "", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "NANOCORE_TOKEN",
+        default_value = "",
+        hide_env_values = true
+    )]
     pub(crate) asset_token: String,
 }
 

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-
-use nanocore::process::{self, Launch, LaunchOptions, ProcessError, ServerFolder, ServerProcess, Tools};
+use nanocore::process::{
+    self, Launch, LaunchOptions, ProcessError, ServerFolder, ServerProcess, Tools,
+};
 use nanograph::config::Language;
 use notify::{EventKind, RecursiveMode};
 use notify_debouncer_full::{DebounceEventResult, DebouncedEvent, new_debouncer};
@@ -20,9 +21,14 @@ pub(crate) async fn dev(args: DevArgs) -> Result<(), Failure> {
     let (changed, mut changes) = mpsc::channel(1);
     let _watcher = watch(&server, changed)?;
     let mut options = LaunchOptions::new(&args.asset_endpoint, &args.asset_token);
-    options.tools = Tools { path: std::env::var_os("PATH"), ..Tools::default() };
+    options.tools = Tools {
+        path: std::env::var_os("PATH"),
+        ..Tools::default()
+    };
     options.port = Some(args.port.unwrap_or(server.config.port));
-    signals.unless_killed(follow(&server, &options, &mut changes, &signals)).await
+    signals
+        .unless_killed(follow(&server, &options, &mut changes, &signals))
+        .await
 }
 
 fn server_folder(folder: &Path) -> Result<ServerFolder, Failure> {
@@ -30,45 +36,67 @@ fn server_folder(folder: &Path) -> Result<ServerFolder, Failure> {
     if let Some(error) = found.unusable.pop() {
         return Err(Failure::usage(error.to_string()));
     }
-    let server = found.servers.pop().ok_or_else(|| Failure::usage(format!("{} has no nanoserver.json", folder.display())))?;
+    let server = found
+        .servers
+        .pop()
+        .ok_or_else(|| Failure::usage(format!("{} has no nanoserver.json", folder.display())))?;
     if server.config.language != Language::Rust {
         let language = server.config.language.as_str();
-        return Err(Failure::usage(format!("{} is a {language} server, which reloads its nodes itself; `dev` is for Rust", folder.display())));
+        return Err(Failure::usage(format!(
+            "{} is a {language} server, which reloads its nodes itself; `dev` is for Rust",
+            folder.display()
+        )));
     }
     Ok(server)
 }
 
 /// Tells about changes of sources; while one waits to be looked at, others add nothing.
 fn watch(server: &ServerFolder, changed: mpsc::Sender<()>) -> Result<impl Sized + use<>, Failure> {
-    let failed = |error: notify::Error| Failure::servers(format!("cannot watch {}: {error}", server.folder.display()));
+    let failed = |error: notify::Error| {
+        Failure::servers(format!("cannot watch {}: {error}", server.folder.display()))
+    };
     let root = server.folder.clone();
     let on_events = move |events: DebounceEventResult| {
         if events.is_ok_and(|events| events.iter().any(|event| is_source_change(&root, event))) {
             let _ = changed.try_send(());
         }
     };
-    let mut watcher = new_debouncer(server.config.watch_debounce, None, on_events).map_err(failed)?;
-    watcher.watch(&server.folder, RecursiveMode::Recursive).map_err(failed)?;
+    let mut watcher =
+        new_debouncer(server.config.watch_debounce, None, on_events).map_err(failed)?;
+    watcher
+        .watch(&server.folder, RecursiveMode::Recursive)
+        .map_err(failed)?;
     Ok(watcher)
 }
 
 fn is_source_change(root: &Path, event: &DebouncedEvent) -> bool {
-    !matches!(event.kind, EventKind::Access(_)) && event.paths.iter().any(|path| is_source(root, path))
+    !matches!(event.kind, EventKind::Access(_))
+        && event.paths.iter().any(|path| is_source(root, path))
 }
 
 /// Rust sources and the files that say how to build and run them; not what a build writes.
 fn is_source(root: &Path, path: &Path) -> bool {
-    let Ok(inner) = path.strip_prefix(root) else { return false };
+    let Ok(inner) = path.strip_prefix(root) else {
+        return false;
+    };
     let is_skipped = inner.components().any(|part| {
         let part = part.as_os_str().to_string_lossy();
         part == "target" || part.starts_with('.')
     });
-    let extension = inner.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let extension = inner
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or_default();
     !is_skipped && matches!(extension, "rs" | "toml" | "json")
 }
 
 /// Builds and runs, again and again; ends with the first signal.
-async fn follow(server: &ServerFolder, options: &LaunchOptions, changes: &mut mpsc::Receiver<()>, signals: &Signals) -> Result<(), Failure> {
+async fn follow(
+    server: &ServerFolder,
+    options: &LaunchOptions,
+    changes: &mut mpsc::Receiver<()>,
+    signals: &Signals,
+) -> Result<(), Failure> {
     let mut running: Option<ServerProcess> = None;
     loop {
         // The old one goes on serving meanwhile.
@@ -108,8 +136,14 @@ async fn build(folder: &Path) -> Result<(ServerFolder, Launch), String> {
     if let Some(error) = found.unusable.pop() {
         return Err(error.to_string());
     }
-    let server = found.servers.pop().ok_or_else(|| format!("{} has no nanoserver.json any more", folder.display()))?;
-    let tools = Tools { path: std::env::var_os("PATH"), ..Tools::default() };
+    let server = found
+        .servers
+        .pop()
+        .ok_or_else(|| format!("{} has no nanoserver.json any more", folder.display()))?;
+    let tools = Tools {
+        path: std::env::var_os("PATH"),
+        ..Tools::default()
+    };
     let launch = process::prepare(&server, &tools, &|line| terminal::say(line)).await;
     match launch {
         Ok(launch) => Ok((server, launch)),
@@ -122,7 +156,11 @@ async fn build(folder: &Path) -> Result<(ServerFolder, Launch), String> {
 async fn start(launch: &Launch, options: &LaunchOptions) -> Option<ServerProcess> {
     match ServerProcess::start(launch, options).await {
         Ok(server) => {
-            terminal::result(format_args!("serving {} at {}", server.server_uid(), server.url()));
+            terminal::result(format_args!(
+                "serving {} at {}",
+                server.server_uid(),
+                server.url()
+            ));
             Some(server)
         }
         Err(error) => {
@@ -133,7 +171,11 @@ async fn start(launch: &Launch, options: &LaunchOptions) -> Option<ServerProcess
 }
 
 /// Waits for changes; false for the end. A server that ends by itself is told about and stays away until a change.
-async fn wait(running: &mut Option<ServerProcess>, changes: &mut mpsc::Receiver<()>, signals: &Signals) -> bool {
+async fn wait(
+    running: &mut Option<ServerProcess>,
+    changes: &mut mpsc::Receiver<()>,
+    signals: &Signals,
+) -> bool {
     loop {
         let ended = async {
             match &*running {

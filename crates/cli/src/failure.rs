@@ -14,22 +14,34 @@ pub(crate) struct Failure {
 impl Failure {
     /// A node failed.
     pub(crate) fn node(message: impl Into<String>) -> Self {
-        Self { status: 1, message: message.into() }
+        Self {
+            status: 1,
+            message: message.into(),
+        }
     }
 
     /// The command line or the graph is wrong.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { status: 2, message: message.into() }
+        Self {
+            status: 2,
+            message: message.into(),
+        }
     }
 
     /// A server could not be started or reached.
     pub(crate) fn servers(message: impl Into<String>) -> Self {
-        Self { status: 3, message: message.into() }
+        Self {
+            status: 3,
+            message: message.into(),
+        }
     }
 
     /// The person interrupted it.
     pub(crate) fn interrupted() -> Self {
-        Self { status: 130, message: "interrupted".to_owned() }
+        Self {
+            status: 130,
+            message: "interrupted".to_owned(),
+        }
     }
 
     /// Tells the person, and gives the exit status.

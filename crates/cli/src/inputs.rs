@@ -45,72 +45,130 @@ pub(crate) fn parse(graph: &Graph, arguments: &[String]) -> Result<Vec<Input>, F
     let mut inputs: BTreeMap<&str, Input> = BTreeMap::new();
     for argument in arguments {
         let (name, value) = split(argument, "--input", "NAME=VALUE")?;
-        let node = graph.find(name).map_err(|error| Failure::usage(format!("--input {name}: {error}")))?;
+        let node = graph
+            .find(name)
+            .map_err(|error| Failure::usage(format!("--input {name}: {error}")))?;
         let builtin = Builtin::of(node).filter(|builtin| builtin.parameter().is_some());
         let builtin = builtin.ok_or_else(|| {
             Failure::usage(format!("--input {name}: the node is no input (its definition is `{}`); use --param for parameters", node.uid))
         })?;
         let given = match value.strip_prefix('@') {
-            Some(path) => files(name, Path::new(path), node)?.into_iter().map(Given::File).collect(),
+            Some(path) => files(name, Path::new(path), node)?
+                .into_iter()
+                .map(Given::File)
+                .collect(),
             None if builtin == Builtin::Asset && !is_reference(value) => {
-                return Err(Failure::usage(format!("--input {name}: `{value}` is no asset reference; a file is given as {name}=@{value}")));
+                return Err(Failure::usage(format!(
+                    "--input {name}: `{value}` is no asset reference; a file is given as {name}=@{value}"
+                )));
             }
             None => vec![Given::Value(value.to_owned())],
         };
-        inputs.entry(name).or_insert_with(|| Input { node: name.to_owned(), builtin, given: Vec::new() }).given.extend(given);
+        inputs
+            .entry(name)
+            .or_insert_with(|| Input {
+                node: name.to_owned(),
+                builtin,
+                given: Vec::new(),
+            })
+            .given
+            .extend(given);
     }
     Ok(inputs.into_values().collect())
 }
 
 /// The file, or the files of a folder in the order of their names, as far as the node accepts them.
 fn files(name: &str, path: &Path, node: &GraphNode) -> Result<Vec<PathBuf>, Failure> {
-    let failed = |error: std::io::Error| Failure::usage(format!("--input {name}: cannot read {}: {error}", path.display()));
+    let failed = |error: std::io::Error| {
+        Failure::usage(format!(
+            "--input {name}: cannot read {}: {error}",
+            path.display()
+        ))
+    };
     if !fs::metadata(path).map_err(failed)?.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let entries: Vec<_> = fs::read_dir(path).and_then(Iterator::collect).map_err(failed)?;
+    let entries: Vec<_> = fs::read_dir(path)
+        .and_then(Iterator::collect)
+        .map_err(failed)?;
     let accepts = accepted(node);
     let is_wanted = |path: &PathBuf| {
-        let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        path.is_file() && !is_hidden && accepts.as_deref().is_none_or(|patterns| is_accepted(patterns, path))
+        let is_hidden = path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        path.is_file()
+            && !is_hidden
+            && accepts
+                .as_deref()
+                .is_none_or(|patterns| is_accepted(patterns, path))
     };
-    let mut files: Vec<_> = entries.into_iter().map(|entry: fs::DirEntry| entry.path()).filter(is_wanted).collect();
+    let mut files: Vec<_> = entries
+        .into_iter()
+        .map(|entry: fs::DirEntry| entry.path())
+        .filter(is_wanted)
+        .collect();
     files.sort();
     if files.is_empty() {
-        return Err(Failure::usage(format!("--input {name}: {} has no files that fit", path.display())));
+        return Err(Failure::usage(format!(
+            "--input {name}: {} has no files that fit",
+            path.display()
+        )));
     }
     Ok(files)
 }
 
 /// The MIME types that the graph wants of a folder: `"accept": "image/*,video/mp4"` at the parameter.
 fn accepted(node: &GraphNode) -> Option<String> {
-    let accept = |(key, value): &(String, Json)| (key == "accept").then(|| value.decode().ok()).flatten();
-    node.params.iter().flat_map(|param| &param.extra).find_map(accept)
+    let accept =
+        |(key, value): &(String, Json)| (key == "accept").then(|| value.decode().ok()).flatten();
+    node.params
+        .iter()
+        .flat_map(|param| &param.extra)
+        .find_map(accept)
 }
 
 fn is_accepted(patterns: &str, path: &Path) -> bool {
     let mime = mime_guess::from_path(path).first_or_octet_stream();
-    patterns.split(',').map(str::trim).any(|pattern| match pattern.strip_suffix("/*") {
-        Some(kind) => mime.type_() == kind,
-        None => mime.essence_str() == pattern,
-    })
+    patterns
+        .split(',')
+        .map(str::trim)
+        .any(|pattern| match pattern.strip_suffix("/*") {
+            Some(kind) => mime.type_() == kind,
+            None => mime.essence_str() == pattern,
+        })
 }
 
 /// Puts the values into the graph, uploading files where assets are wanted.
-pub(crate) async fn apply(inputs: Vec<Input>, graph: &mut Graph, store: &AssetStore, style: (ReferenceStyle, &str)) -> Result<(), Failure> {
+pub(crate) async fn apply(
+    inputs: Vec<Input>,
+    graph: &mut Graph,
+    store: &AssetStore,
+    style: (ReferenceStyle, &str),
+) -> Result<(), Failure> {
     for input in inputs {
         let usage = |text: String| Failure::usage(format!("--input {}: {text}", input.node));
         let values: Vec<Json> = if input.builtin == Builtin::Asset {
             let values = input.given.iter().map(|given| asset(given, store, style));
-            stream::iter(values).buffered(UPLOADS_MAX).try_collect().await.map_err(usage)?
+            stream::iter(values)
+                .buffered(UPLOADS_MAX)
+                .try_collect()
+                .await
+                .map_err(usage)?
         } else {
-            input.given.iter().map(|given| value(given, input.builtin)).collect::<Result<_, _>>().map_err(usage)?
+            input
+                .given
+                .iter()
+                .map(|given| value(given, input.builtin))
+                .collect::<Result<_, _>>()
+                .map_err(usage)?
         };
         let value = match values.as_slice() {
             [single] if input.builtin != Builtin::Asset => single.clone(),
             _ => Json::array(&values),
         };
-        let node = graph.find_mut(&input.node).map_err(|error| usage(error.to_string()))?;
+        let node = graph
+            .find_mut(&input.node)
+            .map_err(|error| usage(error.to_string()))?;
         node.set_param(input.builtin.parameter().unwrap_or_default(), value);
     }
     Ok(())
@@ -119,7 +177,8 @@ pub(crate) async fn apply(inputs: Vec<Input>, graph: &mut Graph, store: &AssetSt
 fn value(given: &Given, builtin: Builtin) -> Result<Json, String> {
     let text = match given {
         Given::Value(text) => text.clone(),
-        Given::File(path) => fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?,
+        Given::File(path) => fs::read_to_string(path)
+            .map_err(|error| format!("cannot read {}: {error}", path.display()))?,
     };
     if builtin == Builtin::Text {
         return Ok(Json::from(text.as_str()));
@@ -127,7 +186,11 @@ fn value(given: &Given, builtin: Builtin) -> Result<Json, String> {
     Json::parse(text).map_err(|error| format!("not JSON: {error}"))
 }
 
-async fn asset(given: &Given, store: &AssetStore, (style, domain): (ReferenceStyle, &str)) -> Result<Json, String> {
+async fn asset(
+    given: &Given,
+    store: &AssetStore,
+    (style, domain): (ReferenceStyle, &str),
+) -> Result<Json, String> {
     let path = match given {
         Given::Value(reference) => return Ok(Json::from(reference.as_str())),
         Given::File(path) => path,
@@ -137,14 +200,29 @@ async fn asset(given: &Given, store: &AssetStore, (style, domain): (ReferenceSty
     let mut upload = store.upload().map_err(|error| chain(&error))?;
     let mut chunks = ReaderStream::with_capacity(file, CHUNK_BYTES);
     while let Some(chunk) = chunks.next().await {
-        upload.write(chunk.map_err(failed)?).await.map_err(|error| chain(&error))?;
+        upload
+            .write(chunk.map_err(failed)?)
+            .await
+            .map_err(|error| chain(&error))?;
     }
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-    let entry = upload.finish(NewAsset { name, ..NewAsset::default() }).await.map_err(|error| chain(&error))?.entry;
-    Ok(Json::from(match style {
-        ReferenceStyle::Hash => entry.hash.to_string(),
-        ReferenceStyle::Uri => format!("nanocore://{domain}/asset/{}", entry.uuid),
-    }.as_str()))
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
+    let entry = upload
+        .finish(NewAsset {
+            name,
+            ..NewAsset::default()
+        })
+        .await
+        .map_err(|error| chain(&error))?
+        .entry;
+    Ok(Json::from(
+        match style {
+            ReferenceStyle::Hash => entry.hash.to_string(),
+            ReferenceStyle::Uri => format!("nanocore://{domain}/asset/{}", entry.uuid),
+        }
+        .as_str(),
+    ))
 }
 
 /// Whether the text refers to an asset, in either form.
@@ -153,13 +231,25 @@ pub(crate) fn is_reference(text: &str) -> bool {
 }
 
 /// Puts the `--param` arguments into the graph. Kinds are known once servers are.
-pub(crate) fn set_params(graph: &mut Graph, arguments: &[String], catalog: &dyn Catalog) -> Result<(), Failure> {
+pub(crate) fn set_params(
+    graph: &mut Graph,
+    arguments: &[String],
+    catalog: &dyn Catalog,
+) -> Result<(), Failure> {
     for argument in arguments {
         let (target, value) = split(argument, "--param", "NODE.NAME=VALUE")?;
-        let (node, name) = target.split_once('.').ok_or_else(|| Failure::usage(format!("--param {argument}: expected NODE.NAME=VALUE")))?;
-        let node = graph.find_mut(node).map_err(|error| Failure::usage(format!("--param {target}: {error}")))?;
+        let (node, name) = target.split_once('.').ok_or_else(|| {
+            Failure::usage(format!("--param {argument}: expected NODE.NAME=VALUE"))
+        })?;
+        let node = graph
+            .find_mut(node)
+            .map_err(|error| Failure::usage(format!("--param {target}: {error}")))?;
         let is_text = is_text(node, name, value, catalog);
-        let json = if is_text { None } else { Json::parse(value.to_owned()).ok() };
+        let json = if is_text {
+            None
+        } else {
+            Json::parse(value.to_owned()).ok()
+        };
         node.set_param(name, json.unwrap_or_else(|| Json::from(value)));
     }
     Ok(())
@@ -167,17 +257,28 @@ pub(crate) fn set_params(graph: &mut Graph, arguments: &[String], catalog: &dyn 
 
 /// Whether the parameter takes the value as the text it is.
 fn is_text(node: &GraphNode, name: &str, value: &str, catalog: &dyn Catalog) -> bool {
-    let definition = Builtin::of(node).map(Builtin::definition).or_else(|| Some(catalog.resolve(node)?.definition));
-    let Some(parameter) = definition.iter().flat_map(|definition| &definition.parameters).find(|parameter| parameter.name == name) else {
+    let definition = Builtin::of(node)
+        .map(Builtin::definition)
+        .or_else(|| Some(catalog.resolve(node)?.definition));
+    let Some(parameter) = definition
+        .iter()
+        .flat_map(|definition| &definition.parameters)
+        .find(|parameter| parameter.name == name)
+    else {
         return false;
     };
     match parameter.kind.as_str() {
         "text" | "color" | "filepicker" => true,
-        "select" => parameter.options.iter().any(|option| option.value == Json::from(value)),
+        "select" => parameter
+            .options
+            .iter()
+            .any(|option| option.value == Json::from(value)),
         _ => false,
     }
 }
 
 fn split<'a>(argument: &'a str, flag: &str, form: &str) -> Result<(&'a str, &'a str), Failure> {
-    argument.split_once('=').ok_or_else(|| Failure::usage(format!("{flag} {argument}: expected {form}")))
+    argument
+        .split_once('=')
+        .ok_or_else(|| Failure::usage(format!("{flag} {argument}: expected {form}")))
 }

@@ -13,9 +13,15 @@ pub(crate) fn install(args: &Args) {
         1 => "nanocore=info,nanograph=info,nodewire=info,warn",
         _ => "debug",
     };
-    let filter = if args.verbose == 0 { EnvFilter::try_from_env("NODEWIRE_LOG").ok() } else { None };
+    let filter = if args.verbose == 0 {
+        EnvFilter::try_from_env("NODEWIRE_LOG").ok()
+    } else {
+        None
+    };
     let filter = filter.unwrap_or_else(|| EnvFilter::new(level));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match args.log_format {
         LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => log.json().init(),

@@ -34,7 +34,10 @@ fn main() -> ExitCode {
     log::install(&args);
     // It can only fail if there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return Failure::servers(format!("cannot start: {error}")).report(),
     };
@@ -50,7 +53,12 @@ async fn execute(command: Command) -> Result<(), Failure> {
         Command::Validate(args) => validate::validate(args).await,
         Command::Dev(args) => dev::dev(args).await,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Args::command(), "nodewire", &mut std::io::stdout());
+            clap_complete::generate(
+                shell,
+                &mut Args::command(),
+                "nodewire",
+                &mut std::io::stdout(),
+            );
             Ok(())
         }
     }

@@ -15,6 +15,9 @@ use crate::terminal;
 /// Between two lines about the same node, except for its end.
 const LINE_PERIOD: Duration = Duration::from_millis(500);
 
+/// What every server says first, which is no news after "started". spec: nanograph 5.4
+const STARTING: &str = "Starting execution...";
+
 /// Shows what happens. Everything but JSON goes to standard error.
 #[derive(Debug)]
 pub(crate) struct Progress {
@@ -26,8 +29,13 @@ pub(crate) struct Progress {
 
 #[derive(Debug)]
 enum Look {
-    Bars { all: MultiProgress, bars: HashMap<String, ProgressBar> },
-    Lines { last: HashMap<String, Instant> },
+    Bars {
+        all: MultiProgress,
+        bars: HashMap<String, ProgressBar>,
+    },
+    Lines {
+        last: HashMap<String, Instant>,
+    },
     Json,
 }
 
@@ -42,25 +50,55 @@ enum Mark {
 
 impl Progress {
     pub(crate) fn new(graph: &Graph, json: bool) -> Self {
-        let names: HashMap<_, _> =
-            graph.nodes.iter().map(|node| (node.id, node.name.clone().unwrap_or_else(|| format!("{}-{}", node.uid, node.id)))).collect();
-        let width = names.values().map(|name| console::measure_text_width(name)).max().unwrap_or_default();
+        let names: HashMap<_, _> = graph
+            .nodes
+            .iter()
+            .map(|node| {
+                (
+                    node.id,
+                    node.name
+                        .clone()
+                        .unwrap_or_else(|| format!("{}-{}", node.uid, node.id)),
+                )
+            })
+            .collect();
+        let width = names
+            .values()
+            .map(|name| console::measure_text_width(name))
+            .max()
+            .unwrap_or_default();
         let look = if json {
             Look::Json
         } else if std::io::stderr().is_terminal() {
-            Look::Bars { all: MultiProgress::new(), bars: HashMap::new() }
+            Look::Bars {
+                all: MultiProgress::new(),
+                bars: HashMap::new(),
+            }
         } else {
-            Look::Lines { last: HashMap::new() }
+            Look::Lines {
+                last: HashMap::new(),
+            }
         };
-        Self { names, width, started: Instant::now(), look }
+        Self {
+            names,
+            width,
+            started: Instant::now(),
+            look,
+        }
     }
 
     /// A server is being prepared or started.
     pub(crate) fn server(&mut self, server_uid: &str, state: &str, message: &str) {
         if let Look::Json = self.look {
-            return terminal::result(json!({"type": "server_state", "serverUid": server_uid, "state": state, "message": message}));
+            return terminal::result(
+                json!({"type": "server_state", "serverUid": server_uid, "state": state, "message": message}),
+            );
         }
-        let mark = if state == "ready" { Mark::Done } else { Mark::Going };
+        let mark = if state == "ready" {
+            Mark::Done
+        } else {
+            Mark::Going
+        };
         let text = if message.is_empty() { state } else { message };
         self.show(server_uid, mark, None, text);
     }
@@ -78,28 +116,73 @@ impl Progress {
         if let Look::Json = self.look {
             return serde_json::to_string(event).map_or((), terminal::result);
         }
-        let name = event.kind.node_id().and_then(|id| self.names.get(&id).cloned()).unwrap_or_default();
+        let name = event
+            .kind
+            .node_id()
+            .and_then(|id| self.names.get(&id).cloned())
+            .unwrap_or_default();
         match &event.kind {
-            EventKind::NodeState { state: NodeState::Skipped, cause, .. } => {
-                let cause = cause.and_then(|cause| self.names.get(&cause)).map(|cause| format!("skipped because of {cause}"));
-                self.show(&name, Mark::Skipped, None, &cause.unwrap_or_else(|| "skipped".to_owned()));
+            EventKind::NodeState {
+                state: NodeState::Skipped,
+                cause,
+                ..
+            } => {
+                let cause = cause
+                    .and_then(|cause| self.names.get(&cause))
+                    .map(|cause| format!("skipped because of {cause}"));
+                self.show(
+                    &name,
+                    Mark::Skipped,
+                    None,
+                    &cause.unwrap_or_else(|| "skipped".to_owned()),
+                );
             }
-            EventKind::NodeState { state: NodeState::Aborted, .. } => self.show(&name, Mark::Skipped, None, "stopped"),
-            EventKind::NodeState { state: NodeState::Dispatched, .. } => self.show(&name, Mark::Going, None, "started"),
+            EventKind::NodeState {
+                state: NodeState::Aborted,
+                ..
+            } => self.show(&name, Mark::Skipped, None, "stopped"),
+            EventKind::NodeState {
+                state: NodeState::Dispatched,
+                ..
+            } => self.show(&name, Mark::Going, None, "started"),
             EventKind::NodeStatus { status, .. } => self.status(&name, status),
-            EventKind::NodeComplete { duration, .. } => self.show(&name, Mark::Done, None, &format!("done in {}", seconds(*duration))),
-            EventKind::NodeError { error, retry_in: Some(wait), .. } => {
-                self.show(&name, Mark::Going, None, &format!("{error}; again in {}", seconds(*wait)));
+            EventKind::NodeComplete { duration, .. } => self.show(
+                &name,
+                Mark::Done,
+                None,
+                &format!("done in {}", seconds(*duration)),
+            ),
+            EventKind::NodeError {
+                error,
+                retry_in: Some(wait),
+                ..
+            } => {
+                self.show(
+                    &name,
+                    Mark::Going,
+                    None,
+                    &format!("{error}; again in {}", seconds(*wait)),
+                );
             }
-            EventKind::NodeError { error, .. } => self.show(&name, Mark::Failed, None, &error.to_string()),
-            EventKind::RunFinished { status, duration, .. } => self.finished(*status, *duration),
+            EventKind::NodeError { error, .. } => {
+                self.show(&name, Mark::Failed, None, &error.to_string())
+            }
+            EventKind::RunFinished {
+                status, duration, ..
+            } => self.finished(*status, *duration),
             EventKind::RunStarted { .. } | EventKind::NodeState { .. } | _ => {}
         }
     }
 
     fn status(&mut self, name: &str, status: &Status) {
         let message = status.message.as_deref().unwrap_or_default();
-        let steps = status.progress.as_ref().map(|progress| (progress.step, progress.total));
+        if message == STARTING && status.progress.is_none() {
+            return;
+        }
+        let steps = status
+            .progress
+            .as_ref()
+            .map(|progress| (progress.step, progress.total));
         self.show(name, Mark::Going, steps, message);
     }
 
@@ -116,14 +199,18 @@ impl Progress {
     /// Ends the display, leaving its last state on the screen.
     pub(crate) fn end(&mut self) {
         if let Look::Bars { bars, .. } = &mut self.look {
-            bars.drain().filter(|(_, bar)| !bar.is_finished()).for_each(|(_, bar)| bar.abandon());
+            bars.drain()
+                .filter(|(_, bar)| !bar.is_finished())
+                .for_each(|(_, bar)| bar.abandon());
         }
     }
 
     fn show(&mut self, name: &str, mark: Mark, steps: Option<(u64, u64)>, text: &str) {
         match &mut self.look {
             Look::Bars { all, bars } => {
-                let bar = bars.entry(name.to_owned()).or_insert_with(|| new_bar(all, name, self.width));
+                let bar = bars
+                    .entry(name.to_owned())
+                    .or_insert_with(|| new_bar(all, name, self.width));
                 update(bar, mark, steps, text);
             }
             Look::Lines { last } => {
@@ -133,8 +220,13 @@ impl Progress {
                     return;
                 }
                 last.insert(name.to_owned(), now);
-                let steps = steps.map(|(step, total)| format!("{step}/{total} ")).unwrap_or_default();
-                terminal::say(format_args!("{:>7} {name}: {steps}{text}", seconds(self.started.elapsed())));
+                let steps = steps
+                    .map(|(step, total)| format!("{step}/{total} "))
+                    .unwrap_or_default();
+                terminal::say(format_args!(
+                    "{:>7} {name}: {steps}{text}",
+                    seconds(self.started.elapsed())
+                ));
             }
             Look::Json => {}
         }
@@ -166,11 +258,22 @@ fn update(bar: &ProgressBar, mark: Mark, steps: Option<(u64, u64)>, text: &str) 
         Mark::Failed => "✗ ",
         Mark::Skipped => "– ",
     };
-    let template = if sign.is_empty() { template.to_owned() } else { format!("{sign}{template}") };
+    let template = if sign.is_empty() {
+        template.to_owned()
+    } else {
+        format!("{sign}{template}")
+    };
     // The templates above are right; a wrong one would only look plainer.
-    bar.set_style(ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    bar.set_style(
+        ProgressStyle::with_template(&template)
+            .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+    );
     let line = text.lines().next().unwrap_or_default().to_owned();
-    if mark == Mark::Going { bar.set_message(line) } else { bar.finish_with_message(line) }
+    if mark == Mark::Going {
+        bar.set_message(line)
+    } else {
+        bar.finish_with_message(line)
+    }
 }
 
 fn seconds(duration: Duration) -> String {

@@ -17,7 +17,11 @@ use crate::signals::Signals;
 use crate::{inputs, outputs, terminal, validate};
 
 pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
-    let timeout = args.timeout.map(Duration::try_from_secs_f64).transpose().map_err(|_| Failure::usage("--timeout is a number of seconds"))?;
+    let timeout = args
+        .timeout
+        .map(Duration::try_from_secs_f64)
+        .transpose()
+        .map_err(|_| Failure::usage("--timeout is a number of seconds"))?;
     let mut graph = read_graph(&args.graph)?;
     let given = inputs::parse(&graph, &args.input)?;
     let targets = targets(&graph, &args.target)?;
@@ -29,31 +33,56 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
         let servers = Servers::ready(&args.graph, &graph, assets.access(), &mut progress).await?;
         inputs::set_params(&mut graph, &args.graph.param, &servers.pool)?;
         let style = (servers.style, AssetServerConfig::default().domain);
-        inputs::apply(given, &mut graph, assets.server.store(), (style.0, &style.1)).await?;
+        inputs::apply(
+            given,
+            &mut graph,
+            assets.server.store(),
+            (style.0, &style.1),
+        )
+        .await?;
         Ok(servers)
     });
     let mut servers = Box::pin(prepared).await.inspect_err(|_| progress.end())?;
-    let options = RunOptions { targets: targets.clone(), types: args.graph.types.into(), ..RunOptions::default() };
-    let running = signals.unless_killed(execute(&graph, options, &mut servers, &mut progress, (&signals, timeout)));
+    let options = RunOptions {
+        targets: targets.clone(),
+        types: args.graph.types.into(),
+        ..RunOptions::default()
+    };
+    let running = signals.unless_killed(execute(
+        &graph,
+        options,
+        &mut servers,
+        &mut progress,
+        (&signals, timeout),
+    ));
     let result = running.await;
     progress.end();
-    let reported = result.and_then(|result| report(&args, &graph, &targets, &result, assets.server.store()));
-    signals.unless_killed(async {
-        servers.stop().await;
-        assets.server.shutdown().await;
-        Ok(())
-    }).await?;
+    let reported =
+        result.and_then(|result| report(&args, &graph, &targets, &result, assets.server.store()));
+    signals
+        .unless_killed(async {
+            servers.stop().await;
+            assets.server.shutdown().await;
+            Ok(())
+        })
+        .await?;
     reported
 }
 
 pub(crate) fn read_graph(args: &GraphArgs) -> Result<Graph, Failure> {
     let text = std::fs::read_to_string(&args.file);
-    let text = text.map_err(|error| Failure::usage(format!("cannot read {}: {error}", args.file.display())))?;
+    let text = text
+        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", args.file.display())))?;
     Graph::parse(&text).map_err(|error| Failure::usage(format!("{}: {error}", args.file.display())))
 }
 
 fn targets(graph: &Graph, names: &[String]) -> Result<Vec<u64>, Failure> {
-    let find = |name: &String| graph.find(name).map(|node| node.id).map_err(|error| Failure::usage(format!("--target {name}: {error}")));
+    let find = |name: &String| {
+        graph
+            .find(name)
+            .map(|node| node.id)
+            .map_err(|error| Failure::usage(format!("--target {name}: {error}")))
+    };
     names.iter().map(find).collect()
 }
 
@@ -65,17 +94,37 @@ struct Assets {
 
 impl Assets {
     async fn start(args: &RunArgs) -> Result<Self, Failure> {
-        let failed = |error: &dyn std::error::Error| Failure::servers(format!("asset server: {}", chain(error)));
+        let failed = |error: &dyn std::error::Error| {
+            Failure::servers(format!("asset server: {}", chain(error)))
+        };
         let temporary = match &args.assets {
             Some(_) => None,
-            None => Some(tempfile::Builder::new().prefix("nodewire-").tempdir().map_err(|error| failed(&error))?),
+            None => Some(
+                tempfile::Builder::new()
+                    .prefix("nodewire-")
+                    .tempdir()
+                    .map_err(|error| failed(&error))?,
+            ),
         };
-        let folder = temporary.as_ref().map(|folder| folder.path().to_owned()).or_else(|| args.assets.clone()).unwrap_or_default();
-        let options = StoreOptions { durable: temporary.is_none(), ..StoreOptions::default() };
+        let folder = temporary
+            .as_ref()
+            .map(|folder| folder.path().to_owned())
+            .or_else(|| args.assets.clone())
+            .unwrap_or_default();
+        let options = StoreOptions {
+            durable: temporary.is_none(),
+            ..StoreOptions::default()
+        };
         let store = AssetStore::open(folder, options).map_err(|error| failed(&error))?;
-        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| failed(&error))?;
-        let server = AssetServer::start(store, listener, AssetServerConfig::default()).map_err(|error| failed(&error))?;
-        Ok(Self { server, _temporary: temporary })
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .map_err(|error| failed(&error))?;
+        let server = AssetServer::start(store, listener, AssetServerConfig::default())
+            .map_err(|error| failed(&error))?;
+        Ok(Self {
+            server,
+            _temporary: temporary,
+        })
     }
 
     fn access(&self) -> (&str, &str) {
@@ -92,20 +141,33 @@ async fn execute(
     (signals, timeout): (&Signals, Option<Duration>),
 ) -> Result<RunResult, Failure> {
     let engine = Engine::new(Arc::new(servers.pool.clone()));
-    let mut run = engine.start(graph, options).map_err(|invalid| validate::refused(&invalid.problems, &servers.not_found))?;
+    let mut run = engine
+        .start(graph, options)
+        .map_err(|invalid| validate::refused(&invalid.problems, &servers.not_found))?;
     for warning in run.warnings() {
         progress.note(&format!("{} {}", terminal::warning_word(), warning.message));
     }
     let timed_out = watch(&mut run, servers, progress, signals, timeout).await;
-    let result = run.result().await.map_err(|error| Failure::node(error.to_string()))?;
+    let result = run
+        .result()
+        .await
+        .map_err(|error| Failure::node(error.to_string()))?;
     if timed_out {
-        return Err(Failure::node("the run was stopped after the time that --timeout allows"));
+        return Err(Failure::node(
+            "the run was stopped after the time that --timeout allows",
+        ));
     }
     Ok(result)
 }
 
 /// Shows events until the last; whether the time was up.
-async fn watch(run: &mut Run, servers: &mut Servers, progress: &mut Progress, signals: &Signals, timeout: Option<Duration>) -> bool {
+async fn watch(
+    run: &mut Run,
+    servers: &mut Servers,
+    progress: &mut Progress,
+    signals: &Signals,
+    timeout: Option<Duration>,
+) -> bool {
     let abort = run.abort_handle();
     let mut deadline = std::pin::pin!(async move {
         match timeout {
@@ -135,7 +197,13 @@ async fn watch(run: &mut Run, servers: &mut Servers, progress: &mut Progress, si
 }
 
 /// Writes what there is, and says how the run went.
-fn report(args: &RunArgs, graph: &Graph, targets: &[u64], result: &RunResult, store: &AssetStore) -> Result<(), Failure> {
+fn report(
+    args: &RunArgs,
+    graph: &Graph,
+    targets: &[u64],
+    result: &RunResult,
+    store: &AssetStore,
+) -> Result<(), Failure> {
     let outputs = outputs::of(graph, targets, result);
     match &args.out {
         Some(folder) => {
@@ -144,7 +212,9 @@ fn report(args: &RunArgs, graph: &Graph, targets: &[u64], result: &RunResult, st
                 for path in folder.write(output)? {
                     let path = path.display().to_string();
                     if args.json {
-                        terminal::result(json!({"type": "output", "node": output.node, "port": output.port, "path": path}));
+                        terminal::result(
+                            json!({"type": "output", "node": output.node, "port": output.port, "path": path}),
+                        );
                     } else {
                         terminal::result(path);
                     }
@@ -152,7 +222,10 @@ fn report(args: &RunArgs, graph: &Graph, targets: &[u64], result: &RunResult, st
             }
         }
         None if args.json => {}
-        None => outputs.iter().flat_map(outputs::lines).for_each(terminal::result),
+        None => outputs
+            .iter()
+            .flat_map(outputs::lines)
+            .for_each(terminal::result),
     }
     match result.status {
         RunStatus::Complete => Ok(()),
@@ -162,7 +235,10 @@ fn report(args: &RunArgs, graph: &Graph, targets: &[u64], result: &RunResult, st
 }
 
 fn failures(result: &RunResult) -> String {
-    let line = |(node, error): (&nanocore::workflow::NodeResult, &nanocore::workflow::NodeError)| {
+    let line = |(node, error): (
+        &nanocore::workflow::NodeResult,
+        &nanocore::workflow::NodeError,
+    )| {
         let name = node.name.as_deref().unwrap_or(&node.uid);
         format!("node {} ({name}) failed: {error}", node.node_id)
     };

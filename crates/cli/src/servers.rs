@@ -46,20 +46,42 @@ struct Step {
 
 /// Who is asked for in a graph.
 fn wanted(graph: &Graph) -> BTreeSet<Wanted> {
-    let nodes = graph.nodes.iter().filter(|node| node.active && !node.client && Builtin::of(node).is_none());
-    nodes.map(|node| Wanted { server_uid: node.server_uid.clone(), package_id: node.server_package_id.clone() }).collect()
+    let nodes = graph
+        .nodes
+        .iter()
+        .filter(|node| node.active && !node.client && Builtin::of(node).is_none());
+    nodes
+        .map(|node| Wanted {
+            server_uid: node.server_uid.clone(),
+            package_id: node.server_package_id.clone(),
+        })
+        .collect()
 }
 
 impl Servers {
     /// Connects to the servers that run already, and starts the others that the graph names.
-    pub(crate) async fn ready(args: &GraphArgs, graph: &Graph, assets: (&str, &str), progress: &mut Progress) -> Result<Self, Failure> {
-        let mut servers = Self { pool: ServerPool::new(), style: ReferenceStyle::Hash, not_found: Vec::new(), started: Vec::new() };
+    pub(crate) async fn ready(
+        args: &GraphArgs,
+        graph: &Graph,
+        assets: (&str, &str),
+        progress: &mut Progress,
+    ) -> Result<Self, Failure> {
+        let mut servers = Self {
+            pool: ServerPool::new(),
+            style: ReferenceStyle::Hash,
+            not_found: Vec::new(),
+            started: Vec::new(),
+        };
         for url in &args.server {
             servers.connect(url, None).await?;
         }
         let folders = servers.missing(args, graph, progress).await;
         let mut options = LaunchOptions::new(assets.0, assets.1);
-        options.tools = Tools { python: args.python.clone(), path: std::env::var_os("PATH"), ..Tools::default() };
+        options.tools = Tools {
+            python: args.python.clone(),
+            path: std::env::var_os("PATH"),
+            ..Tools::default()
+        };
         options.log_level.clone_from(&args.server_log_level);
         let mut running = Vec::new();
         let mut to_start = Vec::new();
@@ -78,12 +100,22 @@ impl Servers {
     }
 
     /// The folders of servers that the graph names and nobody runs yet.
-    async fn missing(&mut self, args: &GraphArgs, graph: &Graph, progress: &mut Progress) -> Vec<ServerFolder> {
+    async fn missing(
+        &mut self,
+        args: &GraphArgs,
+        graph: &Graph,
+        progress: &mut Progress,
+    ) -> Vec<ServerFolder> {
         let connected: Vec<_> = self.pool.clients().iter().map(Client::handshake).collect();
         let is_connected = |wanted: &Wanted| {
-            connected.iter().any(|server| wanted.matches(&server.server_uid, server.server_package_id.as_deref()))
+            connected.iter().any(|server| {
+                wanted.matches(&server.server_uid, server.server_package_id.as_deref())
+            })
         };
-        let missing: Vec<_> = wanted(graph).into_iter().filter(|wanted| !is_connected(wanted)).collect();
+        let missing: Vec<_> = wanted(graph)
+            .into_iter()
+            .filter(|wanted| !is_connected(wanted))
+            .collect();
         if missing.is_empty() {
             return Vec::new();
         }
@@ -99,15 +131,27 @@ impl Servers {
         self.choose(&missing, &found, &roots)
     }
 
-    fn choose(&mut self, missing: &[Wanted], found: &Found, roots: &[PathBuf]) -> Vec<ServerFolder> {
+    fn choose(
+        &mut self,
+        missing: &[Wanted],
+        found: &Found,
+        roots: &[PathBuf],
+    ) -> Vec<ServerFolder> {
         let mut chosen: Vec<ServerFolder> = Vec::new();
         for wanted in missing {
             match found.find(wanted) {
                 Some(folder) if chosen.iter().any(|known| known.folder == folder.folder) => {}
                 Some(folder) => chosen.push(folder.clone()),
                 None => {
-                    let name = wanted.server_uid.as_deref().or(wanted.package_id.as_deref()).unwrap_or("(no server named)");
-                    let roots: Vec<_> = roots.iter().map(|root| root.display().to_string()).collect();
+                    let name = wanted
+                        .server_uid
+                        .as_deref()
+                        .or(wanted.package_id.as_deref())
+                        .unwrap_or("(no server named)");
+                    let roots: Vec<_> = roots
+                        .iter()
+                        .map(|root| root.display().to_string())
+                        .collect();
                     self.not_found.push(format!("no nanoserver.json of the server {name} was found below {}; name its folder with --servers, or its address with --server", roots.join(", ")));
                 }
             }
@@ -127,14 +171,25 @@ impl Servers {
                 config.keep_alive = KeepAlive::watching();
             }
         }
-        let client = Client::connect(&url, config).await.map_err(|error| Failure::servers(chain(&error)))?;
+        let client = Client::connect(&url, config)
+            .await
+            .map_err(|error| Failure::servers(chain(&error)))?;
         self.pool.add(client, ServerSettings::default());
         Ok(())
     }
 
-    async fn start_all(&mut self, folders: Vec<ServerFolder>, options: &LaunchOptions, progress: &mut Progress) -> Result<(), Failure> {
+    async fn start_all(
+        &mut self,
+        folders: Vec<ServerFolder>,
+        options: &LaunchOptions,
+        progress: &mut Progress,
+    ) -> Result<(), Failure> {
         let (steps, mut received) = mpsc::channel(LINES_MAX);
-        let starting = try_join_all(folders.iter().map(|folder| start(folder, options, steps.clone())));
+        let starting = try_join_all(
+            folders
+                .iter()
+                .map(|folder| start(folder, options, steps.clone())),
+        );
         let mut starting = std::pin::pin!(starting);
         drop(steps);
         let started = loop {
@@ -144,7 +199,12 @@ impl Servers {
                 started = &mut starting => break started.map_err(|error| Failure::servers(chain(&error)))?,
             }
         };
-        while let Ok(Step { server_uid, state, message }) = received.try_recv() {
+        while let Ok(Step {
+            server_uid,
+            state,
+            message,
+        }) = received.try_recv()
+        {
             progress.server(&server_uid, state, &message);
         }
         for (server, folder) in started.into_iter().zip(&folders) {
@@ -160,10 +220,14 @@ impl Servers {
 
     /// Waits until a server that was started ends by itself, gives it up, and tells about it; never ends if none does.
     pub(crate) async fn lost(&mut self) -> String {
-        let waiting: Vec<_> = self.started.iter().map(|server| {
-            let server = Arc::clone(server);
-            Box::pin(async move { (server.exited().await, server.server_uid().to_owned()) })
-        }).collect();
+        let waiting: Vec<_> = self
+            .started
+            .iter()
+            .map(|server| {
+                let server = Arc::clone(server);
+                Box::pin(async move { (server.exited().await, server.server_uid().to_owned()) })
+            })
+            .collect();
         if waiting.is_empty() {
             std::future::pending::<()>().await;
         }
@@ -172,8 +236,15 @@ impl Servers {
         if let Some(client) = self.pool.remove(&server_uid) {
             client.close().await;
         }
-        let lines: String = exit.last_lines.iter().map(|line| format!("\n    {line}")).collect();
-        format!("server {server_uid} ended ({}); it said:{lines}", exit.status)
+        let lines: String = exit
+            .last_lines
+            .iter()
+            .map(|line| format!("\n    {line}"))
+            .collect();
+        format!(
+            "server {server_uid} ended ({}); it said:{lines}",
+            exit.status
+        )
     }
 
     /// Closes all connections and stops what was started, all at the same time.
@@ -188,23 +259,46 @@ impl Servers {
 
 /// The folder of the graph, and those named.
 fn roots(args: &GraphArgs) -> Vec<PathBuf> {
-    let own = args.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    args.servers.iter().cloned().chain([own.to_owned()]).collect()
+    let own = args
+        .file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or_else(|| Path::new("."));
+    args.servers
+        .iter()
+        .cloned()
+        .chain([own.to_owned()])
+        .collect()
 }
 
 /// A server of this folder on its own port, if it uses the run's assets; others would not find them.
 async fn running_already(folder: &ServerFolder, options: &LaunchOptions) -> Option<String> {
     let url = format!("ws://127.0.0.1:{}/", folder.config.port);
-    let page = probe(&url, PROBE_TIMEOUT).await.ok().filter(|page| page.server_uid == folder.config.server_uid)?;
+    let page = probe(&url, PROBE_TIMEOUT)
+        .await
+        .ok()
+        .filter(|page| page.server_uid == folder.config.server_uid)?;
     if page.nanocore_http_endpoint.as_deref() == Some(options.asset_endpoint.as_str()) {
         return Some(url);
     }
-    tracing::info!(server_uid = page.server_uid, url, "runs already, but with other assets; starting another one (--server uses it nevertheless)");
+    tracing::info!(
+        server_uid = page.server_uid,
+        url,
+        "runs already, but with other assets; starting another one (--server uses it nevertheless)"
+    );
     None
 }
 
-async fn start(folder: &ServerFolder, options: &LaunchOptions, steps: mpsc::Sender<Step>) -> Result<ServerProcess, process::ProcessError> {
-    let step = |state: &'static str, message: &str| Step { server_uid: folder.config.server_uid.clone(), state, message: message.to_owned() };
+async fn start(
+    folder: &ServerFolder,
+    options: &LaunchOptions,
+    steps: mpsc::Sender<Step>,
+) -> Result<ServerProcess, process::ProcessError> {
+    let step = |state: &'static str, message: &str| Step {
+        server_uid: folder.config.server_uid.clone(),
+        state,
+        message: message.to_owned(),
+    };
     // A line that finds no room is not shown.
     let say = |line: &str| drop(steps.try_send(step("installing", line.trim())));
     let launch = process::prepare(folder, &options.tools, &say).await?;
@@ -216,7 +310,9 @@ async fn start(folder: &ServerFolder, options: &LaunchOptions, steps: mpsc::Send
 
 /// Whether this SDK names assets by uuid. spec: nanograph 11
 fn is_uuid_generation(version: &str) -> bool {
-    let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or_default());
+    let mut parts = version
+        .split('.')
+        .map(|part| part.parse::<u32>().unwrap_or_default());
     let parts = [parts.next(), parts.next(), parts.next()].map(Option::unwrap_or_default);
     parts < [0, 2, 1]
 }
@@ -227,7 +323,15 @@ mod tests {
 
     #[test]
     fn generations() {
-        assert!(["0.1.22", "0.2.0", "0.1"].into_iter().all(is_uuid_generation));
-        assert!(!["0.2.1", "0.2.3", "1.0.0", "0.10.0"].into_iter().any(is_uuid_generation));
+        assert!(
+            ["0.1.22", "0.2.0", "0.1"]
+                .into_iter()
+                .all(is_uuid_generation)
+        );
+        assert!(
+            !["0.2.1", "0.2.3", "1.0.0", "0.10.0"]
+                .into_iter()
+                .any(is_uuid_generation)
+        );
     }
 }

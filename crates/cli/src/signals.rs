@@ -16,7 +16,8 @@ pub(crate) struct Signals {
 
 impl Signals {
     pub(crate) fn listen() -> Result<Self, Failure> {
-        let failed = |error: std::io::Error| Failure::servers(format!("cannot catch signals: {error}"));
+        let failed =
+            |error: std::io::Error| Failure::servers(format!("cannot catch signals: {error}"));
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let signals = Self::default();
@@ -34,7 +35,10 @@ impl Signals {
     }
 
     /// Does the work unless the first signal comes; whatever it has started by then is dropped.
-    pub(crate) async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    pub(crate) async fn unless_stopped<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(Failure::interrupted()),
@@ -43,7 +47,10 @@ impl Signals {
     }
 
     /// Does the work, which minds the first signal itself, unless the second comes.
-    pub(crate) async fn unless_killed<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    pub(crate) async fn unless_killed<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
         tokio::select! {
             biased;
             () = self.kill.cancelled() => Err(Failure::interrupted()),

@@ -11,7 +11,10 @@ use crate::{inputs, run, terminal};
 
 pub(crate) async fn validate(args: ValidateArgs) -> Result<(), Failure> {
     let mut graph = run::read_graph(&args.graph)?;
-    let options = ValidateOptions { targets: Vec::new(), types: args.graph.types.into() };
+    let options = ValidateOptions {
+        targets: Vec::new(),
+        types: args.graph.types.into(),
+    };
     if args.offline {
         let nobody = ServerSet::default();
         inputs::set_params(&mut graph, &args.graph.param, &nobody)?;
@@ -36,7 +39,10 @@ pub(crate) async fn validate(args: ValidateArgs) -> Result<(), Failure> {
 
 fn report(problems: &[Problem], not_found: &[String], json: bool) -> Result<(), Failure> {
     if json {
-        problems.iter().filter_map(|problem| serde_json::to_string(problem).ok()).for_each(terminal::result);
+        problems
+            .iter()
+            .filter_map(|problem| serde_json::to_string(problem).ok())
+            .for_each(terminal::result);
     }
     if problems.iter().any(Problem::is_error) {
         return Err(refused(problems, not_found));
@@ -50,9 +56,19 @@ fn report(problems: &[Problem], not_found: &[String], json: bool) -> Result<(), 
 
 /// The graph cannot run, with everything found about it.
 pub(crate) fn refused(problems: &[Problem], not_found: &[String]) -> Failure {
-    let errors = problems.iter().filter(|problem| problem.level == Level::Error).count();
-    let mut text = format!("the graph cannot run: {errors} error{}", if errors == 1 { "" } else { "s" });
-    problems.iter().for_each(|problem| text.push_str(&format!("\n  {problem}")));
-    not_found.iter().for_each(|server| text.push_str(&format!("\n  {server}")));
+    let errors = problems
+        .iter()
+        .filter(|problem| problem.level == Level::Error)
+        .count();
+    let mut text = format!(
+        "the graph cannot run: {errors} error{}",
+        if errors == 1 { "" } else { "s" }
+    );
+    problems
+        .iter()
+        .for_each(|problem| text.push_str(&format!("\n  {problem}")));
+    not_found
+        .iter()
+        .for_each(|server| text.push_str(&format!("\n  {server}")));
     Failure::usage(text)
 }

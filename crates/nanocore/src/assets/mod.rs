@@ -30,8 +30,8 @@ mod store;
 mod upload;
 
 pub use auth::Token;
-pub(crate) use id::hex;
 pub use entry::{Asset, Entry, NewAsset, Patch};
+pub(crate) use id::hex;
 pub use id::{AssetId, BadId, ContentHash};
 pub use resources::{Resource, Resources};
 pub use server::{AssetServer, AssetServerConfig, StartError};

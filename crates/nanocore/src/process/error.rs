@@ -82,7 +82,9 @@ pub enum ProcessError {
         last_lines: Vec<String>,
     },
     /// Another program answers on the server's port.
-    #[error("port {port} is answered by {found}, not by {expected}; stop that program or free the port")]
+    #[error(
+        "port {port} is answered by {found}, not by {expected}; stop that program or free the port"
+    )]
     Foreign {
         /// The port.
         port: u16,

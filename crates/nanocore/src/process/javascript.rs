@@ -7,18 +7,33 @@ use super::launch::{Launch, Tools};
 use super::scan::ServerFolder;
 use super::tool::Tool;
 
-pub(super) async fn prepare(server: &ServerFolder, tools: &Tools, say: &(dyn Fn(&str) + Sync)) -> Result<Launch, ProcessError> {
-    let text = fs::read(server.folder.join("package.json")).map_err(|_| server.problem("has no package.json"))?;
-    let package: serde_json::Value =
-        serde_json::from_slice(&text).map_err(|error| server.problem(format!("package.json is no JSON: {error}")))?;
+pub(super) async fn prepare(
+    server: &ServerFolder,
+    tools: &Tools,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<Launch, ProcessError> {
+    let text = fs::read(server.folder.join("package.json"))
+        .map_err(|_| server.problem("has no package.json"))?;
+    let package: serde_json::Value = serde_json::from_slice(&text)
+        .map_err(|error| server.problem(format!("package.json is no JSON: {error}")))?;
     if !package["scripts"]["start"].is_string() {
         return Err(server.problem("package.json has no `start` script"));
     }
-    let has_dependencies = package["dependencies"].as_object().is_some_and(|dependencies| !dependencies.is_empty());
+    let has_dependencies = package["dependencies"]
+        .as_object()
+        .is_some_and(|dependencies| !dependencies.is_empty());
     if has_dependencies && !server.folder.join("node_modules").is_dir() {
         say("npm install");
-        let arguments = ["install", "--no-audit", "--no-fund"].map(Into::into).to_vec();
-        Tool { program: tools.npm.as_os_str(), arguments, folder: &server.folder }.run(say).await?;
+        let arguments = ["install", "--no-audit", "--no-fund"]
+            .map(Into::into)
+            .to_vec();
+        Tool {
+            program: tools.npm.as_os_str(),
+            arguments,
+            folder: &server.folder,
+        }
+        .run(say)
+        .await?;
     }
     Ok(server.launch(tools.npm.clone(), &["start"]))
 }

@@ -27,7 +27,12 @@ pub struct Tools {
 
 impl Default for Tools {
     fn default() -> Self {
-        Self { python: "python3".into(), npm: "npm".into(), cargo: "cargo".into(), path: None }
+        Self {
+            python: "python3".into(),
+            npm: "npm".into(),
+            cargo: "cargo".into(),
+            path: None,
+        }
     }
 }
 
@@ -42,7 +47,10 @@ pub struct StopTimes {
 
 impl Default for StopTimes {
     fn default() -> Self {
-        Self { interrupt: Duration::from_secs(10), terminate: Duration::from_secs(5) }
+        Self {
+            interrupt: Duration::from_secs(10),
+            terminate: Duration::from_secs(5),
+        }
     }
 }
 
@@ -102,7 +110,11 @@ impl Launch {
     }
 
     /// The environment of the child, beyond what it inherits. spec: nanograph 12.4
-    pub(super) fn environment(&self, options: &LaunchOptions, port: u16) -> Vec<(OsString, OsString)> {
+    pub(super) fn environment(
+        &self,
+        options: &LaunchOptions,
+        port: u16,
+    ) -> Vec<(OsString, OsString)> {
         let config = &self.config;
         let port = port.to_string();
         let variables = [
@@ -117,9 +129,19 @@ impl Launch {
             ("DOMAIN", &config.domain),
             ("PYTHONUNBUFFERED", "1"),
         ];
-        let level = options.log_level.iter().map(|level| ("NANOSDK_LOG_LEVEL".into(), level.into()));
-        let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
-        self.environment.iter().cloned().chain(level).chain(variables).collect()
+        let level = options
+            .log_level
+            .iter()
+            .map(|level| ("NANOSDK_LOG_LEVEL".into(), level.into()));
+        let variables = variables
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        self.environment
+            .iter()
+            .cloned()
+            .chain(level)
+            .chain(variables)
+            .collect()
     }
 }
 
@@ -129,7 +151,11 @@ impl Launch {
 ///
 /// # Errors
 /// The folder lacks its entry point, or a program failed; its last lines are in the error.
-pub async fn prepare(server: &ServerFolder, tools: &Tools, say: &(dyn Fn(&str) + Sync)) -> Result<Launch, ProcessError> {
+pub async fn prepare(
+    server: &ServerFolder,
+    tools: &Tools,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<Launch, ProcessError> {
     match server.config.language {
         Language::Python => python::prepare(server, tools, say).await,
         Language::Javascript => javascript::prepare(server, tools, say).await,
@@ -139,11 +165,20 @@ pub async fn prepare(server: &ServerFolder, tools: &Tools, say: &(dyn Fn(&str) +
 
 impl ServerFolder {
     pub(super) fn problem(&self, problem: impl Into<String>) -> ProcessError {
-        ProcessError::Folder { folder: self.folder.clone(), problem: problem.into() }
+        ProcessError::Folder {
+            folder: self.folder.clone(),
+            problem: problem.into(),
+        }
     }
 
     pub(super) fn launch(&self, program: PathBuf, arguments: &[&str]) -> Launch {
         let arguments = arguments.iter().map(OsString::from).collect();
-        Launch { folder: self.folder.clone(), config: self.config.clone(), program, arguments, environment: Vec::new() }
+        Launch {
+            folder: self.folder.clone(),
+            config: self.config.clone(),
+            program,
+            arguments,
+            environment: Vec::new(),
+        }
     }
 }

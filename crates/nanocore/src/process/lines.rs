@@ -14,7 +14,10 @@ pub(super) struct Ring {
 
 impl Ring {
     pub(super) fn new(lines_max: usize) -> Self {
-        Self { lines: Arc::default(), lines_max }
+        Self {
+            lines: Arc::default(),
+            lines_max,
+        }
     }
 
     pub(super) fn push(&self, line: &str) {
@@ -28,12 +31,20 @@ impl Ring {
     /// The last lines, the latest last.
     pub(super) fn last(&self, count: usize) -> Vec<String> {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.iter().skip(lines.len().saturating_sub(count)).cloned().collect()
+        lines
+            .iter()
+            .skip(lines.len().saturating_sub(count))
+            .cloned()
+            .collect()
     }
 }
 
 /// Reads to the end and gives each line to `take`; what is longer than `line_bytes_max` is cut off.
-pub(super) async fn read_lines(output: impl AsyncRead + Unpin, line_bytes_max: usize, mut take: impl FnMut(&str)) {
+pub(super) async fn read_lines(
+    output: impl AsyncRead + Unpin,
+    line_bytes_max: usize,
+    mut take: impl FnMut(&str),
+) {
     let mut output = output;
     let mut buffer = vec![0; 16 << 10];
     let mut line = Vec::new();
@@ -64,7 +75,10 @@ mod tests {
     #[tokio::test]
     async fn lines_are_cut_not_joined() {
         let mut lines = Vec::new();
-        read_lines(&b"one\r\n\nabcdefghij\nlast"[..], 5, |line| lines.push(line.to_owned())).await;
+        read_lines(&b"one\r\n\nabcdefghij\nlast"[..], 5, |line| {
+            lines.push(line.to_owned())
+        })
+        .await;
         assert_eq!(lines, ["one", "", "abcde", "last"]);
     }
 
@@ -72,6 +86,9 @@ mod tests {
     fn a_ring_keeps_the_latest() {
         let ring = Ring::new(2);
         ["a", "b", "c"].into_iter().for_each(|line| ring.push(line));
-        assert_eq!((ring.last(9), ring.last(1)), (vec!["b".to_owned(), "c".to_owned()], vec!["c".to_owned()]));
+        assert_eq!(
+            (ring.last(9), ring.last(1)),
+            (vec!["b".to_owned(), "c".to_owned()], vec!["c".to_owned()])
+        );
     }
 }

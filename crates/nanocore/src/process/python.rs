@@ -21,27 +21,49 @@ const LOCK_PERIOD: Duration = Duration::from_millis(200);
 
 type Say<'a> = &'a (dyn Fn(&str) + Sync);
 
-pub(super) async fn prepare(server: &ServerFolder, tools: &Tools, say: Say<'_>) -> Result<Launch, ProcessError> {
+pub(super) async fn prepare(
+    server: &ServerFolder,
+    tools: &Tools,
+    say: Say<'_>,
+) -> Result<Launch, ProcessError> {
     if !server.folder.join("main.py").is_file() {
         return Err(server.problem("has no main.py, the entry point of a Python node server"));
     }
     // The SDK reads the file with a strict parser. spec: nanograph N1
-    if let Some(problem) = server.config.problems.iter().find(|problem| problem.severity == Severity::Warning && problem.key.is_none()) {
-        return Err(server.problem(format!("nanoserver.json: {problem}; the Python SDK refuses such a file")));
+    if let Some(problem) = server
+        .config
+        .problems
+        .iter()
+        .find(|problem| problem.severity == Severity::Warning && problem.key.is_none())
+    {
+        return Err(server.problem(format!(
+            "nanoserver.json: {problem}; the Python SDK refuses such a file"
+        )));
     }
     let venv = server.folder.join("venv");
     install(server, &venv, tools, say).await?;
     let mut launch = server.launch(venv.join("bin/python"), &["main.py"]);
-    launch.environment.push(("VIRTUAL_ENV".into(), venv.clone().into()));
+    launch
+        .environment
+        .push(("VIRTUAL_ENV".into(), venv.clone().into()));
     if let Some(path) = &tools.path {
         let folders = std::iter::once(venv.join("bin")).chain(std::env::split_paths(path));
-        launch.environment.extend(std::env::join_paths(folders).ok().map(|path| ("PATH".into(), path)));
+        launch.environment.extend(
+            std::env::join_paths(folders)
+                .ok()
+                .map(|path| ("PATH".into(), path)),
+        );
     }
     Ok(launch)
 }
 
 /// Makes the environment and installs the requirements, unless exactly that was done before.
-async fn install(server: &ServerFolder, venv: &Path, tools: &Tools, say: Say<'_>) -> Result<(), ProcessError> {
+async fn install(
+    server: &ServerFolder,
+    venv: &Path,
+    tools: &Tools,
+    say: Say<'_>,
+) -> Result<(), ProcessError> {
     let io_error = |action: &str| {
         let action = format!("{action} {}", venv.display());
         move |source: io::Error| ProcessError::Io { action, source }
@@ -57,26 +79,51 @@ async fn install(server: &ServerFolder, venv: &Path, tools: &Tools, say: Say<'_>
     if !python.is_file() {
         say("making a virtual environment");
         let arguments = [OsString::from("-m"), "venv".into(), venv.into()].to_vec();
-        Tool { program: tools.python.as_os_str(), arguments, folder: &server.folder }.run(say).await?;
+        Tool {
+            program: tools.python.as_os_str(),
+            arguments,
+            folder: &server.folder,
+        }
+        .run(say)
+        .await?;
     }
     if requirements.is_file() {
         say("installing requirements.txt");
-        let words = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "-r", "requirements.txt"];
+        let words = [
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+            "--no-input",
+            "-r",
+            "requirements.txt",
+        ];
         let arguments = words.map(OsString::from).to_vec();
-        Tool { program: python.as_os_str(), arguments, folder: &server.folder }.run(say).await?;
+        Tool {
+            program: python.as_os_str(),
+            arguments,
+            folder: &server.folder,
+        }
+        .run(say)
+        .await?;
     }
     fs::write(&stamp, wanted).map_err(io_error("write to"))
 }
 
 /// Only one process installs at a time. The lock ends with the file.
 async fn lock(venv: &Path, say: Say<'_>) -> io::Result<File> {
-    let file = File::options().create(true).append(true).open(venv.join("nodewire.lock"))?;
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .open(venv.join("nodewire.lock"))?;
     let mut told = false;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
             Err(TryLockError::WouldBlock) if told => {}
-            Err(TryLockError::WouldBlock) => say("waiting for another process that installs the same"),
+            Err(TryLockError::WouldBlock) => {
+                say("waiting for another process that installs the same")
+            }
             Err(TryLockError::Error(error)) => return Err(error),
         }
         told = true;
@@ -97,9 +144,25 @@ fn fingerprint(requirements: &Path) -> io::Result<String> {
 /// itself is wrong about it. spec: nanograph 11
 #[must_use]
 pub fn sdk_version(server: &ServerFolder) -> Option<String> {
-    let subfolders = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let name = |path: PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
-    let packages = subfolders(server.folder.join("venv/lib")).flat_map(|python| subfolders(python.join("site-packages")));
-    let version = |name: String| Some(name.strip_prefix("nanograph_sdk-")?.strip_suffix(".dist-info")?.to_owned());
+    let subfolders = |folder: PathBuf| {
+        fs::read_dir(folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+    };
+    let name = |path: PathBuf| {
+        path.file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+    };
+    let packages = subfolders(server.folder.join("venv/lib"))
+        .flat_map(|python| subfolders(python.join("site-packages")));
+    let version = |name: String| {
+        Some(
+            name.strip_prefix("nanograph_sdk-")?
+                .strip_suffix(".dist-info")?
+                .to_owned(),
+        )
+    };
     packages.filter_map(name).find_map(version)
 }

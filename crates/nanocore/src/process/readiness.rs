@@ -15,7 +15,9 @@ pub(super) async fn answering(url: &str, ready_line: &mut watch::Receiver<bool>)
     loop {
         match probe(url, PROBE_TIMEOUT).await {
             Ok(page) => return page.server_uid,
-            Err(ProbeError::NotANodeServer { reason, .. }) => return format!("a program that is no node server ({reason})"),
+            Err(ProbeError::NotANodeServer { reason, .. }) => {
+                return format!("a program that is no node server ({reason})");
+            }
             Err(error) => tracing::trace!(%error, "not ready"),
         }
         let noticed = tokio::time::timeout(PROBE_PERIOD, ready_line.changed()).await;

@@ -10,7 +10,13 @@ use nanograph::config::{ConfigError, FILE_NAME, ServerConfig};
 const FOLDERS_MAX: usize = 10_000;
 
 /// Folders that hold what servers are made of, never servers.
-const SKIPPED: [&str; 5] = ["venv", "node_modules", "target", "__pycache__", "site-packages"];
+const SKIPPED: [&str; 5] = [
+    "venv",
+    "node_modules",
+    "target",
+    "__pycache__",
+    "site-packages",
+];
 
 /// A folder with a `nanoserver.json` that can be used.
 #[derive(Debug, Clone)]
@@ -43,7 +49,8 @@ impl Wanted {
     /// Whether this is how the graph would name that server.
     #[must_use]
     pub fn matches(&self, server_uid: &str, package_id: Option<&str>) -> bool {
-        self.server_uid.as_deref() == Some(server_uid) || (self.package_id.is_some() && self.package_id.as_deref() == package_id)
+        self.server_uid.as_deref() == Some(server_uid)
+            || (self.package_id.is_some() && self.package_id.as_deref() == package_id)
     }
 }
 
@@ -51,9 +58,16 @@ impl Found {
     /// The server with the wanted uid, else one of the wanted package.
     #[must_use]
     pub fn find(&self, wanted: &Wanted) -> Option<&ServerFolder> {
-        let by_uid = |server: &&ServerFolder| wanted.server_uid.as_deref() == Some(server.config.server_uid.as_str());
-        let by_package = |server: &&ServerFolder| wanted.package_id.as_deref() == Some(server.config.server_package_id.as_str());
-        self.servers.iter().find(by_uid).or_else(|| self.servers.iter().find(by_package))
+        let by_uid = |server: &&ServerFolder| {
+            wanted.server_uid.as_deref() == Some(server.config.server_uid.as_str())
+        };
+        let by_package = |server: &&ServerFolder| {
+            wanted.package_id.as_deref() == Some(server.config.server_package_id.as_str())
+        };
+        self.servers
+            .iter()
+            .find(by_uid)
+            .or_else(|| self.servers.iter().find(by_package))
     }
 }
 
@@ -63,18 +77,26 @@ impl Found {
 #[must_use]
 pub fn scan(roots: &[PathBuf], depth: usize) -> Found {
     let mut found = Found::default();
-    let mut queue: VecDeque<(PathBuf, usize)> = roots.iter().map(|root| (root.clone(), 0)).collect();
+    let mut queue: VecDeque<(PathBuf, usize)> =
+        roots.iter().map(|root| (root.clone(), 0)).collect();
     let mut looked_at = 0;
     while let Some((folder, level)) = queue.pop_front() {
         looked_at += 1;
         if looked_at > FOLDERS_MAX {
-            tracing::warn!(limit = FOLDERS_MAX, "too many folders to look for node servers in; name them with --servers");
+            tracing::warn!(
+                limit = FOLDERS_MAX,
+                "too many folders to look for node servers in; name them with --servers"
+            );
             break;
         }
         if folder.join(FILE_NAME).is_file() {
             found.add(&folder);
         } else if level < depth {
-            queue.extend(folders_in(&folder).into_iter().map(|inner| (inner, level + 1)));
+            queue.extend(
+                folders_in(&folder)
+                    .into_iter()
+                    .map(|inner| (inner, level + 1)),
+            );
         }
     }
     found
@@ -96,7 +118,9 @@ impl Found {
 
 /// The folders in this one, in the order of their names.
 fn folders_in(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
     let mut folders: Vec<_> = entries
         .flatten()
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
@@ -123,19 +147,43 @@ mod tests {
     #[test]
     fn servers_are_found_by_uid_then_package_and_no_deeper_than_asked() {
         let root = tempfile::tempdir().unwrap();
-        server(&root.path().join("a"), r#"{"serverUid": "u1", "serverPackageId": "p"}"#);
-        server(&root.path().join("b"), r#"{"serverUid": "u2", "serverPackageId": "p"}"#);
-        server(&root.path().join("1/2/3/4"), r#"{"serverUid": "deep", "serverPackageId": "deep"}"#);
-        server(&root.path().join("a/inner"), r#"{"serverUid": "inner", "serverPackageId": "inner"}"#);
-        server(&root.path().join("node_modules/x"), r#"{"serverUid": "module", "serverPackageId": "module"}"#);
+        server(
+            &root.path().join("a"),
+            r#"{"serverUid": "u1", "serverPackageId": "p"}"#,
+        );
+        server(
+            &root.path().join("b"),
+            r#"{"serverUid": "u2", "serverPackageId": "p"}"#,
+        );
+        server(
+            &root.path().join("1/2/3/4"),
+            r#"{"serverUid": "deep", "serverPackageId": "deep"}"#,
+        );
+        server(
+            &root.path().join("a/inner"),
+            r#"{"serverUid": "inner", "serverPackageId": "inner"}"#,
+        );
+        server(
+            &root.path().join("node_modules/x"),
+            r#"{"serverUid": "module", "serverPackageId": "module"}"#,
+        );
         server(&root.path().join("bad"), "{");
         let found = scan(&[root.path().to_owned()], 3);
-        let uids: Vec<_> = found.servers.iter().map(|server| server.config.server_uid.as_str()).collect();
+        let uids: Vec<_> = found
+            .servers
+            .iter()
+            .map(|server| server.config.server_uid.as_str())
+            .collect();
         assert_eq!(uids, ["u1", "u2"]);
         assert_eq!(found.unusable.len(), 1);
         let find = |uid: &str, package: &str| {
-            let wanted = Wanted { server_uid: Some(uid.to_owned()), package_id: Some(package.to_owned()) };
-            found.find(&wanted).map(|server| server.config.server_uid.clone())
+            let wanted = Wanted {
+                server_uid: Some(uid.to_owned()),
+                package_id: Some(package.to_owned()),
+            };
+            found
+                .find(&wanted)
+                .map(|server| server.config.server_uid.clone())
         };
         assert_eq!(find("u2", "p").as_deref(), Some("u2"));
         assert_eq!(find("elsewhere", "p").as_deref(), Some("u1"));

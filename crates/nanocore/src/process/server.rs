@@ -56,23 +56,51 @@ impl ServerProcess {
     pub async fn start(launch: &Launch, options: &LaunchOptions) -> Result<Self, ProcessError> {
         let port = options.port.map_or_else(free_port, Ok)?;
         let environment = launch.environment(options, port);
-        let mut group = Group::spawn(launch.program.as_os_str(), &launch.arguments, &launch.folder, &environment)?;
-        let outputs = Outputs { stdout: Ring::new(options.lines_kept), stderr: Ring::new(options.lines_kept) };
+        let mut group = Group::spawn(
+            launch.program.as_os_str(),
+            &launch.arguments,
+            &launch.folder,
+            &environment,
+        )?;
+        let outputs = Outputs {
+            stdout: Ring::new(options.lines_kept),
+            stderr: Ring::new(options.lines_kept),
+        };
         let (ready, ready_line) = watch::channel(false);
         let readers = outputs.read(&mut group, ready);
         let (pid, stop) = (group.0.id(), CancellationToken::new());
         let (exited, exit) = watch::channel(None);
-        let keeper = Keeper { group, stop: stop.clone(), times: options.stop, readers, outputs: outputs.clone() };
+        let keeper = Keeper {
+            group,
+            stop: stop.clone(),
+            times: options.stop,
+            readers,
+            outputs: outputs.clone(),
+        };
         let task = Some(tokio::spawn(async move {
             let exit = keeper.run().await;
             exited.send_replace(Some(exit));
         }));
-        let server = Self { server_uid: launch.config.server_uid.clone(), port, pid, outputs, exit, stop, task };
-        server.wait_until_ready(ready_line, options.ready_timeout).await?;
+        let server = Self {
+            server_uid: launch.config.server_uid.clone(),
+            port,
+            pid,
+            outputs,
+            exit,
+            stop,
+            task,
+        };
+        server
+            .wait_until_ready(ready_line, options.ready_timeout)
+            .await?;
         Ok(server)
     }
 
-    async fn wait_until_ready(&self, mut ready_line: watch::Receiver<bool>, after: Duration) -> Result<(), ProcessError> {
+    async fn wait_until_ready(
+        &self,
+        mut ready_line: watch::Receiver<bool>,
+        after: Duration,
+    ) -> Result<(), ProcessError> {
         let url = self.url();
         let found = tokio::select! {
             found = answering(&url, &mut ready_line) => found,
@@ -92,7 +120,11 @@ impl ServerProcess {
         if found == self.server_uid {
             return Ok(());
         }
-        Err(ProcessError::Foreign { port: self.port, expected: self.server_uid.clone(), found })
+        Err(ProcessError::Foreign {
+            port: self.port,
+            expected: self.server_uid.clone(),
+            found,
+        })
     }
 
     /// Who it is.
@@ -128,8 +160,15 @@ impl ServerProcess {
     /// Waits until the process has ended. Cancel safe.
     pub async fn exited(&self) -> Exit {
         let mut exit = self.exit.clone();
-        let ended = exit.wait_for(Option::is_some).await.ok().and_then(|exit| exit.clone());
-        ended.unwrap_or_else(|| self.outputs.exit(Err(io::Error::other("nobody watches the process any more"))))
+        let ended = exit
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|exit| exit.clone());
+        ended.unwrap_or_else(|| {
+            self.outputs
+                .exit(Err(io::Error::other("nobody watches the process any more")))
+        })
     }
 
     /// Stops it: SIGINT, after a while SIGTERM, at last SIGKILL, each to the whole group.
@@ -168,7 +207,10 @@ impl Keeper {
         // What the leader started must not outlive it. Fails if nothing is left.
         let _ = self.group.0.start_kill();
         for reader in &mut self.readers {
-            if tokio::time::timeout(OUTPUT_GRACE, &mut *reader).await.is_err() {
+            if tokio::time::timeout(OUTPUT_GRACE, &mut *reader)
+                .await
+                .is_err()
+            {
                 reader.abort();
             }
         }
@@ -177,7 +219,10 @@ impl Keeper {
 
     /// The stop sequence. SIGINT first: SIGTERM would skip the shutdown handlers of Python servers. spec: nanograph 12.6
     async fn end(&mut self) -> io::Result<ExitStatus> {
-        for (signal, time) in [(SIGINT, self.times.interrupt), (SIGTERM, self.times.terminate)] {
+        for (signal, time) in [
+            (SIGINT, self.times.interrupt),
+            (SIGTERM, self.times.terminate),
+        ] {
             if let Err(error) = self.group.0.signal(signal) {
                 tracing::debug!(%error, signal, "the signal could not be sent");
             }
@@ -201,22 +246,36 @@ impl Outputs {
             stdout.push(line);
         };
         let on_stderr = move |line: &str| stderr.push(line);
-        [read(group.0.stdout().take(), on_stdout), read(group.0.stderr().take(), on_stderr)]
+        [
+            read(group.0.stdout().take(), on_stdout),
+            read(group.0.stderr().take(), on_stderr),
+        ]
     }
 
     fn last_lines(&self) -> Vec<String> {
         let lines = self.stderr.last(LINES_TOLD);
-        if lines.is_empty() { self.stdout.last(LINES_TOLD) } else { lines }
+        if lines.is_empty() {
+            self.stdout.last(LINES_TOLD)
+        } else {
+            lines
+        }
     }
 
     fn exit(&self, status: io::Result<ExitStatus>) -> Exit {
         let success = status.as_ref().is_ok_and(ExitStatus::success);
         let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-        Exit { status, success, last_lines: self.last_lines() }
+        Exit {
+            status,
+            success,
+            last_lines: self.last_lines(),
+        }
     }
 }
 
-fn read(output: Option<impl AsyncRead + Unpin + Send + 'static>, take: impl FnMut(&str) + Send + 'static) -> JoinHandle<()> {
+fn read(
+    output: Option<impl AsyncRead + Unpin + Send + 'static>,
+    take: impl FnMut(&str) + Send + 'static,
+) -> JoinHandle<()> {
     tokio::spawn(async move {
         if let Some(output) = output {
             read_lines(output, LINE_BYTES_MAX, take).await;
@@ -227,6 +286,10 @@ fn read(output: Option<impl AsyncRead + Unpin + Send + 'static>, take: impl FnMu
 /// A port that nobody listens on now. Another program may take it before the child does; the child then fails, or the
 /// other's uid is noticed.
 fn free_port() -> Result<u16, ProcessError> {
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| Ok(listener.local_addr()?.port()));
-    port.map_err(|source| ProcessError::Io { action: "find a free port".to_owned(), source })
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| Ok(listener.local_addr()?.port()));
+    port.map_err(|source| ProcessError::Io {
+        action: "find a free port".to_owned(),
+        source,
+    })
 }

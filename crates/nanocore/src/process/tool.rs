@@ -30,11 +30,20 @@ impl Group {
         environment: &[(OsString, OsString)],
     ) -> Result<Self, ProcessError> {
         let mut command = CommandWrap::with_new(program, |command| {
-            command.args(arguments).current_dir(folder).envs(environment.iter().map(|(name, value)| (name, value)));
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            command
+                .args(arguments)
+                .current_dir(folder)
+                .envs(environment.iter().map(|(name, value)| (name, value)));
+            command
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped());
         });
         let spawned = command.wrap(ProcessGroup::leader()).spawn();
-        spawned.map(Self).map_err(|source| ProcessError::Spawn { program: program.to_string_lossy().into_owned(), source })
+        spawned.map(Self).map_err(|source| ProcessError::Spawn {
+            program: program.to_string_lossy().into_owned(),
+            source,
+        })
     }
 }
 
@@ -61,7 +70,11 @@ impl Tool<'_> {
     }
 
     /// Runs it; lines of standard output are given to `take`, those of standard error to `say`.
-    pub(super) async fn run_with(&self, mut take: impl FnMut(&str), say: &(dyn Fn(&str) + Sync)) -> Result<(), ProcessError> {
+    pub(super) async fn run_with(
+        &self,
+        mut take: impl FnMut(&str),
+        say: &(dyn Fn(&str) + Sync),
+    ) -> Result<(), ProcessError> {
         let mut group = Group::spawn(self.program, &self.arguments, self.folder, &[])?;
         let ring = Ring::new(LINES_TOLD);
         let (stdout, stderr) = (group.0.stdout().take(), group.0.stderr().take());
@@ -82,19 +95,34 @@ impl Tool<'_> {
         let ended = async { tokio::join!(group.0.wait(), read_stdout, read_stderr).0 };
         let status = tokio::time::timeout(TOOL_TIMEOUT, ended)
             .await
-            .map_err(|_| ProcessError::ToolTimeout { command: self.to_string(), after: TOOL_TIMEOUT })?
-            .map_err(|source| ProcessError::Io { action: format!("wait for `{self}`"), source })?;
+            .map_err(|_| ProcessError::ToolTimeout {
+                command: self.to_string(),
+                after: TOOL_TIMEOUT,
+            })?
+            .map_err(|source| ProcessError::Io {
+                action: format!("wait for `{self}`"),
+                source,
+            })?;
         if status.success() {
             return Ok(());
         }
-        let exit = Exit { status: status.to_string(), success: false, last_lines: ring.last(LINES_TOLD) };
-        Err(ProcessError::Tool { command: self.to_string(), exit })
+        let exit = Exit {
+            status: status.to_string(),
+            success: false,
+            last_lines: ring.last(LINES_TOLD),
+        };
+        Err(ProcessError::Tool {
+            command: self.to_string(),
+            exit,
+        })
     }
 }
 
 impl std::fmt::Display for Tool<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.program.to_string_lossy())?;
-        self.arguments.iter().try_for_each(|argument| write!(f, " {}", argument.to_string_lossy()))
+        self.arguments
+            .iter()
+            .try_for_each(|argument| write!(f, " {}", argument.to_string_lossy()))
     }
 }

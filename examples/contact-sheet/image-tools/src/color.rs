@@ -4,11 +4,18 @@ use image::Rgb;
 use nodewire::NodeError;
 
 pub(crate) fn parse(text: &str) -> Result<Rgb<u8>, NodeError> {
-    let digits = text.strip_prefix('#').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit())).unwrap_or_default();
+    let digits = text
+        .strip_prefix('#')
+        .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        .unwrap_or_default();
     let long = match digits.len() {
         3 => digits.chars().flat_map(|digit| [digit, digit]).collect(),
         6 => digits.to_owned(),
-        _ => return Err(NodeError::invalid_input(format!("{text:?} is no colour such as #2f3e46"))),
+        _ => {
+            return Err(NodeError::invalid_input(format!(
+                "{text:?} is no colour such as #2f3e46"
+            )));
+        }
     };
     let part = |at: usize| u8::from_str_radix(&long[at..at + 2], 16).unwrap_or_default();
     Ok(Rgb([part(0), part(2), part(4)]))

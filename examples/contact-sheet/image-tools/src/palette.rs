@@ -22,7 +22,11 @@ struct Share {
 }
 
 /// Finds the dominant colours of each photograph.
-#[node(category = "Photographs", version = "1.0.0", output(name = "palettes", type = "object"))]
+#[node(
+    category = "Photographs",
+    version = "1.0.0",
+    output(name = "palettes", type = "object")
+)]
 pub(crate) async fn palette(
     #[input(type = "asset")] photos: Vec<AssetRef>,
     /// How many colours.
@@ -34,7 +38,8 @@ pub(crate) async fn palette(
     let mut palettes = Vec::new();
     for (number, photo) in (1_u64..).zip(&photos) {
         let content = context.assets().fetch(photo).await?;
-        palettes.push(crate::blocking(move || Ok(dominant(&crate::decode(&content)?, colors))).await?);
+        palettes
+            .push(crate::blocking(move || Ok(dominant(&crate::decode(&content)?, colors))).await?);
         context.progress(number, total, format!("palette {number} of {total}"));
     }
     Ok(palettes)
@@ -45,7 +50,9 @@ fn dominant(photo: &RgbImage, count: usize) -> Palette {
     let sample = imageops::resize(photo, SAMPLE_SIDE, SAMPLE_SIDE, FilterType::Triangle);
     let mut boxes: Vec<Vec<Rgb<u8>>> = vec![sample.pixels().copied().collect()];
     while boxes.len() < count {
-        let Some((widest, channel)) = widest(&boxes) else { break };
+        let Some((widest, channel)) = widest(&boxes) else {
+            break;
+        };
         let mut pixels = boxes.swap_remove(widest);
         pixels.sort_unstable_by_key(|pixel| pixel[channel]);
         let upper = pixels.split_off(pixels.len() / 2);
@@ -53,8 +60,13 @@ fn dominant(photo: &RgbImage, count: usize) -> Palette {
     }
     boxes.sort_by_key(|pixels| std::cmp::Reverse(pixels.len()));
     let all = (SAMPLE_SIDE * SAMPLE_SIDE) as f32;
-    let share = |pixels: &Vec<Rgb<u8>>| Share { color: crate::color::show(mean(pixels)), share: pixels.len() as f32 / all };
-    Palette { colors: boxes.iter().map(share).collect() }
+    let share = |pixels: &Vec<Rgb<u8>>| Share {
+        color: crate::color::show(mean(pixels)),
+        share: pixels.len() as f32 / all,
+    };
+    Palette {
+        colors: boxes.iter().map(share).collect(),
+    }
 }
 
 /// The box with the widest spread weighted by its size, and the channel of that spread; none if all are of one colour.
@@ -64,9 +76,18 @@ fn widest(boxes: &[Vec<Rgb<u8>>]) -> Option<(usize, usize)> {
         values().max().unwrap_or_default() - values().min().unwrap_or_default()
     };
     let candidates = boxes.iter().enumerate().flat_map(|(index, pixels)| {
-        (0..3).map(move |channel| (spread(pixels, channel) * spread(pixels, channel) * pixels.len(), index, channel))
+        (0..3).map(move |channel| {
+            (
+                spread(pixels, channel) * spread(pixels, channel) * pixels.len(),
+                index,
+                channel,
+            )
+        })
     });
-    candidates.max().filter(|(score, ..)| *score > 0).map(|(_, index, channel)| (index, channel))
+    candidates
+        .max()
+        .filter(|(score, ..)| *score > 0)
+        .map(|(_, index, channel)| (index, channel))
 }
 
 fn mean(pixels: &[Rgb<u8>]) -> Rgb<u8> {

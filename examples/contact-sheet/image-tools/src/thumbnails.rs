@@ -5,7 +5,11 @@ use image::imageops::{self, FilterType};
 use nodewire::prelude::*;
 
 /// Cuts each photograph to a square and scales it.
-#[node(category = "Photographs", version = "1.0.0", output(name = "thumbnails", type = "asset:image"))]
+#[node(
+    category = "Photographs",
+    version = "1.0.0",
+    output(name = "thumbnails", type = "asset:image")
+)]
 pub(crate) async fn thumbnails(
     #[input(type = "asset")] photos: Vec<AssetRef>,
     /// Width and height in pixels.
@@ -17,9 +21,15 @@ pub(crate) async fn thumbnails(
     let mut thumbnails = Vec::new();
     for (number, photo) in (1_u64..).zip(&photos) {
         let content = context.assets().fetch(photo).await?;
-        let jpeg = crate::blocking(move || crate::encode(&square(&crate::decode(&content)?, size))).await?;
+        let jpeg = crate::blocking(move || crate::encode(&square(&crate::decode(&content)?, size)))
+            .await?;
         let name = format!("thumbnail-{number}.jpg");
-        thumbnails.push(context.assets().keep(NewAsset::new(name, jpeg).kind("image")).await?);
+        thumbnails.push(
+            context
+                .assets()
+                .keep(NewAsset::new(name, jpeg).kind("image"))
+                .await?,
+        );
         context.progress(number, total, format!("thumbnail {number} of {total}"));
     }
     Ok(thumbnails)

@@ -36,9 +36,11 @@ def look_of(image):
     red, green, blue = (value / 255 for value in ImageStat.Stat(small).mean)
     luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
     light = "dark" if luminance < 0.25 else "bright" if luminance > 0.6 else "mid-tone"
+    if ImageStat.Stat(small.convert("HSV")).mean[1] < 4:
+        return light, "black and white"
     hue, saturation, _ = colorsys.rgb_to_hsv(red, green, blue)
     if saturation < 0.06:
-        return light, "black and white" if max(abs(red - green), abs(green - blue)) < 0.005 else "neutral"
+        return light, "neutral"
     return light, "warm" if hue < 0.2 or hue > 0.85 else "cool"
 
 
