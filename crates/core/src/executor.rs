@@ -1,30 +1,22 @@
-//! The executor: admission, and the task that sees one execution through.
+//! The executor: admission of requests, and the way down.
 
-use std::any::Any;
-use std::panic::AssertUnwindSafe;
-use std::pin::pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
-use std::time::{Duration, Instant};
-
-use futures_util::FutureExt;
-use tokio::sync::Notify;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crate::assets::{AssetStore, Assets};
-use crate::context::Context;
-use crate::error::{NodeError, NodeErrorKind, Refusal, RefusalKind};
-use crate::event::{DropReason, ExecutionEvent, ExecutionId};
+use crate::error::{Refusal, RefusalKind};
+use crate::event::{ExecutionEvent, ExecutionId};
 use crate::execution::{CancelHandle, EventQueue, Execution};
-use crate::node::DynNode;
 use crate::queue::{Admission, Bounds};
 use crate::registry::Registry;
 use crate::request::ExecutionRequest;
-use crate::running::{Running, SlotGuard, StopReason};
-use crate::shutdown::{Phase, Shutdown};
+use crate::running::Running;
+use crate::shared::Shared;
+use crate::shutdown::Phase;
 use crate::sink::EventSink;
-use crate::stats::{Counters, Ending, Outcome};
-use crate::value::Outputs;
+use crate::stats::Counters;
+use crate::task::Task;
 
 /// Bounds of an [`Executor`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,21 +49,6 @@ pub struct Executor {
     assets: Assets,
 }
 
-#[derive(Debug)]
-struct Shared {
-    config: ExecutorConfig,
-    registry: Registry,
-    next_id: AtomicU64,
-    // A std mutex: held for a few additions, never across an await.
-    counters: Mutex<Counters>,
-    shutdown: Shutdown,
-    /// Accepted executions whose terminal event was not delivered yet. The counters know of an end before it is
-    /// told; a shutdown waits until it was told.
-    untold: AtomicUsize,
-    /// Notified when `untold` becomes 0.
-    idle: Notify,
-}
-
 impl Default for Executor {
     fn default() -> Self {
         Self::new(ExecutorConfig::default())
@@ -86,17 +63,8 @@ impl Executor {
             concurrency: config.concurrency.max(1),
             queue: config.queue,
         };
-        let shared = Shared {
-            config,
-            registry: Registry::new(defaults),
-            next_id: AtomicU64::new(1),
-            counters: Mutex::default(),
-            shutdown: Shutdown::default(),
-            untold: AtomicUsize::new(0),
-            idle: Notify::new(),
-        };
         Self {
-            shared: Arc::new(shared),
+            shared: Arc::new(Shared::new(config, Registry::new(defaults))),
             assets: Assets::default(),
         }
     }
@@ -184,241 +152,11 @@ impl Executor {
     fn start(&self, running: &Arc<Running>, admission: Admission) {
         let task = Task::new(Arc::clone(running), Arc::clone(&self.shared));
         match admission {
-            Admission::Run(node) => tokio::spawn(task.with_place().run(node)),
-            Admission::Wait(node) => tokio::spawn(task.wait_and_run(node)),
-        };
-    }
-}
-
-impl Shared {
-    fn counters(&self) -> MutexGuard<'_, Counters> {
-        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Counts a request as accepted if the executor as a whole can take it.
-    fn reserve(&self, request: &ExecutionRequest) -> Result<(), Refusal> {
-        let mut counters = self.counters();
-        let refusal = if !self.shutdown.is_open() {
-            Refusal::ShuttingDown
-        } else if counters.in_flight >= self.config.in_flight_max as u64 {
-            Refusal::TooManyInFlight(self.config.in_flight_max)
-        } else if request
-            .deadline
-            .is_some_and(|deadline| deadline <= Instant::now())
-        {
-            Refusal::DeadlinePassed
-        } else {
-            counters.accept();
-            self.untold.fetch_add(1, Ordering::AcqRel);
-            return Ok(());
-        };
-        counters.refuse(refusal.kind());
-        Err(refusal)
-    }
-
-    /// Takes back [`Self::reserve`]: the node refused.
-    fn unreserve(&self, kind: RefusalKind) {
-        let mut counters = self.counters();
-        counters.accepted -= 1;
-        counters.in_flight -= 1;
-        counters.refuse(kind);
-        drop(counters);
-        self.told();
-    }
-
-    /// One terminal event fewer to be delivered.
-    fn told(&self) {
-        if self.untold.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.idle.notify_waiters();
+            Admission::Run(node) => self
+                .shared
+                .runners
+                .push(&self.shared, task.with_place(), node),
+            Admission::Wait(node) => drop(tokio::spawn(task.wait_and_run(node))),
         }
     }
-
-    async fn until_idle(&self) {
-        loop {
-            let idle = self.idle.notified();
-            if self.untold.load(Ordering::Acquire) == 0 {
-                return;
-            }
-            idle.await;
-        }
-    }
-}
-
-/// Sees one execution through. If it is dropped half-way, because the runtime goes down, the execution fails.
-struct Task {
-    running: Arc<Running>,
-    shared: Arc<Shared>,
-    /// The place in the node's concurrency limit, once there is one.
-    place: Option<SlotGuard>,
-    started_at: Option<Instant>,
-    finished: bool,
-}
-
-type HandlerResult = Result<Result<Outputs, NodeError>, Box<dyn Any + Send>>;
-
-impl Task {
-    fn new(running: Arc<Running>, shared: Arc<Shared>) -> Self {
-        Self {
-            running,
-            shared,
-            place: None,
-            started_at: None,
-            finished: false,
-        }
-    }
-
-    /// A place was taken for this execution.
-    fn with_place(mut self) -> Self {
-        self.place = Some(SlotGuard::first(Arc::clone(&self.running)));
-        self
-    }
-
-    async fn wait_and_run(mut self, node: Arc<dyn DynNode>) {
-        match Box::pin(self.wait()).await {
-            None => self.with_place().run(node).await,
-            Some(event) => {
-                self.leave_queue();
-                // A cancellation that came at the same time wins: it was promised.
-                let cancelled = self.running.decide_end().is_some();
-                self.finish(
-                    if cancelled {
-                        ExecutionEvent::Cancelled { abandoned: false }
-                    } else {
-                        event
-                    },
-                    false,
-                );
-            }
-        }
-    }
-
-    /// Waits for a place; the terminal event if it ends before there is one.
-    async fn wait(&self) -> Option<ExecutionEvent> {
-        let running = &self.running;
-        tokio::select! {
-            // In this order, so that nothing is started that is of no use any more.
-            biased;
-            () = running.stopping() => Some(ExecutionEvent::Cancelled { abandoned: false }),
-            () = until(running.request.deadline) => Some(ExecutionEvent::Dropped(DropReason::DeadlinePassed)),
-            () = self.shared.shutdown.reached(Phase::Draining) => Some(ExecutionEvent::Dropped(DropReason::Shutdown)),
-            () = running.turn.notified() => None,
-        }
-    }
-
-    fn leave_queue(&mut self) {
-        if self.place.is_none() && !self.running.entry.leave(self.running.queue_key()) {
-            // A place was taken for it just now: give it back.
-            drop(SlotGuard::first(Arc::clone(&self.running)));
-        }
-    }
-
-    async fn run(mut self, node: Arc<dyn DynNode>) {
-        if self.running.is_stopping() {
-            self.place = None;
-            return self.finish(ExecutionEvent::Cancelled { abandoned: false }, false);
-        }
-        self.started_at = Some(Instant::now());
-        self.running.deliver(ExecutionEvent::Started);
-        let context = Context::new(Arc::clone(&self.running));
-        let handler = AssertUnwindSafe(async { node.execute_boxed(context).await }).catch_unwind();
-        let mut handler = pin!(handler);
-        let result = match futures_util::poll!(&mut handler) {
-            Poll::Ready(result) => Some(result),
-            // Boxed, since most of a task's size is in here and most handlers never come here.
-            Poll::Pending => Box::pin(self.supervise(handler.as_mut())).await,
-        };
-        let abandoned = result.is_none();
-        let event = self.terminal_event(result);
-        // The place is free before the end is told, so that a caller who reacts to the end finds it free.
-        self.place = None;
-        self.finish(event, abandoned);
-    }
-
-    /// Waits for the handler; `None` if it was told to stop and did not in time.
-    async fn supervise(
-        &self,
-        mut handler: impl Future<Output = HandlerResult> + Unpin,
-    ) -> Option<HandlerResult> {
-        tokio::select! {
-            biased;
-            result = &mut handler => Some(result),
-            () = self.stop_requested() => tokio::time::timeout(self.shared.config.grace, &mut handler).await.ok(),
-        }
-    }
-
-    /// Completes when the handler should stop, having told it so.
-    async fn stop_requested(&self) {
-        let running = &self.running;
-        tokio::select! {
-            () = running.stopping() => {}
-            () = until(running.request.deadline) => { running.request_stop(StopReason::Deadline); }
-            () = self.shared.shutdown.reached(Phase::Stopping) => { running.request_stop(StopReason::Shutdown); }
-        }
-    }
-
-    fn terminal_event(&self, result: Option<HandlerResult>) -> ExecutionEvent {
-        let abandoned = result.is_none();
-        match (self.running.decide_end(), result) {
-            (Some(StopReason::Cancelled | StopReason::Shutdown), _) => {
-                ExecutionEvent::Cancelled { abandoned }
-            }
-            (Some(StopReason::Deadline), _) => ExecutionEvent::Failed(NodeError::new(
-                NodeErrorKind::Deadline,
-                "the deadline passed before the node finished",
-            )),
-            (None, Some(Ok(Ok(outputs)))) => ExecutionEvent::Completed(outputs),
-            (None, Some(Ok(Err(error)))) => ExecutionEvent::Failed(error),
-            (None, Some(Err(panic))) => ExecutionEvent::Failed(panic_error(panic.as_ref())),
-            (None, None) => {
-                ExecutionEvent::Failed(NodeError::internal("the execution was given up"))
-            }
-        }
-    }
-
-    /// Counts the end, then tells it.
-    fn finish(&mut self, event: ExecutionEvent, abandoned: bool) {
-        self.finished = true;
-        let running = &self.running;
-        let ending = Ending {
-            outcome: Outcome::of(&event),
-            abandoned,
-            progress_dropped: running.progress_dropped(),
-        };
-        let times = self
-            .started_at
-            .map(|started_at| (started_at - running.accepted_at, started_at.elapsed()));
-        running.entry.end(ending, times);
-        self.shared.counters().end(ending);
-        running.deliver(event);
-        self.shared.told();
-    }
-}
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        if self.finished {
-            return;
-        }
-        self.leave_queue();
-        self.place = None;
-        let error = NodeError::internal("the execution was given up because the runtime shut down");
-        self.finish(ExecutionEvent::Failed(error), true);
-    }
-}
-
-/// Completes at the deadline; never without one.
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
-    }
-}
-
-fn panic_error(panic: &(dyn Any + Send)) -> NodeError {
-    let message = panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned());
-    NodeError::internal(format!("the node panicked: {message}"))
 }

@@ -46,10 +46,13 @@ mod parameter;
 mod queue;
 mod registry;
 mod request;
+mod runners;
 mod running;
+mod shared;
 mod shutdown;
 mod sink;
 mod stats;
+mod task;
 pub mod typed;
 mod value;
 

@@ -32,7 +32,10 @@ pub trait DynNode: Send + Sync + 'static {
     fn definition(&self) -> &NodeDefinition;
 
     /// See [`Node::execute`].
-    fn execute_boxed(&self, context: Context) -> BoxFuture<'_, Result<Outputs, NodeError>>;
+    fn execute_boxed(
+        self: Arc<Self>,
+        context: Context,
+    ) -> BoxFuture<'static, Result<Outputs, NodeError>>;
 }
 
 impl<N: Node> DynNode for N {
@@ -40,8 +43,11 @@ impl<N: Node> DynNode for N {
         Node::definition(self)
     }
 
-    fn execute_boxed(&self, context: Context) -> BoxFuture<'_, Result<Outputs, NodeError>> {
-        Box::pin(self.execute(context))
+    fn execute_boxed(
+        self: Arc<Self>,
+        context: Context,
+    ) -> BoxFuture<'static, Result<Outputs, NodeError>> {
+        Box::pin(async move { self.execute(context).await })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,12 +11,17 @@ use crate::node::DynNode;
 use crate::running::Running;
 use crate::stats::{Counters, Ending, NodeStats, Times};
 
+/// A handler that gives its thread back within this time is quick.
+const QUICK_NS: u64 = 50_000;
+
 /// A registered node with its places and its waiting queue. Outlives its registration while executions hold it.
 #[derive(Debug)]
 pub(crate) struct NodeEntry {
     pub(crate) uid: Arc<str>,
     // A std mutex: held for a few instructions, never across an await.
     state: Mutex<State>,
+    /// How long handlers lately took to their first wait or end, in nanoseconds; see [`Self::is_quick`].
+    first_poll_ns: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -63,7 +69,25 @@ impl NodeEntry {
                 queue_time: Times::default(),
                 run_time: Times::default(),
             }),
+            first_poll_ns: AtomicU64::new(u64::MAX),
         }
+    }
+
+    /// Whether handlers of this node lately gave their thread back at once.
+    pub(crate) fn is_quick(&self) -> bool {
+        self.first_poll_ns.load(Ordering::Relaxed) < QUICK_NS
+    }
+
+    /// Learns slowness at once and quickness slowly. Races between threads lose a sample, which does no harm.
+    pub(crate) fn note_first_poll(&self, time: Duration) {
+        let sample = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let before = self.first_poll_ns.load(Ordering::Relaxed);
+        let after = if sample > QUICK_NS || before == u64::MAX {
+            sample
+        } else {
+            (before / 8) * 7 + sample / 8
+        };
+        self.first_poll_ns.store(after, Ordering::Relaxed);
     }
 
     pub(crate) fn node(&self) -> Arc<dyn DynNode> {

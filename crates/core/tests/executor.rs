@@ -373,9 +373,9 @@ async fn a_panic_before_the_future_exists_fails_one_execution_only() {
         }
 
         fn execute_boxed(
-            &self,
+            self: Arc<Self>,
             _: Context,
-        ) -> nodewire_core::BoxFuture<'_, Result<Outputs, NodeError>> {
+        ) -> nodewire_core::BoxFuture<'static, Result<Outputs, NodeError>> {
             panic!("early")
         }
     }
