@@ -1,0 +1,131 @@
+//! Servers under load, as processes.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::{env, fs};
+
+use anyhow::{Context, ensure};
+
+/// Clock ticks per second in `/proc`, the same on every Linux.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// A server process; killed when dropped.
+#[derive(Debug)]
+pub struct ServerProcess {
+    child: Child,
+    /// Where it listens.
+    pub address: String,
+}
+
+impl ServerProcess {
+    /// Starts this program again with hidden arguments, and waits until it prints where it listens.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn this_program(args: &[&str], core: Option<u32>) -> anyhow::Result<Self> {
+        let mut child = this_program(args, core)?
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()?;
+        let address = wait_for_line(&mut child, |line| {
+            line.strip_prefix("listening ").map(str::to_owned)
+        })?;
+        Ok(Self { child, address })
+    }
+
+    /// Starts a Python node server on `port`, its log thrown away, and waits until it is ready.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn python(
+        python: &Path,
+        project: &Path,
+        port: u16,
+        core: Option<u32>,
+    ) -> anyhow::Result<Self> {
+        let mut command = pinned(python, core);
+        command
+            .arg("main.py")
+            .current_dir(project)
+            .env_clear()
+            .env("PORT", port.to_string());
+        command
+            .env("PYTHONUNBUFFERED", "1")
+            .env("PYTHONDONTWRITEBYTECODE", "1");
+        command.env("PATH", env::var_os("PATH").unwrap_or_default());
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        wait_for_line(&mut child, |line| {
+            line.contains("[NANOSERVER_READY]").then_some(())
+        })?;
+        Ok(Self {
+            child,
+            address: format!("127.0.0.1:{port}"),
+        })
+    }
+
+    /// Seconds of processor time it has used.
+    ///
+    /// # Errors
+    /// The process is gone.
+    pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // The second field is a name in parentheses, which may hold anything; user and system time are 14th and 15th.
+        let fields = stat.rsplit_once(')').context("an unknown format")?.1;
+        let ticks = fields
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .map(str::parse::<f64>);
+        let ticks: f64 = ticks.sum::<Result<f64, _>>()?;
+        Ok(ticks / TICKS_PER_SECOND)
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// This program with hidden arguments, on one core if asked to.
+///
+/// # Errors
+/// The program's own path is unknown.
+pub fn this_program(args: &[&str], core: Option<u32>) -> anyhow::Result<Command> {
+    let mut command = pinned(env::current_exe()?, core);
+    command.args(args);
+    Ok(command)
+}
+
+fn pinned(program: impl AsRef<OsStr>, core: Option<u32>) -> Command {
+    let Some(core) = core else {
+        return Command::new(program);
+    };
+    let mut command = Command::new("taskset");
+    command.args(["-c", &core.to_string()]).arg(program);
+    command
+}
+
+/// Reads until `wanted` finds what it looks for, then goes on reading in the background, so that the server never waits.
+fn wait_for_line<T>(child: &mut Child, wanted: impl Fn(&str) -> Option<T>) -> anyhow::Result<T> {
+    let mut output = BufReader::new(child.stdout.take().context("its output is piped")?);
+    let mut line = String::new();
+    loop {
+        line.clear();
+        ensure!(
+            output.read_line(&mut line)? > 0,
+            "a server ended before it was ready"
+        );
+        if let Some(found) = wanted(line.trim_end()) {
+            std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
+            return Ok(found);
+        }
+    }
+}
