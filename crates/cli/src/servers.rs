@@ -234,7 +234,8 @@ impl Servers {
         let ((exit, server_uid), index, _) = futures_util::future::select_all(waiting).await;
         self.started.remove(index);
         if let Some(client) = self.pool.remove(&server_uid) {
-            client.close().await;
+            // Not waited for here, as this future may be dropped any time.
+            tokio::spawn(async move { client.close().await });
         }
         let lines: String = exit
             .last_lines

@@ -12,7 +12,7 @@ use super::http::{Part, form};
 use super::{PICTURE, start};
 
 /// Waits until the condition holds; the test's own time limit ends it otherwise.
-pub async fn eventually(condition: impl Fn() -> bool) {
+pub(crate) async fn eventually(condition: impl Fn() -> bool) {
     while !condition() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

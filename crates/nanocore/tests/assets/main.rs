@@ -16,13 +16,13 @@ use nanocore::assets::{AssetServer, AssetServerConfig, AssetStore, StoreOptions,
 use serde_json::json;
 use tempfile::TempDir;
 
-pub struct Setup {
-    pub server: AssetServer,
-    pub client: Client,
-    pub folder: TempDir,
+pub(crate) struct Setup {
+    pub(crate) server: AssetServer,
+    pub(crate) client: Client,
+    pub(crate) folder: TempDir,
 }
 
-pub async fn start(options: StoreOptions) -> Setup {
+pub(crate) async fn start(options: StoreOptions) -> Setup {
     let folder = tempfile::tempdir().unwrap();
     let store = AssetStore::open(folder.path(), options).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,28 +1,23 @@
 //! The published Python SDKs, both generations, against our server.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nanocore::assets::StoreOptions;
+use nodewire_testkit::SdkVersion;
 use serde_json::{Value, json};
 
 use super::{Setup, start};
 
-/// The interpreter with this version of `nanograph-sdk`; made by `cargo xtask test`.
-fn python(version: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join(format!("../../target/peers/nanograph-{version}/bin/python"))
-}
-
 /// Runs `sdk_calls.py` and gives what it printed.
-async fn sdk_calls(setup: &Setup, version: &str, identifier: &str, file: &Path) -> Value {
-    let output = tokio::process::Command::new(python(version))
+async fn sdk_calls(setup: &Setup, version: SdkVersion, identifier: &str, file: &Path) -> Value {
+    let output = tokio::process::Command::new(version.python().unwrap())
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/assets/sdk_calls.py"))
         .args([identifier.as_ref(), file.as_os_str()])
         .env("NANOCORE_HTTP_ENDPOINT", setup.server.endpoint())
         .env("NANOCORE_TOKEN", setup.server.token().reveal())
         .output()
         .await
-        .expect("the peers are there; run `cargo xtask test` once to install them");
+        .unwrap();
     assert!(
         output.status.success(),
         "{}",
@@ -31,7 +26,7 @@ async fn sdk_calls(setup: &Setup, version: &str, identifier: &str, file: &Path) 
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-async fn works_with(version: &str, identifier: &str) -> (Setup, Value) {
+async fn works_with(version: SdkVersion, identifier: &str) -> (Setup, Value) {
     let setup = start(StoreOptions::default()).await;
     let file = setup.folder.path().join("large.bin");
     std::fs::write(
@@ -97,7 +92,7 @@ async fn works_with(version: &str, identifier: &str) -> (Setup, Value) {
 
 #[tokio::test]
 async fn sdk_0_1_22() {
-    let (setup, result) = works_with("0.1.22", "uri").await;
+    let (setup, result) = works_with(SdkVersion::V0_1_22, "uri").await;
     let uuid = result["first"]["uuid"].as_str().unwrap();
     assert_eq!(
         result["downloadUrl"],
@@ -107,6 +102,6 @@ async fn sdk_0_1_22() {
 
 #[tokio::test]
 async fn sdk_0_2_3() {
-    let (_setup, result) = works_with("0.2.3", "hash").await;
+    let (_setup, result) = works_with(SdkVersion::V0_2_3, "hash").await;
     assert_eq!(result["exists"], json!([true, false]));
 }

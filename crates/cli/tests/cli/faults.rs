@@ -1,0 +1,195 @@
+//! What goes wrong, and the exit status that says so.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+
+use super::setup::{Project, single, text_graph};
+
+fn stderr(assert: &assert_cmd::assert::Assert) -> String {
+    String::from_utf8_lossy(&assert.get_output().stderr).into_owned()
+}
+
+#[test]
+fn a_failing_node_is_status_1_with_its_error() {
+    let project = Project::new();
+    let graph = project.graph(&single("fail", "[]"));
+    let text = stderr(&project.run(&graph).assert().code(1));
+    assert!(
+        text.contains("error: node 1 (fail) failed: boom: é \"quoted\""),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_wrong_command_line_or_graph_is_status_2() {
+    let project = Project::new();
+    let graph = project.graph(&text_graph());
+    let cases: [(&[&str], &str); 7] = [
+        (&["--input", "nobody=1"], "no node \"nobody\""),
+        (&["--input", "shown=1"], "no input"),
+        (&["--input", "words"], "expected NAME=VALUE"),
+        (&["--input", "words=@/no/such/file"], "cannot read"),
+        (&["--param", "nothing=1"], "expected NODE.NAME=VALUE"),
+        (&["--target", "nobody"], "no node \"nobody\""),
+        (&["--param", "2.count=99"], "param_range"),
+    ];
+    for (arguments, message) in cases {
+        let text = stderr(&project.run(&graph).args(arguments).assert().code(2));
+        assert!(text.contains(message), "{arguments:?}: {text}");
+    }
+    let text = stderr(
+        &project
+            .run(&project.graph("{\"nodes\": 5"))
+            .assert()
+            .code(2),
+    );
+    assert!(text.contains("not JSON"), "{text}");
+    let text = stderr(&project.run("/no/such/graph.json").assert().code(2));
+    assert!(text.contains("cannot read /no/such/graph.json"), "{text}");
+}
+
+#[test]
+fn all_problems_of_a_graph_are_told_at_once() {
+    let project = Project::without_server();
+    let links = r#"[{"id": 1, "link": [1, "nothing", 2, "text"]}, {"id": 1, "link": [9, "text", 3, "value"]}]"#;
+    let graph = text_graph();
+    let graph = project.graph(&format!(
+        "{}\"links\": {links}}}",
+        graph.split("\"links\"").next().unwrap()
+    ));
+    let text = stderr(&project.run(&graph).assert().code(2));
+    for problem in [
+        "unknown_port",
+        "duplicate_link_id",
+        "unknown_node",
+        "node_missing",
+        "no nanoserver.json of the server trace-server",
+    ] {
+        assert!(text.contains(problem), "{problem}: {text}");
+    }
+}
+
+#[test]
+fn a_server_that_does_not_start_is_status_3_with_its_last_words() {
+    let project = Project::new();
+    project.file(
+        "servers/python/main.py",
+        "import sys\nsys.exit('no licence found')",
+    );
+    let text = stderr(&project.run(&project.graph(&text_graph())).assert().code(3));
+    assert!(
+        text.contains("server trace-server ended before it was ready")
+            && text.contains("no licence found"),
+        "{text}"
+    );
+
+    let text = stderr(
+        &project
+            .run(&project.graph(&text_graph()))
+            .args(["--server", "http://127.0.0.1:1"])
+            .assert()
+            .code(3),
+    );
+    assert!(text.contains("127.0.0.1:1"), "{text}");
+}
+
+#[test]
+fn a_time_limit_stops_the_run() {
+    let project = Project::new();
+    let graph = project.graph(&single("sleep", r#"[{"name": "seconds", "value": 600}]"#));
+    let text = stderr(
+        &project
+            .run(&graph)
+            .args(["--timeout", "0.5"])
+            .assert()
+            .code(1),
+    );
+    assert!(text.contains("--timeout"), "{text}");
+}
+
+/// Starts a run that sleeps, waits until it does, and gives the pid of its server too.
+fn sleeping(project: &Project) -> (Child, BufReader<std::process::ChildStderr>, String) {
+    let graph = project.graph(&single("sleep", r#"[{"name": "seconds", "value": 600}]"#));
+    let mut child = Command::new(Project::binary())
+        .args(["run", &graph])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("sleep-1: started") {
+        line.clear();
+        assert_ne!(
+            lines.read_line(&mut line).unwrap(),
+            0,
+            "the run ended early"
+        );
+    }
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id()))
+        .unwrap_or_default();
+    let server =
+        pid_of_server(child.id()).unwrap_or_else(|| panic!("no server among {children:?}"));
+    (child, lines, server)
+}
+
+/// The child process that is the leader of a group of its own.
+fn pid_of_server(parent: u32) -> Option<String> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .find(|pid| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit(')')
+                .next()
+                .is_some_and(|rest| rest.split_whitespace().nth(1) == Some(&parent.to_string()))
+        })
+}
+
+fn signal(name: &str, pid: &str) {
+    assert!(
+        Command::new("kill")
+            .args([name, pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+fn is_alive(pid: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z"))
+}
+
+#[test]
+fn ctrl_c_stops_the_run_and_the_servers() {
+    for name in ["-INT", "-TERM"] {
+        let project = Project::new();
+        let (mut child, mut lines, server) = sleeping(&project);
+        signal(name, &child.id().to_string());
+        let mut rest = String::new();
+        lines.read_to_string(&mut rest).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");
+        assert!(
+            rest.contains("stopping") && rest.contains("sleep-1: "),
+            "{rest}"
+        );
+        assert!(!is_alive(&server));
+        // The server was asked, not killed: its shutdown handler ran.
+        assert!(project.path().join("servers/python/shutdown.txt").exists());
+    }
+}
+
+#[test]
+fn a_server_that_dies_fails_its_nodes() {
+    let project = Project::new();
+    let (mut child, mut lines, server) = sleeping(&project);
+    signal("-KILL", &server);
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{rest}");
+    assert!(
+        rest.contains("server trace-server ended (signal: 9 (SIGKILL))")
+            && rest.contains("server_lost"),
+        "{rest}"
+    );
+}
