@@ -27,5 +27,7 @@ mod scan;
 mod strict;
 mod value;
 
-pub use scan::{MAX_DEPTH, MemberRef, Members, ScanError, ScanErrorKind, members};
+pub use scan::{
+    KeyRef, MAX_DEPTH, MemberRef, Members, Reader, ScanError, ScanErrorKind, ValueRef, members,
+};
 pub use value::{DecodeError, Json, Kind};

@@ -47,22 +47,214 @@ pub(crate) struct Scanned {
     pub(crate) strict: bool,
 }
 
-/// One member of an object: its key as written (between the quotes, escapes not resolved) and its value's text.
+/// A value found in a text that was checked: a part of that text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ValueRef<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) strict: bool,
+}
+
+impl<'a> ValueRef<'a> {
+    /// The value's text.
+    #[must_use]
+    pub fn as_str(&self) -> &'a str {
+        self.text
+    }
+
+    /// Whether it is standard JSON (see the crate documentation).
+    #[must_use]
+    pub fn is_strict(&self) -> bool {
+        self.strict
+    }
+}
+
+/// A key found in a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyRef<'a> {
+    raw: &'a str,
+    escaped: bool,
+}
+
+impl<'a> KeyRef<'a> {
+    /// The key with its escapes resolved; borrowed unless there are any.
+    #[must_use]
+    pub fn name(&self) -> Cow<'a, str> {
+        if self.escaped {
+            Cow::Owned(crate::strict::unescape(self.raw))
+        } else {
+            Cow::Borrowed(self.raw)
+        }
+    }
+}
+
+/// One member of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemberRef<'a> {
-    /// The key between its quotes, escapes unresolved; see [`Self::key`].
-    pub raw_key: &'a str,
-    /// The text of the value.
-    pub value: &'a str,
-    /// Whether the value is standard JSON (see the crate documentation).
-    pub strict: bool,
+    /// Its key.
+    pub key: KeyRef<'a>,
+    /// Its value.
+    pub value: ValueRef<'a>,
 }
 
 impl<'a> MemberRef<'a> {
     /// The key with its escapes resolved; borrowed unless there are any.
     #[must_use]
     pub fn key(&self) -> Cow<'a, str> {
-        if self.raw_key.contains('\\') { Cow::Owned(crate::strict::unescape(self.raw_key)) } else { Cow::Borrowed(self.raw_key) }
+        self.key.name()
+    }
+}
+
+/// Takes a text apart in one pass, going into arrays and objects where the caller wants to.
+///
+/// ```
+/// use nodewire_json::Reader;
+///
+/// let mut reader = Reader::new(r#"{"id": 7, "payload": {"node": "echo", "more": [1, 2]}}"#);
+/// let (mut node, mut id) = (None, None);
+/// reader.object(|key, reader| {
+///     match key.name().as_ref() {
+///         "id" => id = Some(reader.value()?.as_str()),
+///         "payload" => drop(reader.object(|key, reader| {
+///             if key.name() == "node" {
+///                 node = Some(reader.value()?.as_str());
+///             }
+///             Ok(())
+///         })?),
+///         _ => {}
+///     }
+///     Ok(())
+/// })?;
+/// reader.end()?;
+/// assert_eq!((id, node), (Some("7"), Some("\"echo\"")));
+/// # Ok::<(), nodewire_json::ScanError>(())
+/// ```
+#[derive(Debug)]
+pub struct Reader<'a> {
+    scanner: Scanner<'a>,
+    depth: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// At the first value of this text.
+    #[must_use]
+    pub fn new(text: &'a str) -> Self {
+        let mut scanner = Scanner::new(text);
+        scanner.skip_white_space();
+        Self { scanner, depth: 0 }
+    }
+
+    /// Whether an object comes next.
+    #[must_use]
+    pub fn at_object(&self) -> bool {
+        self.scanner.peek() == Some(b'{')
+    }
+
+    /// Whether an array comes next.
+    #[must_use]
+    pub fn at_array(&self) -> bool {
+        self.scanner.peek() == Some(b'[')
+    }
+
+    /// Takes the next value whole.
+    ///
+    /// # Errors
+    /// If it is not well-formed.
+    pub fn value(&mut self) -> Result<ValueRef<'a>, ScanError> {
+        self.spanning(|reader| reader.scanner.value(reader.depth))
+    }
+
+    /// Goes through the object that comes next, in order, duplicates included. `member` may take the value that the
+    /// reader is at, or leave it.
+    ///
+    /// # Errors
+    /// If it is no object, is not well-formed, or `member` fails.
+    pub fn object(
+        &mut self,
+        mut member: impl FnMut(KeyRef<'a>, &mut Self) -> Result<(), ScanError>,
+    ) -> Result<ValueRef<'a>, ScanError> {
+        if !self.at_object() {
+            return Err(self.scanner.error(ScanErrorKind::NotAnObject));
+        }
+        self.nested(|reader| {
+            let mut first = true;
+            while let Some(key) = reader.scanner.member_start(first)? {
+                reader.item(|reader| member(key, reader))?;
+                first = false;
+            }
+            Ok(())
+        })
+    }
+
+    /// Goes through the array that comes next, in order. `element` may take the value that the reader is at, or leave
+    /// it.
+    ///
+    /// # Errors
+    /// If it is no array, is not well-formed, or `element` fails.
+    pub fn array(
+        &mut self,
+        mut element: impl FnMut(&mut Self) -> Result<(), ScanError>,
+    ) -> Result<ValueRef<'a>, ScanError> {
+        if !self.at_array() {
+            return Err(self.scanner.unexpected());
+        }
+        self.nested(|reader| {
+            let mut first = true;
+            while reader.scanner.element_start(first)? {
+                reader.item(&mut element)?;
+                first = false;
+            }
+            Ok(())
+        })
+    }
+
+    /// Checks that nothing follows.
+    ///
+    /// # Errors
+    /// If something does.
+    pub fn end(mut self) -> Result<(), ScanError> {
+        self.scanner.expect_end()
+    }
+
+    fn nested(
+        &mut self,
+        inside: impl FnOnce(&mut Self) -> Result<(), ScanError>,
+    ) -> Result<ValueRef<'a>, ScanError> {
+        self.spanning(|reader| {
+            reader.depth += 1;
+            reader.scanner.enter(reader.depth)?;
+            inside(reader)?;
+            reader.depth -= 1;
+            Ok(())
+        })
+    }
+
+    /// Lets `take` take the value here; passes over it if it does not.
+    fn item(
+        &mut self,
+        take: impl FnOnce(&mut Self) -> Result<(), ScanError>,
+    ) -> Result<(), ScanError> {
+        let start = self.scanner.pos;
+        take(self)?;
+        if self.scanner.pos == start {
+            self.scanner.value(self.depth)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn spanning(
+        &mut self,
+        take: impl FnOnce(&mut Self) -> Result<(), ScanError>,
+    ) -> Result<ValueRef<'a>, ScanError> {
+        let start = self.scanner.pos;
+        let strict_before = std::mem::replace(&mut self.scanner.strict, true);
+        take(self)?;
+        let strict = self.scanner.strict;
+        self.scanner.strict = strict && strict_before;
+        Ok(ValueRef {
+            text: &self.scanner.text[start..self.scanner.pos],
+            strict,
+        })
     }
 }
 
@@ -136,7 +328,11 @@ pub(crate) fn scan(text: &str) -> Result<Scanned, ScanError> {
     scanner.value(0)?;
     let end = scanner.pos;
     scanner.expect_end()?;
-    Ok(Scanned { start, end, strict: scanner.strict })
+    Ok(Scanned {
+        start,
+        end,
+        strict: scanner.strict,
+    })
 }
 
 /// Yields the text of each element of the array that `text` is known to be.
@@ -161,7 +357,12 @@ struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     fn new(text: &'a str) -> Self {
-        Self { text, bytes: text.as_bytes(), pos: 0, strict: true }
+        Self {
+            text,
+            bytes: text.as_bytes(),
+            pos: 0,
+            strict: true,
+        }
     }
 
     fn peek(&self) -> Option<u8> {
@@ -169,11 +370,18 @@ impl<'a> Scanner<'a> {
     }
 
     fn error(&self, kind: ScanErrorKind) -> ScanError {
-        ScanError { kind, offset: self.pos }
+        ScanError {
+            kind,
+            offset: self.pos,
+        }
     }
 
     fn unexpected(&self) -> ScanError {
-        let kind = if self.pos < self.bytes.len() { ScanErrorKind::UnexpectedByte } else { ScanErrorKind::UnexpectedEnd };
+        let kind = if self.pos < self.bytes.len() {
+            ScanErrorKind::UnexpectedByte
+        } else {
+            ScanErrorKind::UnexpectedEnd
+        };
         self.error(kind)
     }
 
@@ -185,7 +393,11 @@ impl<'a> Scanner<'a> {
 
     fn expect_end(&mut self) -> Result<(), ScanError> {
         self.skip_white_space();
-        if self.pos == self.bytes.len() { Ok(()) } else { Err(self.error(ScanErrorKind::TrailingText)) }
+        if self.pos == self.bytes.len() {
+            Ok(())
+        } else {
+            Err(self.error(ScanErrorKind::TrailingText))
+        }
     }
 
     fn expect(&mut self, byte: u8) -> Result<(), ScanError> {
@@ -200,7 +412,7 @@ impl<'a> Scanner<'a> {
     /// Moves over one value that starts here.
     fn value(&mut self, depth: usize) -> Result<(), ScanError> {
         match self.peek() {
-            Some(b'"') => self.string(),
+            Some(b'"') => self.string().map(drop),
             Some(b'{') => self.object(depth + 1),
             Some(b'[') => self.array(depth + 1),
             Some(b't') => self.literal("true"),
@@ -208,7 +420,9 @@ impl<'a> Scanner<'a> {
             Some(b'n') => self.literal("null"),
             Some(b'N') => self.non_finite("NaN"),
             Some(b'I') => self.non_finite("Infinity"),
-            Some(b'-') if self.bytes.get(self.pos + 1) == Some(&b'I') => self.non_finite("-Infinity"),
+            Some(b'-') if self.bytes.get(self.pos + 1) == Some(&b'I') => {
+                self.non_finite("-Infinity")
+            }
             Some(b'-' | b'0'..=b'9') => self.number(),
             _ => Err(self.unexpected()),
         }
@@ -219,7 +433,11 @@ impl<'a> Scanner<'a> {
             self.pos += word.len();
             return Ok(());
         }
-        let common = self.bytes[self.pos..].iter().zip(word.as_bytes()).take_while(|(a, b)| a == b).count();
+        let common = self.bytes[self.pos..]
+            .iter()
+            .zip(word.as_bytes())
+            .take_while(|(a, b)| a == b)
+            .count();
         self.pos += common;
         Err(self.unexpected())
     }
@@ -257,20 +475,29 @@ impl<'a> Scanner<'a> {
         while let Some(b'0'..=b'9') = self.peek() {
             self.pos += 1;
         }
-        if self.pos == start { Err(self.unexpected()) } else { Ok(()) }
+        if self.pos == start {
+            Err(self.unexpected())
+        } else {
+            Ok(())
+        }
     }
 
-    fn string(&mut self) -> Result<(), ScanError> {
+    /// Over a string; whether it has escapes.
+    fn string(&mut self) -> Result<bool, ScanError> {
         self.pos += 1;
+        let mut escaped = false;
         loop {
+            self.pos += plain_length(&self.bytes[self.pos..]);
             match self.peek() {
                 Some(b'"') => {
                     self.pos += 1;
-                    return Ok(());
+                    return Ok(escaped);
                 }
-                Some(b'\\') => self.escape()?,
-                Some(0..0x20) | None => return Err(self.unexpected()),
-                Some(_) => self.pos += 1,
+                Some(b'\\') => {
+                    escaped = true;
+                    self.escape()?;
+                }
+                Some(_) | None => return Err(self.unexpected()),
             }
         }
     }
@@ -349,8 +576,8 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// To the start of the next member's value; the raw key's range, or `None` past the closing brace.
-    fn member_start(&mut self, first: bool) -> Result<Option<(usize, usize)>, ScanError> {
+    /// To the start of the next member's value; its key, or `None` past the closing brace.
+    fn member_start(&mut self, first: bool) -> Result<Option<KeyRef<'a>>, ScanError> {
         if !self.separator(first, b'}')? {
             return Ok(None);
         }
@@ -358,12 +585,12 @@ impl<'a> Scanner<'a> {
             return Err(self.unexpected());
         }
         let start = self.pos + 1;
-        self.string()?;
-        let end = self.pos - 1;
+        let escaped = self.string()?;
+        let raw = &self.text[start..self.pos - 1];
         self.skip_white_space();
         self.expect(b':')?;
         self.skip_white_space();
-        Ok(Some((start, end)))
+        Ok(Some(KeyRef { raw, escaped }))
     }
 
     /// To the start of the next element; false past the closing bracket.
@@ -390,17 +617,26 @@ impl<'a> Scanner<'a> {
     }
 
     fn next_member(&mut self, first: bool) -> Result<Option<MemberRef<'a>>, ScanError> {
-        let Some((key_start, key_end)) = self.member_start(first)? else {
+        let Some(key) = self.member_start(first)? else {
             self.expect_end()?;
             return Ok(None);
         };
-        let raw_key = &self.text[key_start..key_end];
         let (value, strict) = self.slice()?;
-        Ok(Some(MemberRef { raw_key, value, strict }))
+        Ok(Some(MemberRef {
+            key,
+            value: ValueRef {
+                text: value,
+                strict,
+            },
+        }))
     }
 
     fn next_element(&mut self, first: bool) -> Result<Option<(&'a str, bool)>, ScanError> {
-        if self.element_start(first)? { self.slice().map(Some) } else { Ok(None) }
+        if self.element_start(first)? {
+            self.slice().map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     /// The text of the value that starts here, and whether it is strict.
@@ -410,4 +646,33 @@ impl<'a> Scanner<'a> {
         self.value(1)?;
         Ok((&self.text[start..self.pos], self.strict))
     }
+}
+
+/// How many bytes at the start stand for themselves in a string: no quote, backslash or control character.
+fn plain_length(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    // The high bit of each byte that is zero, and perhaps of ones after the first such.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
+    let mut length = 0;
+    for chunk in bytes.chunks_exact(8) {
+        let mut eight = [0; 8];
+        eight.copy_from_slice(chunk);
+        let word = u64::from_le_bytes(eight);
+        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
+        let special = control
+            | zeros(word ^ (ONES * u64::from(b'"')))
+            | zeros(word ^ (ONES * u64::from(b'\\')));
+        if special != 0 {
+            // The lowest bit is exact: what may be wrong comes after a right one.
+            return length + special.trailing_zeros() as usize / 8;
+        }
+        length += 8;
+    }
+    let rest = &bytes[length..];
+    length
+        + rest
+            .iter()
+            .position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))
+            .unwrap_or(rest.len())
 }

@@ -11,7 +11,10 @@ pub(crate) fn to_strict(text: &str) -> String {
         rest = &rest[at..];
         rest = if rest.starts_with('"') {
             copy_string(rest, &mut out)
-        } else if let Some(after) = ["NaN", "Infinity", "-Infinity"].iter().find_map(|word| rest.strip_prefix(word)) {
+        } else if let Some(after) = ["NaN", "Infinity", "-Infinity"]
+            .iter()
+            .find_map(|word| rest.strip_prefix(word))
+        {
             out.push_str("null");
             after
         } else {

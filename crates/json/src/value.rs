@@ -8,7 +8,7 @@ use bytestring::ByteString;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::scan::{self, ScanError, ScanErrorKind};
+use crate::scan::{self, Reader, ScanError, ScanErrorKind, ValueRef};
 use crate::strict;
 
 /// One well-formed JSON value, as text; see the crate documentation. Cloning shares the text.
@@ -44,7 +44,10 @@ impl Json {
     /// The value `null`.
     #[must_use]
     pub const fn null() -> Self {
-        Self { text: ByteString::from_static("null"), strict: true }
+        Self {
+            text: ByteString::from_static("null"),
+            strict: true,
+        }
     }
 
     /// Checks that `text` is one value and keeps it, without the white space around it.
@@ -55,8 +58,15 @@ impl Json {
         let text = text.into();
         let scanned = scan::scan(&text)?;
         let whole = scanned.start == 0 && scanned.end == text.len();
-        let text = if whole { text } else { text.slice_ref(&text[scanned.start..scanned.end]) };
-        Ok(Self { text, strict: scanned.strict })
+        let text = if whole {
+            text
+        } else {
+            text.slice_ref(&text[scanned.start..scanned.end])
+        };
+        Ok(Self {
+            text,
+            strict: scanned.strict,
+        })
     }
 
     /// As [`Self::parse`], from bytes that should be UTF-8.
@@ -64,8 +74,10 @@ impl Json {
     /// # Errors
     /// As [`Self::parse`]; [`ScanErrorKind::NotUtf8`] too.
     pub fn parse_bytes(bytes: impl Into<Bytes>) -> Result<Self, ScanError> {
-        let text = ByteString::try_from(bytes.into())
-            .map_err(|error| ScanError { kind: ScanErrorKind::NotUtf8, offset: error.valid_up_to() })?;
+        let text = ByteString::try_from(bytes.into()).map_err(|error| ScanError {
+            kind: ScanErrorKind::NotUtf8,
+            offset: error.valid_up_to(),
+        })?;
         Self::parse(text)
     }
 
@@ -74,7 +86,10 @@ impl Json {
     /// # Errors
     /// If the value's own `Serialize` fails, or it has map keys that are no strings.
     pub fn from_serialize<T: Serialize + ?Sized>(value: &T) -> Result<Self, DecodeError> {
-        Ok(Self { text: serde_json::to_string(value)?.into(), strict: true })
+        Ok(Self {
+            text: serde_json::to_string(value)?.into(),
+            strict: true,
+        })
     }
 
     /// An array of these elements, in order.
@@ -90,7 +105,10 @@ impl Json {
             strict &= element.strict;
         }
         text.push(']');
-        Self { text: text.into(), strict }
+        Self {
+            text: text.into(),
+            strict,
+        }
     }
 
     /// An object of these members, in order.
@@ -108,7 +126,10 @@ impl Json {
             strict &= value.strict;
         }
         text.push('}');
-        Self { text: text.into(), strict }
+        Self {
+            text: text.into(),
+            strict,
+        }
     }
 
     /// The text.
@@ -151,7 +172,14 @@ impl Json {
     /// This value as standard JSON: `NaN` and infinities become `null`, lone surrogates U+FFFD.
     #[must_use]
     pub fn to_strict(&self) -> Self {
-        if self.strict { self.clone() } else { Self { text: strict::to_strict(&self.text).into(), strict: true } }
+        if self.strict {
+            self.clone()
+        } else {
+            Self {
+                text: strict::to_strict(&self.text).into(),
+                strict: true,
+            }
+        }
     }
 
     /// Decodes the value; what is not standard is replaced as by [`Self::to_strict`].
@@ -163,7 +191,11 @@ impl Json {
     }
 
     fn strict_text(&self) -> Cow<'_, str> {
-        if self.strict { Cow::Borrowed(&self.text) } else { Cow::Owned(strict::to_strict(&self.text)) }
+        if self.strict {
+            Cow::Borrowed(&self.text)
+        } else {
+            Cow::Owned(strict::to_strict(&self.text))
+        }
     }
 
     /// The elements of an array, sharing its memory; `None` if this is no array.
@@ -173,7 +205,12 @@ impl Json {
             return None;
         }
         // The text was checked when this value was made, so no item is an error.
-        Some(scan::elements(&self.text).map_while(Result::ok).map(|(text, strict)| self.slice(text, strict)).collect())
+        Some(
+            scan::elements(&self.text)
+                .map_while(Result::ok)
+                .map(|(text, strict)| self.part(ValueRef { text, strict }))
+                .collect(),
+        )
     }
 
     /// The members of an object in order, sharing its memory, duplicates included; `None` if this is no object.
@@ -182,8 +219,14 @@ impl Json {
         if self.kind() != Kind::Object {
             return None;
         }
-        let entry = |member: scan::MemberRef<'_>| (member.key().into_owned(), self.slice(member.value, member.strict));
-        Some(scan::members(&self.text).map_while(Result::ok).map(entry).collect())
+        let entry =
+            |member: scan::MemberRef<'_>| (member.key().into_owned(), self.part(member.value));
+        Some(
+            scan::members(&self.text)
+                .map_while(Result::ok)
+                .map(entry)
+                .collect(),
+        )
     }
 
     /// The member with this key, the last one if there are several; `None` if there is none or this is no object.
@@ -192,12 +235,40 @@ impl Json {
         if self.kind() != Kind::Object {
             return None;
         }
-        let member = scan::members(&self.text).map_while(Result::ok).filter(|member| member.key() == key).last()?;
-        Some(self.slice(member.value, member.strict))
+        let member = scan::members(&self.text)
+            .map_while(Result::ok)
+            .filter(|member| member.key() == key)
+            .last()?;
+        Some(self.part(member.value))
     }
 
-    fn slice(&self, text: &str, strict: bool) -> Self {
-        Self { text: self.text.slice_ref(text), strict }
+    /// Takes this value apart in one pass; [`Self::part`] turns what is found into values.
+    #[must_use]
+    pub fn reader(&self) -> Reader<'_> {
+        Reader::new(&self.text)
+    }
+
+    /// A value that was found in this one's text, sharing its memory.
+    #[must_use]
+    pub fn part(&self, value: ValueRef<'_>) -> Self {
+        Self::found_in(&self.text, value)
+    }
+
+    /// A value that was found in `text`, sharing its memory. A value of another text is copied.
+    #[must_use]
+    pub fn found_in(text: &ByteString, value: ValueRef<'_>) -> Self {
+        let whole = text.as_bytes().as_ptr_range();
+        let part = value.text.as_bytes().as_ptr_range();
+        let inside = whole.start <= part.start && part.end <= whole.end;
+        let text = if inside {
+            text.slice_ref(value.text)
+        } else {
+            ByteString::from(value.text)
+        };
+        Self {
+            text,
+            strict: value.strict,
+        }
     }
 }
 
@@ -236,7 +307,10 @@ impl From<&str> for Json {
 
 impl From<serde_json::Value> for Json {
     fn from(value: serde_json::Value) -> Self {
-        Self { text: value.to_string().into(), strict: true }
+        Self {
+            text: value.to_string().into(),
+            strict: true,
+        }
     }
 }
 
@@ -244,7 +318,8 @@ impl From<serde_json::Value> for Json {
 impl Serialize for Json {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let raw: &serde_json::value::RawValue =
-            &serde_json::value::RawValue::from_string(self.strict_text().into_owned()).map_err(serde::ser::Error::custom)?;
+            &serde_json::value::RawValue::from_string(self.strict_text().into_owned())
+                .map_err(serde::ser::Error::custom)?;
         raw.serialize(serializer)
     }
 }

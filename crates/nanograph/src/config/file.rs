@@ -174,7 +174,7 @@ impl<'a> Reader<'a> {
     }
 
     fn read_member(&mut self, key: &str, member: &MemberRef<'a>) {
-        let Ok(value) = Json::parse(member.value.to_owned()) else {
+        let Ok(value) = Json::parse(member.value.as_str().to_owned()) else {
             return;
         };
         match key {
@@ -282,7 +282,7 @@ impl<'a> Reader<'a> {
                 member,
                 Problem::error(
                     "domain",
-                    format!("{DOMAIN_RULE}, not {}", shorten(member.value)),
+                    format!("{DOMAIN_RULE}, not {}", shorten(member.value.as_str())),
                 ),
             );
         }
@@ -291,7 +291,7 @@ impl<'a> Reader<'a> {
 
     fn report(&mut self, member: &MemberRef<'a>, problem: Problem) {
         // Both are slices of the same text, so the difference of the addresses is the offset.
-        let offset = member.value.as_ptr() as usize - self.text.as_ptr() as usize;
+        let offset = member.value.as_str().as_ptr() as usize - self.text.as_ptr() as usize;
         self.file
             .problems
             .push(problem.at(position(self.text, offset)));

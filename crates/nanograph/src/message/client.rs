@@ -2,7 +2,7 @@
 
 use bytestring::ByteString;
 
-use super::envelope::{self, Envelope};
+use super::envelope::{Envelope, needed, needed_string};
 use super::text::ObjectWriter;
 use super::{ExecutionRequest, MessageError, RequestError};
 
@@ -32,33 +32,19 @@ impl ClientMessage {
     pub fn parse(text: impl Into<ByteString>) -> Result<Self, RequestError> {
         let text = text.into();
         let envelope = Envelope::read(&text)?;
-        let kind = envelope
-            .kind
-            .as_ref()
-            .ok_or(MessageError::Missing { field: "type" })?;
-        match kind.value {
-            "\"request_execution\"" => {
-                ExecutionRequest::read(&text, &envelope).map(Self::RequestExecution)
-            }
+        let kind = needed(envelope.kind, "type")?;
+        match kind.as_str() {
+            "\"request_execution\"" => ExecutionRequest::read(&text, &envelope).map(Self::RequestExecution),
             "\"stop_workflow_instance\"" => Ok(stop(&text, &envelope)?),
-            _ => Ok(Self::other(&text, &envelope, kind)?),
+            _ => Self::other(&text, &envelope),
         }
     }
 
     /// A `type` that is unknown, or written with escapes.
-    fn other(
-        text: &ByteString,
-        envelope: &Envelope<'_>,
-        kind: &nodewire_json::MemberRef<'_>,
-    ) -> Result<Self, RequestError> {
-        let kind = envelope::string(text, kind).ok_or(MessageError::WrongType {
-            field: "type",
-            expected: "a string",
-        })?;
+    fn other(text: &ByteString, envelope: &Envelope<'_>) -> Result<Self, RequestError> {
+        let kind = needed_string(text, envelope.kind, "type")?;
         match kind.as_ref() {
-            "request_execution" => {
-                ExecutionRequest::read(text, envelope).map(Self::RequestExecution)
-            }
+            "request_execution" => ExecutionRequest::read(text, envelope).map(Self::RequestExecution),
             "stop_workflow_instance" => Ok(stop(text, envelope)?),
             _ => Ok(Self::Unknown { kind }),
         }
@@ -91,12 +77,6 @@ impl ClientMessage {
 }
 
 fn stop(text: &ByteString, envelope: &Envelope<'_>) -> Result<ClientMessage, MessageError> {
-    let member = envelope.instance_id.as_ref().ok_or(MessageError::Missing {
-        field: "instanceId",
-    })?;
-    let instance_id = envelope::string(text, member).ok_or(MessageError::WrongType {
-        field: "instanceId",
-        expected: "a string",
-    })?;
+    let instance_id = needed_string(text, envelope.instance_id, "instanceId")?;
     Ok(ClientMessage::StopWorkflowInstance { instance_id })
 }

@@ -3,9 +3,8 @@
 use nodewire_json::{Json, Kind};
 
 pub(super) fn string(value: &Json) -> Option<String> {
-    (value.kind() == Kind::String)
-        .then(|| value.decode().ok())
-        .flatten()
+    let inside = value.as_str().strip_prefix('"')?.strip_suffix('"')?;
+    if inside.contains('\\') { value.decode().ok() } else { Some(inside.to_owned()) }
 }
 
 pub(super) fn boolean(value: &Json) -> Option<bool> {

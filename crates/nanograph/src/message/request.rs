@@ -1,9 +1,9 @@
 //! Requests to execute a node. spec: nanograph 5.3
 
 use bytestring::ByteString;
-use nodewire_json::{Json, MemberRef, members};
+use nodewire_json::{Json, ValueRef};
 
-use super::envelope::{Envelope, json, string};
+use super::envelope::{Envelope, is_object, needed, needed_string};
 use super::text::{ObjectWriter, push_string};
 use super::{MessageError, NodeId, Origin, RequestError};
 
@@ -74,146 +74,41 @@ impl ExecutionRequest {
     }
 
     pub(super) fn read(text: &ByteString, envelope: &Envelope<'_>) -> Result<Self, RequestError> {
-        let payload = Payload::read(envelope)?;
-        Self::from_payload(text, envelope, &payload).map_err(|error| RequestError {
-            error,
-            origin: origin(text, envelope, &payload),
-        })
+        Self::from_envelope(text, envelope)
+            .map_err(|error| RequestError { error, origin: origin(text, envelope) })
     }
 
-    fn from_payload(
-        text: &ByteString,
-        envelope: &Envelope<'_>,
-        payload: &Payload<'_>,
-    ) -> Result<Self, MessageError> {
-        let instance_id = needed(envelope.instance_id.as_ref(), "instanceId")?;
-        let instance_id = needed_string(text, instance_id, "instanceId")?;
-        let node_id = NodeId::from(json(
-            text,
-            needed(payload.node_id.as_ref(), "payload.nodeId")?,
-        )?);
-        let node_uid = needed_string(
-            text,
-            needed(payload.node_uid.as_ref(), "payload.nodeUid")?,
-            "payload.nodeUid",
-        )?;
-        let inputs = json(
-            text,
-            object_or_null(needed(payload.inputs.as_ref(), "payload.inputs")?)?,
-        )?;
-        let graph_node = needed(payload.graph_node.as_ref(), "payload.graphNode")?;
-        let parameters = graph_node_parameters(text, graph_node)?;
-        let graph_node = json(text, graph_node)?;
+    fn from_envelope(text: &ByteString, envelope: &Envelope<'_>) -> Result<Self, MessageError> {
+        let fields = &envelope.payload_object()?.fields;
+        let instance_id = needed_string(text, envelope.instance_id, "instanceId")?;
+        let node_id = needed(fields.node_id, "payload.nodeId")?;
+        let node_uid = needed_string(text, fields.node_uid, "payload.nodeUid")?;
+        let inputs = object_or_null(needed(fields.inputs, "payload.inputs")?)?;
+        let graph_node = needed(fields.graph_node.as_ref(), "payload.graphNode")?;
+        if !is_object(graph_node.whole) {
+            return Err(MessageError::WrongType { field: "payload.graphNode", expected: "an object" });
+        }
+        needed(graph_node.id, "payload.graphNode.id")?;
         Ok(Self {
             instance_id,
-            node_id,
+            node_id: Json::found_in(text, node_id).into(),
             node_uid,
-            inputs,
-            graph_node,
-            parameters,
+            inputs: Json::found_in(text, inputs),
+            graph_node: Json::found_in(text, graph_node.whole),
+            parameters: graph_node.parameters.map(|parameters| Json::found_in(text, parameters)),
         })
     }
-}
-
-#[derive(Default)]
-struct Payload<'a> {
-    node_id: Option<MemberRef<'a>>,
-    node_uid: Option<MemberRef<'a>>,
-    inputs: Option<MemberRef<'a>>,
-    graph_node: Option<MemberRef<'a>>,
-}
-
-impl<'a> Payload<'a> {
-    fn read(envelope: &Envelope<'a>) -> Result<Self, MessageError> {
-        let member = needed(envelope.payload.as_ref(), "payload")?;
-        if !member.value.starts_with('{') {
-            return Err(MessageError::WrongType {
-                field: "payload",
-                expected: "an object",
-            });
-        }
-        let mut payload = Self::default();
-        for member in members(member.value) {
-            let member = member?;
-            match member.key().as_ref() {
-                "nodeId" => payload.node_id = Some(member),
-                "nodeUid" => payload.node_uid = Some(member),
-                "inputs" => payload.inputs = Some(member),
-                "graphNode" => payload.graph_node = Some(member),
-                _ => {}
-            }
-        }
-        Ok(payload)
-    }
-}
-
-/// Checks that the graph node is an object with an `id`, and gives its `parameters`.
-fn graph_node_parameters(
-    text: &ByteString,
-    graph_node: &MemberRef<'_>,
-) -> Result<Option<Json>, MessageError> {
-    if !graph_node.value.starts_with('{') {
-        return Err(MessageError::WrongType {
-            field: "payload.graphNode",
-            expected: "an object",
-        });
-    }
-    let (mut has_id, mut parameters) = (false, None);
-    for member in members(graph_node.value) {
-        let member = member?;
-        match member.key().as_ref() {
-            "id" => has_id = true,
-            "parameters" => parameters = Some(member),
-            _ => {}
-        }
-    }
-    if !has_id {
-        return Err(MessageError::Missing {
-            field: "payload.graphNode.id",
-        });
-    }
-    Ok(parameters.map(|member| json(text, &member)).transpose()?)
 }
 
 /// Whom to tell that the request is malformed: both ids must be there.
-fn origin(
-    text: &ByteString,
-    envelope: &Envelope<'_>,
-    payload: &Payload<'_>,
-) -> Option<Box<Origin>> {
-    let instance_id = json(text, envelope.instance_id.as_ref()?).ok()?;
-    let node_id = json(text, payload.node_id.as_ref()?).ok()?;
+fn origin(text: &ByteString, envelope: &Envelope<'_>) -> Option<Box<Origin>> {
+    let instance_id = Json::found_in(text, envelope.instance_id?);
+    let node_id = Json::found_in(text, envelope.payload.as_ref()?.fields.node_id?);
     let both = !instance_id.is_null() && !node_id.is_null();
-    both.then(|| {
-        Box::new(Origin {
-            instance_id,
-            node_id: node_id.into(),
-        })
-    })
+    both.then(|| Box::new(Origin { instance_id, node_id: node_id.into() }))
 }
 
-fn needed<'m, 'a>(
-    member: Option<&'m MemberRef<'a>>,
-    field: &'static str,
-) -> Result<&'m MemberRef<'a>, MessageError> {
-    member.ok_or(MessageError::Missing { field })
-}
-
-fn needed_string(
-    text: &ByteString,
-    member: &MemberRef<'_>,
-    field: &'static str,
-) -> Result<ByteString, MessageError> {
-    string(text, member).ok_or(MessageError::WrongType {
-        field,
-        expected: "a string",
-    })
-}
-
-fn object_or_null<'m, 'a>(member: &'m MemberRef<'a>) -> Result<&'m MemberRef<'a>, MessageError> {
-    let fits = member.value.starts_with('{') || member.value == "null";
-    fits.then_some(member).ok_or(MessageError::WrongType {
-        field: "payload.inputs",
-        expected: "an object",
-    })
+fn object_or_null(value: ValueRef<'_>) -> Result<ValueRef<'_>, MessageError> {
+    let fits = is_object(value) || value.as_str() == "null";
+    fits.then_some(value).ok_or(MessageError::WrongType { field: "payload.inputs", expected: "an object" })
 }

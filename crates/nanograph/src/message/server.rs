@@ -3,7 +3,7 @@
 use bytestring::ByteString;
 use nodewire_json::Json;
 
-use super::envelope::{self, Envelope, owned_string};
+use super::envelope::{self, Envelope, needed, needed_string, owned_string};
 use super::text::ObjectWriter;
 use super::{MessageError, NodeDefinition, NodeId, Status, fields};
 
@@ -86,14 +86,7 @@ impl ServerMessage {
     pub fn parse(text: impl Into<ByteString>) -> Result<Self, MessageError> {
         let text = text.into();
         let envelope = Envelope::read(&text)?;
-        let kind = envelope
-            .kind
-            .as_ref()
-            .ok_or(MessageError::Missing { field: "type" })?;
-        let kind = envelope::string(&text, kind).ok_or(MessageError::WrongType {
-            field: "type",
-            expected: "a string",
-        })?;
+        let kind = needed_string(&text, envelope.kind, "type")?;
         match kind.as_ref() {
             "node_status" => node_status(&text, &envelope),
             "ack_stop_workflow" => StopAck::read(&text, &envelope).map(Self::AckStopWorkflow),
@@ -109,8 +102,8 @@ impl ServerMessage {
 impl Handshake {
     fn read(text: &ByteString, envelope: &Envelope<'_>) -> Result<Self, MessageError> {
         let mut handshake = Self {
-            server_uid: owned_string(text, envelope.server_uid.as_ref()).unwrap_or_default(),
-            server_package_id: owned_string(text, envelope.server_package_id.as_ref()),
+            server_uid: owned_string(text, envelope.server_uid).unwrap_or_default(),
+            server_package_id: owned_string(text, envelope.server_package_id),
             ..Self::default()
         };
         for (key, value) in fields::entries(&envelope::payload(text, envelope)?) {
@@ -183,8 +176,8 @@ impl DefinitionsUpdate {
             field: "payload.nodeDefinitions",
         })?;
         Ok(Self {
-            server_uid: owned_string(text, envelope.server_uid.as_ref()).unwrap_or_default(),
-            server_package_id: owned_string(text, envelope.server_package_id.as_ref()),
+            server_uid: owned_string(text, envelope.server_uid).unwrap_or_default(),
+            server_package_id: owned_string(text, envelope.server_package_id),
             node_definitions: definitions(&list),
         })
     }
@@ -215,7 +208,7 @@ impl StopAck {
     fn read(text: &ByteString, envelope: &Envelope<'_>) -> Result<Self, MessageError> {
         let payload = envelope::payload(text, envelope)?;
         Ok(Self {
-            server_uid: owned_string(text, envelope.server_uid.as_ref()),
+            server_uid: owned_string(text, envelope.server_uid),
             instance_id: instance_id(text, envelope)?,
             success: payload
                 .get("success")
@@ -248,40 +241,19 @@ impl StopAck {
 }
 
 fn node_status(text: &ByteString, envelope: &Envelope<'_>) -> Result<ServerMessage, MessageError> {
-    let payload = envelope::payload(text, envelope)?;
-    let (mut node_id, mut status) = (None, None);
-    for (key, value) in fields::entries(&payload) {
-        match key.as_str() {
-            "nodeId" => node_id = Some(value),
-            "status" => status = Some(value),
-            _ => {}
-        }
-    }
-    let node_id = node_id
-        .ok_or(MessageError::Missing {
-            field: "payload.nodeId",
-        })?
-        .into();
-    let status = Status::from_json(status.ok_or(MessageError::Missing {
-        field: "payload.status",
-    })?);
-    let server_uid = owned_string(text, envelope.server_uid.as_ref());
+    let fields = &envelope.payload_object()?.fields;
+    let node_id = needed(fields.node_id, "payload.nodeId")?;
+    let status = needed(fields.status, "payload.status")?;
     Ok(ServerMessage::NodeStatus {
-        server_uid,
+        server_uid: owned_string(text, envelope.server_uid),
         instance_id: instance_id(text, envelope)?,
-        node_id,
-        status,
+        node_id: Json::found_in(text, node_id).into(),
+        status: Status::from_json(Json::found_in(text, status)),
     })
 }
 
 fn instance_id(text: &ByteString, envelope: &Envelope<'_>) -> Result<ByteString, MessageError> {
-    let member = envelope.instance_id.as_ref().ok_or(MessageError::Missing {
-        field: "instanceId",
-    })?;
-    envelope::string(text, member).ok_or(MessageError::WrongType {
-        field: "instanceId",
-        expected: "a string",
-    })
+    needed_string(text, envelope.instance_id, "instanceId")
 }
 
 /// Leaves out what has no uid. spec: nanograph 7

@@ -50,26 +50,23 @@ impl Status {
     /// Reads whatever stands in a message's `status`; what has the wrong type counts as absent.
     #[must_use]
     pub fn from_json(raw: Json) -> Self {
-        let kind = StatusKind::Other(String::new());
-        let mut status = Self {
-            kind,
-            message: None,
-            progress: None,
-            outputs: None,
-            raw: Json::null(),
-        };
-        for (key, value) in fields::entries(&raw) {
-            match key.as_str() {
+        let mut status =
+            Self { kind: StatusKind::Other(String::new()), message: None, progress: None, outputs: None, raw };
+        let raw = status.raw.clone();
+        // Well-formed by its type; what is no object has no fields.
+        let _ = raw.reader().object(|key, reader| {
+            match key.name().as_ref() {
                 "type" => {
-                    status.kind = StatusKind::from_word(fields::string(&value).unwrap_or_default())
+                    let word = fields::string(&raw.part(reader.value()?));
+                    status.kind = StatusKind::from_word(word.unwrap_or_default());
                 }
-                "message" => status.message = fields::string(&value),
-                "progress" => status.progress = Progress::from_json(&value),
-                "outputs" => status.outputs = Some(value),
+                "message" => status.message = fields::string(&raw.part(reader.value()?)),
+                "progress" => status.progress = Progress::from_json(&raw.part(reader.value()?)),
+                "outputs" => status.outputs = Some(raw.part(reader.value()?)),
                 _ => {}
             }
-        }
-        status.raw = raw;
+            Ok(())
+        });
         status
     }
 }

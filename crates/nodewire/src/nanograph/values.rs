@@ -2,22 +2,31 @@
 
 use nanograph::message::ExecutionRequest;
 use nodewire_core::{Inputs, NodeError, Outputs, Parameters, PortValue, Value};
-use nodewire_json::Json;
+use nodewire_json::{Json, Kind, Reader, ScanError};
 
 /// A request's inputs: each port's list, or the bare value if that is what was sent.
 pub(super) fn inputs(request: &ExecutionRequest) -> Inputs {
-    let entries = request.inputs.entries().unwrap_or_default();
-    entries
-        .into_iter()
-        .map(|(port, value)| (port, port_value(value)))
-        .collect()
+    let inputs = &request.inputs;
+    let mut read = Inputs::new();
+    // Well-formed by its type; `null` has no ports.
+    let _ = inputs.reader().object(|port, reader| {
+        read.insert(port.name(), port_value(inputs, reader)?);
+        Ok(())
+    });
+    read
 }
 
-fn port_value(json: Json) -> PortValue {
-    match json.elements() {
-        Some(elements) => PortValue::List(elements.into_iter().map(Value::Json).collect()),
-        None => PortValue::Single(Value::Json(json)),
+fn port_value(inputs: &Json, reader: &mut Reader<'_>) -> Result<PortValue, ScanError> {
+    let value = |reader: &mut Reader<'_>| Ok(Value::Json(inputs.part(reader.value()?)));
+    if !reader.at_array() {
+        return value(reader).map(PortValue::Single);
     }
+    let mut values = Vec::new();
+    reader.array(|reader| {
+        values.push(value(reader)?);
+        Ok(())
+    })?;
+    Ok(PortValue::List(values))
 }
 
 /// A request's parameters, by name. spec: nanograph 7.2
@@ -25,25 +34,35 @@ fn port_value(json: Json) -> PortValue {
 /// # Errors
 /// If the graph node has none: it was not written by an orchestrator (spec: nanograph 5.3).
 pub(super) fn parameters(request: &ExecutionRequest) -> Result<Parameters, NodeError> {
-    let list = request
-        .parameters()
-        .and_then(Json::elements)
-        .ok_or_else(|| {
-            NodeError::invalid_input("payload.graphNode.parameters is missing or no array")
-        })?;
-    Ok(list.iter().filter_map(parameter).collect())
+    let mut read = Parameters::new();
+    let list = request.parameters().filter(|list| list.kind() == Kind::Array);
+    let list = list.ok_or_else(|| {
+        NodeError::invalid_input("payload.graphNode.parameters is missing or no array")
+    })?;
+    // Well-formed by its type.
+    let _ = list.reader().array(|reader| {
+        if let Some((name, value)) = parameter(list, reader)? {
+            read.insert(name, value);
+        }
+        Ok(())
+    });
+    Ok(read)
 }
 
-fn parameter(json: &Json) -> Option<(String, Json)> {
+/// One parameter; `None` if it has no name or value.
+fn parameter(list: &Json, reader: &mut Reader<'_>) -> Result<Option<(String, Json)>, ScanError> {
     let (mut name, mut value) = (None, None);
-    for (key, member) in json.entries()? {
-        match key.as_str() {
-            "name" => name = member.decode::<String>().ok(),
-            "value" => value = Some(member),
-            _ => {}
-        }
+    if reader.at_object() {
+        reader.object(|key, reader| {
+            match key.name().as_ref() {
+                "name" => name = list.part(reader.value()?).decode::<String>().ok(),
+                "value" => value = Some(list.part(reader.value()?)),
+                _ => {}
+            }
+            Ok(())
+        })?;
     }
-    Some((name?, value?))
+    Ok(name.zip(value))
 }
 
 /// `outputs`: one list per port, as standard JSON. `NaN` and infinities become `null` (spec: nanograph N7).
