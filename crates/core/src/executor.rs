@@ -117,7 +117,7 @@ impl Executor {
     ) -> Result<CancelHandle, Refusal> {
         let Some(entry) = self.shared.registry.find(&request.node) else {
             self.shared.counters().refuse(RefusalKind::UnknownNode);
-            return Err(Refusal::UnknownNode(request.node));
+            return Err(Refusal::UnknownNode(request.node.to_string()));
         };
         self.shared
             .reserve(&request)

@@ -1,5 +1,6 @@
 //! What is asked of an executor.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::value::{Inputs, Parameters};
@@ -7,8 +8,8 @@ use crate::value::{Inputs, Parameters};
 /// One execution to be done.
 #[derive(Debug, Clone)]
 pub struct ExecutionRequest {
-    /// Which node.
-    pub node: String,
+    /// The uid of the node.
+    pub node: Arc<str>,
     /// What goes in.
     pub inputs: Inputs,
     /// Parameters that were set; the others have the definition's defaults.
@@ -25,7 +26,7 @@ pub struct ExecutionRequest {
 
 impl ExecutionRequest {
     /// A request without inputs, deadline or priority.
-    pub fn new(node: impl Into<String>) -> Self {
+    pub fn new(node: impl Into<Arc<str>>) -> Self {
         Self {
             node: node.into(),
             inputs: Inputs::new(),

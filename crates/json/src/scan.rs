@@ -66,6 +66,18 @@ impl<'a> ValueRef<'a> {
     pub fn is_strict(&self) -> bool {
         self.strict
     }
+
+    /// The string, its escapes resolved (lone surrogates become U+FFFD); `None` if this is no string.
+    #[must_use]
+    pub fn string(&self) -> Option<Cow<'a, str>> {
+        let inside = self.text.strip_prefix('"')?.strip_suffix('"')?;
+        let escaped = plain_length(inside.as_bytes()) < inside.len();
+        Some(if escaped {
+            Cow::Owned(crate::strict::unescape(inside))
+        } else {
+            Cow::Borrowed(inside)
+        })
+    }
 }
 
 /// A key found in a text.
@@ -646,6 +658,11 @@ impl<'a> Scanner<'a> {
         self.value(1)?;
         Ok((&self.text[start..self.pos], self.strict))
     }
+}
+
+/// Whether this can stand between quotes as it is.
+pub(crate) fn is_plain(string: &str) -> bool {
+    plain_length(string.as_bytes()) == string.len()
 }
 
 /// How many bytes at the start stand for themselves in a string: no quote, backslash or control character.

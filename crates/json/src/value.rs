@@ -120,7 +120,7 @@ impl Json {
             if text.len() > 1 {
                 text.push_str(", ");
             }
-            text.push_str(Self::from(key).as_str());
+            push_string(&mut text, key);
             text.push_str(": ");
             text.push_str(value.as_str());
             strict &= value.strict;
@@ -155,6 +155,16 @@ impl Json {
             Some(b'n') => Kind::Null,
             _ => Kind::Number,
         }
+    }
+
+    /// The string, its escapes resolved (lone surrogates become U+FFFD); `None` if this is no string.
+    #[must_use]
+    pub fn string(&self) -> Option<Cow<'_, str>> {
+        ValueRef {
+            text: &self.text,
+            strict: self.strict,
+        }
+        .string()
     }
 
     /// Whether this is `null`.
@@ -300,8 +310,24 @@ impl PartialEq for Json {
 impl Eq for Json {}
 
 impl From<&str> for Json {
-    fn from(text: &str) -> Self {
-        Self::from(serde_json::Value::from(text))
+    fn from(string: &str) -> Self {
+        let mut text = String::with_capacity(string.len() + 2);
+        push_string(&mut text, string);
+        Self {
+            text: text.into(),
+            strict: true,
+        }
+    }
+}
+
+/// Appends a string with its quotes and escapes.
+fn push_string(text: &mut String, string: &str) {
+    if scan::is_plain(string) {
+        text.push('"');
+        text.push_str(string);
+        text.push('"');
+    } else {
+        text.push_str(&serde_json::Value::from(string).to_string());
     }
 }
 

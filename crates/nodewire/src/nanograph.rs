@@ -24,7 +24,7 @@ use ::nanograph::assets::{AssetClient, AssetClientConfig, AssetError};
 use ::nanograph::config::ServerConfig;
 use ::nanograph::message::{self as wire, ExecutionRequest as WireRequest};
 use ::nanograph::server::{Backend, Identity, Limits, Replies, Server, ServerError, ServerOptions};
-use nodewire_core::{AssetStore, DynNode, ExecutionRequest, Executor};
+use nodewire_core::{AssetStore, DynNode, ExecutionRequest, Executor, NodeDefinition};
 use tokio::sync::watch;
 
 use self::sink::{ReplySink, Stop};
@@ -115,7 +115,7 @@ impl Backend for ExecutorBackend {
             replies.not_found();
             return Stop::nothing();
         };
-        let core_request = match to_core(&request) {
+        let core_request = match to_core(&request, node.definition()) {
             Ok(core_request) => core_request,
             Err(error) => {
                 // The peers, too, say `running` before they look at the parameters. spec: nanograph 5.3
@@ -159,10 +159,18 @@ impl ExecutorBackend {
     }
 }
 
-fn to_core(request: &WireRequest) -> Result<ExecutionRequest, nodewire_core::NodeError> {
-    let mut core_request = ExecutionRequest::new(request.node_uid.to_string());
+fn to_core(
+    request: &WireRequest,
+    definition: &NodeDefinition,
+) -> Result<ExecutionRequest, nodewire_core::NodeError> {
+    let mut core_request = ExecutionRequest::new(Arc::clone(&definition.uid));
     core_request.parameters = values::parameters(request)?;
     core_request.inputs = values::inputs(request);
-    core_request.caller_id = format!("{}/{}", request.instance_id, request.node_id);
+    core_request.caller_id = [
+        &request.instance_id,
+        "/",
+        request.node_id.as_json().as_str(),
+    ]
+    .concat();
     Ok(core_request)
 }

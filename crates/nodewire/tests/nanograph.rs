@@ -66,7 +66,7 @@ async fn serve() -> RunningServer {
     let config = ServerConfig::resolve(ConfigFile::parse(file).unwrap(), |name| {
         (name == "PORT").then(|| "0".to_owned())
     });
-    let server = nodewire::NodeServer::builder()
+    let server = NodeServer::builder()
         .node(echo())
         .node(pass())
         .node(progress())

@@ -1,5 +1,7 @@
 //! Values between the wire's JSON and the core. spec: nanograph 7.5
 
+use std::borrow::Cow;
+
 use nanograph::message::ExecutionRequest;
 use nodewire_core::{Inputs, NodeError, Outputs, Parameters, PortValue, Value};
 use nodewire_json::{Json, Kind, Reader, ScanError};
@@ -35,7 +37,9 @@ fn port_value(inputs: &Json, reader: &mut Reader<'_>) -> Result<PortValue, ScanE
 /// If the graph node has none: it was not written by an orchestrator (spec: nanograph 5.3).
 pub(super) fn parameters(request: &ExecutionRequest) -> Result<Parameters, NodeError> {
     let mut read = Parameters::new();
-    let list = request.parameters().filter(|list| list.kind() == Kind::Array);
+    let list = request
+        .parameters()
+        .filter(|list| list.kind() == Kind::Array);
     let list = list.ok_or_else(|| {
         NodeError::invalid_input("payload.graphNode.parameters is missing or no array")
     })?;
@@ -55,14 +59,14 @@ fn parameter(list: &Json, reader: &mut Reader<'_>) -> Result<Option<(String, Jso
     if reader.at_object() {
         reader.object(|key, reader| {
             match key.name().as_ref() {
-                "name" => name = list.part(reader.value()?).decode::<String>().ok(),
+                "name" => name = reader.value()?.string(),
                 "value" => value = Some(list.part(reader.value()?)),
                 _ => {}
             }
             Ok(())
         })?;
     }
-    Ok(name.zip(value))
+    Ok(name.map(Cow::into_owned).zip(value))
 }
 
 /// `outputs`: one list per port, as standard JSON. `NaN` and infinities become `null` (spec: nanograph N7).
