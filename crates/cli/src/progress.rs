@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use console::style;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use nanocore::workflow::{Event, EventKind, Graph, NodeState, RunStatus};
 use nanograph::message::Status;
 use serde_json::json;
@@ -14,6 +14,9 @@ use crate::terminal;
 
 /// Between two lines about the same node, except for its end.
 const LINE_PERIOD: Duration = Duration::from_millis(500);
+
+/// Between two pictures of a spinner.
+const TICK: Duration = Duration::from_millis(120);
 
 /// What every server says first, which is no news after "started". spec: nanograph 5.4
 const STARTING: &str = "Starting execution...";
@@ -24,6 +27,8 @@ pub(crate) struct Progress {
     names: HashMap<u64, String>,
     width: usize,
     started: Instant,
+    /// How the run went, told last.
+    summary: Option<String>,
     look: Look,
 }
 
@@ -83,6 +88,7 @@ impl Progress {
             names,
             width,
             started: Instant::now(),
+            summary: None,
             look,
         }
     }
@@ -192,8 +198,11 @@ impl Progress {
             RunStatus::Aborted => style("stopped").yellow(),
             RunStatus::Error | _ => style("failed").red(),
         };
-        let text = format!("{} in {}", word.for_stderr().bold(), seconds(duration));
-        self.note(&text);
+        self.summary = Some(format!(
+            "{} in {}",
+            word.for_stderr().bold(),
+            seconds(duration)
+        ));
     }
 
     /// Ends the display, leaving its last state on the screen.
@@ -203,6 +212,7 @@ impl Progress {
                 .filter(|(_, bar)| !bar.is_finished())
                 .for_each(|(_, bar)| bar.abandon());
         }
+        self.summary.take().into_iter().for_each(terminal::say);
     }
 
     fn show(&mut self, name: &str, mark: Mark, steps: Option<(u64, u64)>, text: &str) {
@@ -234,9 +244,12 @@ impl Progress {
 }
 
 fn new_bar(all: &MultiProgress, name: &str, width: usize) -> ProgressBar {
-    let bar = all.add(ProgressBar::no_length());
+    // Complete before it is added, since it is drawn from then on.
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
     bar.set_prefix(format!("{name:width$}"));
-    bar.enable_steady_tick(Duration::from_millis(120));
+    bar.set_style(look("{spinner:.cyan} {prefix} {wide_msg}"));
+    let bar = all.add(bar);
+    bar.enable_steady_tick(TICK);
     bar
 }
 
@@ -263,17 +276,18 @@ fn update(bar: &ProgressBar, mark: Mark, steps: Option<(u64, u64)>, text: &str) 
     } else {
         format!("{sign}{template}")
     };
-    // The templates above are right; a wrong one would only look plainer.
-    bar.set_style(
-        ProgressStyle::with_template(&template)
-            .unwrap_or_else(|_| ProgressStyle::default_spinner()),
-    );
+    bar.set_style(look(&template));
     let line = text.lines().next().unwrap_or_default().to_owned();
     if mark == Mark::Going {
         bar.set_message(line)
     } else {
         bar.finish_with_message(line)
     }
+}
+
+fn look(template: &str) -> ProgressStyle {
+    // The templates here are right; a wrong one would only look plainer.
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
 fn seconds(duration: Duration) -> String {
