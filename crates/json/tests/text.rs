@@ -2,7 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "helpers of tests fail by panicking")]
 
-use nodewire_json::{Json, Kind, MAX_DEPTH, ScanErrorKind, members};
+use nodewire_json::{Json, Kind, MAX_DEPTH, Reader, ScanError, ScanErrorKind, members};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -184,11 +184,68 @@ proptest! {
     }
 
     #[test]
+    fn a_reader_that_skips_everything_has_checked_everything(text in nearly_text()) {
+        let mut reader = Reader::new(&text);
+        let read = reader.value().map(|value| value.as_str().to_owned());
+        let read = read.and_then(|value| reader.end().map(|()| value));
+        let parsed = Json::parse(text.as_str());
+        prop_assert_eq!(read.as_deref(), parsed.as_ref().map(Json::as_str).map_err(|error| error));
+        let mut reader = Reader::new(&text);
+        let passed = reader.object(|_, _| Ok(())).and_then(|_| reader.end());
+        prop_assert_eq!(passed.is_ok(), parsed.is_ok_and(|json| json.kind() == Kind::Object));
+    }
+
+    #[test]
+    fn a_reader_finds_the_same_as_slicing((text, _) in tolerated_text(), take: Vec<bool>) {
+        let json = Json::parse(text)?;
+        let mut found = Vec::new();
+        let mut reader = Reader::new(json.as_str());
+        let mut take = take.iter().copied().cycle();
+        let whole = walk(&mut reader, &mut || take.next().unwrap_or(true), &mut found)?;
+        reader.end()?;
+        prop_assert_eq!((whole.0.as_str(), whole.1), (json.as_str(), json.is_strict()));
+        for (text, strict) in found {
+            let value = Json::parse(text)?;
+            prop_assert_eq!(value.is_strict(), strict, "{}", value);
+        }
+    }
+
+    #[test]
     fn numbers_keep_their_text(number in "-?(0|[1-9][0-9]{0,60})(\\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?") {
         let json = Json::parse(format!(" [{number}, 1] "))?;
         let elements = json.elements().expect("an array");
         prop_assert_eq!(elements[0].as_str(), number);
     }
+}
+
+/// Goes into arrays and objects, takes or leaves the values in them, and notes what it took.
+fn walk(
+    reader: &mut Reader<'_>,
+    take: &mut dyn FnMut() -> bool,
+    found: &mut Vec<(String, bool)>,
+) -> Result<(String, bool), ScanError> {
+    let value = if reader.at_array() {
+        reader.array(|reader| {
+            if take() {
+                walk(reader, take, found).map(drop)
+            } else {
+                Ok(())
+            }
+        })?
+    } else if reader.at_object() {
+        reader.object(|_, reader| {
+            if take() {
+                walk(reader, take, found).map(drop)
+            } else {
+                Ok(())
+            }
+        })?
+    } else {
+        reader.value()?
+    };
+    let value = (value.as_str().to_owned(), value.is_strict());
+    found.push(value.clone());
+    Ok(value)
 }
 
 fn exercise(json: &Json) {

@@ -155,8 +155,12 @@ proptest! {
         if cut { bytes.truncate(at) } else { bytes[at] = byte }
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let _ = ServerMessage::parse(text.as_str());
-        let read = ClientMessage::parse(text);
+        let read = ClientMessage::parse(text.as_str());
         prop_assert!(!cut || read.is_err());
+        // Whatever else may be wrong: the whole text was checked.
+        let is_object = Json::parse(text).is_ok_and(|json| json.kind() == nodewire_json::Kind::Object);
+        let refused = read.is_err_and(|error| matches!(error.error, MessageError::NotAnObject(_)));
+        prop_assert_eq!(refused, !is_object);
     }
 
     #[test]
