@@ -2,9 +2,11 @@
 //!
 //! Waking another thread costs more than many a handler, and a runtime wakes one for nearly every task that is spawned
 //! while others wait. So admitted executions go into a queue, one runner is woken for all that gather there, and
-//! handlers are called one after the other; those that do not end at once go on in tasks of their own. Further runners
-//! are woken before a handler is called that may keep its thread, and when a runner has been at it for a while; at most
-//! one for each of the runtime's threads.
+//! handlers are called one after the other; those that do not end at once go on in tasks of their own.
+//!
+//! A handler that keeps its thread holds up its runner, not the queue: when every runner is in a handler that is not
+//! known to be quick, or has been in one for a while, another runner is woken, up to one for each of the runtime's
+//! threads. What a quick node holds up by an exception waits until the next submission or that handler's end.
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -20,6 +22,9 @@ use crate::task::Task;
 /// How long a runner goes on before it lets other tasks of its thread have a turn, and calls for help.
 const TURN: Duration = Duration::from_micros(200);
 
+/// A runner that took nothing for this long is held up.
+const HELD_UP: Duration = Duration::from_millis(1);
+
 /// The queue. It holds no more than the executor admits.
 #[derive(Debug, Default)]
 pub(crate) struct Runners {
@@ -31,6 +36,23 @@ pub(crate) struct Runners {
 struct State {
     ready: VecDeque<Ready>,
     runners: usize,
+    /// Of those, the ones in a handler that may keep its thread.
+    in_slow_handlers: usize,
+    /// When a runner last took something.
+    last_taken: Option<Instant>,
+}
+
+impl State {
+    /// Whether what is queued needs another runner; counts it as one if so.
+    fn call_runner(&mut self, now: Instant) -> bool {
+        let held_up = self
+            .last_taken
+            .is_some_and(|last| now.saturating_duration_since(last) > HELD_UP);
+        let attended = self.runners > self.in_slow_handlers && !held_up;
+        let needed = !attended && !self.ready.is_empty() && self.runners < threads();
+        self.runners += usize::from(needed);
+        needed
+    }
 }
 
 #[derive(Debug)]
@@ -42,31 +64,33 @@ struct Ready {
 impl Runners {
     /// Queues an execution that has its place.
     pub(crate) fn push(&self, shared: &Arc<Shared>, task: Task, node: Arc<dyn DynNode>) {
+        let now = task.running.accepted_at;
         let mut state = self.lock();
         state.ready.push_back(Ready { task, node });
-        let sleeping = state.runners == 0;
-        state.runners += usize::from(sleeping);
+        let needed = state.call_runner(now);
         drop(state);
-        if sleeping {
+        if needed {
             spawn_runner(shared);
         }
     }
 
-    /// Takes the next execution; a runner that finds none is done.
-    fn pop(&self, shared: &Arc<Shared>, late: bool) -> Option<Ready> {
+    /// Takes the next execution, and whether its handler may keep the thread. Without one the runner is counted out,
+    /// under the same lock, so that nothing can be queued for a runner that is leaving.
+    fn take(&self, shared: &Arc<Shared>, now: Instant, late: bool) -> Option<(Ready, bool)> {
         let mut state = self.lock();
+        state.last_taken = Some(now);
         let Some(ready) = state.ready.pop_front() else {
             state.runners -= 1;
             return None;
         };
-        let may_keep_thread = late || !ready.task.running.entry.is_quick();
-        let help = may_keep_thread && !state.ready.is_empty() && state.runners < threads();
-        state.runners += usize::from(help);
+        let slow = late || !ready.task.running.entry.is_quick();
+        state.in_slow_handlers += usize::from(slow);
+        let needed = state.call_runner(now);
         drop(state);
-        if help {
+        if needed {
             spawn_runner(shared);
         }
-        Some(ready)
+        Some((ready, slow))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -81,7 +105,7 @@ fn threads() -> usize {
 fn spawn_runner(shared: &Arc<Shared>) {
     let runner = Runner {
         shared: Arc::clone(shared),
-        done: false,
+        counted_out: false,
     };
     tokio::spawn(runner.run());
 }
@@ -89,24 +113,29 @@ fn spawn_runner(shared: &Arc<Shared>) {
 /// Empties the queue.
 struct Runner {
     shared: Arc<Shared>,
-    done: bool,
+    counted_out: bool,
 }
 
 impl Runner {
     async fn run(mut self) {
         let mut turn = Instant::now();
         loop {
-            let late = turn.elapsed() > TURN;
+            let mut now = Instant::now();
+            let late = now - turn > TURN;
             if late {
                 tokio::task::yield_now().await;
-                turn = Instant::now();
+                now = Instant::now();
+                turn = now;
             }
-            let Some(Ready { task, node }) = self.shared.runners.pop(&self.shared, late) else {
-                self.done = true;
+            let Some((ready, slow)) = self.shared.runners.take(&self.shared, now, late) else {
+                self.counted_out = true;
                 return;
             };
             // A sink that panics must not take the others down; the task's drop fails its execution.
-            let _ = std::panic::catch_unwind(AssertUnwindSafe(|| task.run(node)));
+            let _ = std::panic::catch_unwind(AssertUnwindSafe(|| ready.task.run(ready.node)));
+            if slow {
+                self.shared.runners.lock().in_slow_handlers -= 1;
+            }
         }
     }
 }
@@ -114,7 +143,7 @@ impl Runner {
 /// When the runtime goes down, what is queued fails with it.
 impl Drop for Runner {
     fn drop(&mut self) {
-        if self.done {
+        if self.counted_out {
             return;
         }
         let mut state = self.shared.runners.lock();

@@ -609,3 +609,61 @@ fn an_execution_ends_when_its_runtime_goes_down() {
     assert_eq!((stats.running, stats.waiting), (0, 0));
     drop((running, waiting));
 }
+
+/// Other executions start although a handler keeps its thread, while the runtime has another one.
+async fn others_start_beside_a_stuck_handler(learn_quickness: bool) {
+    let release = Arc::new(AtomicBool::new(false));
+    let may_end = Arc::clone(&release);
+    let executor = executor(node_fn(definition("n"), move |context: Context| {
+        let may_end = Arc::clone(&may_end);
+        async move {
+            while context.caller_id() == "stuck" && !may_end.load(Ordering::Acquire) {
+                std::thread::yield_now();
+            }
+            Ok(Outputs::new())
+        }
+    }));
+    if learn_quickness {
+        for _ in 0..100 {
+            executor
+                .submit(ExecutionRequest::new("n"))
+                .unwrap()
+                .outputs()
+                .await
+                .unwrap();
+        }
+    }
+    let mut request = ExecutionRequest::new("n");
+    request.caller_id = "stuck".to_owned();
+    let mut stuck = executor.submit(request).unwrap();
+    until_started(&mut stuck).await;
+    // A quick node's exception is only noticed after a while; each submission looks again.
+    tokio::time::timeout(Duration::from_secs(60), async {
+        loop {
+            let other = executor
+                .submit(ExecutionRequest::new("n"))
+                .unwrap()
+                .outputs();
+            if tokio::time::timeout(Duration::from_millis(50), other)
+                .await
+                .is_ok()
+            {
+                return;
+            }
+        }
+    })
+    .await
+    .unwrap();
+    release.store(true, Ordering::Release);
+    stuck.outputs().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn others_start_beside_a_handler_of_an_unknown_node_that_keeps_its_thread() {
+    others_start_beside_a_stuck_handler(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn others_start_beside_a_handler_of_a_quick_node_that_keeps_its_thread() {
+    others_start_beside_a_stuck_handler(true).await;
+}
