@@ -8,3 +8,4 @@
 pub mod nanograph;
 pub mod process;
 pub mod report;
+pub mod workflow;

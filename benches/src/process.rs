@@ -73,17 +73,52 @@ impl ServerProcess {
     /// # Errors
     /// The process is gone.
     pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The second field is a name in parentheses, which may hold anything; user and system time are 14th and 15th.
-        let fields = stat.rsplit_once(')').context("an unknown format")?.1;
-        let ticks = fields
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .map(str::parse::<f64>);
-        let ticks: f64 = ticks.sum::<Result<f64, _>>()?;
-        Ok(ticks / TICKS_PER_SECOND)
+        Ok(cpu_fields(&format!("/proc/{}/stat", self.child.id()))?[..2]
+            .iter()
+            .sum())
     }
+}
+
+/// Seconds of processor time that the ended children of this process have used.
+///
+/// # Errors
+/// The system does not tell.
+pub fn children_cpu_seconds() -> anyhow::Result<f64> {
+    Ok(cpu_fields("/proc/self/stat")?[2..].iter().sum())
+}
+
+/// Seconds of processor time that everybody on this machine has used, time stolen by other machines included.
+///
+/// # Errors
+/// The system does not tell.
+pub fn machine_cpu_seconds() -> anyhow::Result<f64> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    let fields = stat
+        .lines()
+        .next()
+        .context("an unknown format")?
+        .split_whitespace()
+        .skip(1);
+    let ticks = fields
+        .map(str::parse::<f64>)
+        .collect::<Result<Vec<_>, _>>()?;
+    // user, nice, system, (idle, iowait,) irq, softirq, steal
+    let busy = [0, 1, 2, 5, 6, 7]
+        .iter()
+        .filter_map(|&field| ticks.get(field));
+    Ok(busy.sum::<f64>() / TICKS_PER_SECOND)
+}
+
+/// User and system time of a process, then of its ended children, in seconds.
+fn cpu_fields(stat: &str) -> anyhow::Result<[f64; 4]> {
+    let stat = fs::read_to_string(stat)?;
+    // The second field is a name in parentheses, which may hold anything; the times are the 14th to the 17th.
+    let fields = stat.rsplit_once(')').context("an unknown format")?.1;
+    let mut seconds = [0.0; 4];
+    for (seconds, field) in seconds.iter_mut().zip(fields.split_whitespace().skip(11)) {
+        *seconds = field.parse::<f64>()? / TICKS_PER_SECOND;
+    }
+    Ok(seconds)
 }
 
 impl Drop for ServerProcess {

@@ -3,13 +3,15 @@
 #![expect(clippy::print_stdout, reason = "a program's output")]
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
 use nodewire_bench::nanograph::{Load, Outcome, serve_limit, serve_ours, serve_without_executor};
-use nodewire_bench::process::{ServerProcess, this_program};
-use nodewire_bench::report::{Better, Samples, Subjects, table, write_json};
+use nodewire_bench::process::{
+    ServerProcess, children_cpu_seconds, machine_cpu_seconds, this_program,
+};
+use nodewire_bench::report::{Better, Samples, Subjects, median, table, write_json};
 use nodewire_testkit::{SdkVersion, free_port};
 
 /// Measures node servers on the Nanograph wire.
@@ -94,6 +96,9 @@ const CASES: &[Case] = &[
     },
 ];
 
+/// Above this the rates say more about the other programs.
+const FOREIGN_CORES_MAX: f64 = 0.35;
+
 const OURS: &str = "ours";
 const WITHOUT_EXECUTOR: &str = "without executor";
 const PYTHON: &str = "python";
@@ -154,6 +159,7 @@ fn measure(args: &Args) -> anyhow::Result<()> {
         .then(|| Servers::start(&python, Some(0)))
         .transpose()?;
     let mut samples = Samples::new("nanograph");
+    let mut foreign = Vec::new();
     for round in 1..=args.rounds {
         for case in &cases {
             let servers = if case.one_core { &one_core } else { &any_core };
@@ -164,12 +170,12 @@ fn measure(args: &Args) -> anyhow::Result<()> {
                     time: Duration::from_millis(args.sample_ms),
                     fresh_ids: case.fresh_ids,
                 };
-                sample(&mut samples, case, load, subject, server)?;
+                sample(&mut samples, &mut foreign, case, load, (subject, server))?;
             }
         }
         println!("round {round} of {}", args.rounds);
     }
-    report(&samples, args)
+    report(&samples, &foreign, args)
 }
 
 /// All servers, on any core or all on one.
@@ -196,21 +202,34 @@ impl Servers {
 
 fn sample(
     samples: &mut Samples,
+    foreign: &mut Vec<f64>,
     case: &Case,
     load: Load,
-    subject: &str,
-    server: &ServerProcess,
+    (subject, server): (&str, &ServerProcess),
 ) -> anyhow::Result<()> {
-    let before = server.cpu_seconds()?;
+    let start = (
+        Instant::now(),
+        server.cpu_seconds()?,
+        children_cpu_seconds()?,
+        machine_cpu_seconds()?,
+    );
     let outcome = run_load(case, load, &server.address)
         .with_context(|| format!("{}, {subject}", case.name))?;
-    let cpu_us = (server.cpu_seconds()? - before) * 1e6;
+    let cpu_seconds = server.cpu_seconds()? - start.1;
+    let others =
+        machine_cpu_seconds()? - start.3 - cpu_seconds - (children_cpu_seconds()? - start.2);
+    foreign.push(others.max(0.0) / start.0.elapsed().as_secs_f64());
     let rate = outcome.executions as f64 / outcome.seconds;
     samples.add(case.name, "exec/s", Better::Higher, subject, rate);
     samples.add(case.name, "p50 µs", Better::Lower, subject, outcome.p50_us);
-    // The warm-up is in the processor time, so it is counted as if it were as fast.
-    let in_all = outcome.executions as f64 * (outcome.seconds + 0.2) / outcome.seconds;
-    samples.add(case.name, "cpu µs", Better::Lower, subject, cpu_us / in_all);
+    let executions = (outcome.executions + outcome.warm_up_executions) as f64;
+    samples.add(
+        case.name,
+        "cpu µs",
+        Better::Lower,
+        subject,
+        cpu_seconds * 1e6 / executions,
+    );
     Ok(())
 }
 
@@ -229,7 +248,7 @@ fn run_load(case: &Case, load: Load, address: &str) -> anyhow::Result<Outcome> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-fn report(samples: &Samples, args: &Args) -> anyhow::Result<()> {
+fn report(samples: &Samples, foreign: &[f64], args: &Args) -> anyhow::Result<()> {
     let peer = (PYTHON, "nanograph-sdk 0.1.22");
     let rows = samples.rows(&Subjects {
         ours: OURS,
@@ -241,7 +260,9 @@ fn report(samples: &Samples, args: &Args) -> anyhow::Result<()> {
         peer.1
     );
     println!("{}", table(&rows));
-    println!("The protocol's part alone, without an executor\n");
+    println!(
+        "The protocol's part alone: no executor, and texts echoed unread, which the limit does read\n"
+    );
     println!(
         "{}",
         table(&samples.rows(&Subjects {
@@ -250,8 +271,23 @@ fn report(samples: &Samples, args: &Args) -> anyhow::Result<()> {
             limit: LIMIT
         }))
     );
+    disturbance(foreign);
     if let Some(path) = &args.json {
         write_json(&rows, path)?;
     }
     Ok(())
+}
+
+/// Says how far the numbers can be trusted.
+fn disturbance(foreign: &[f64]) {
+    let worst = foreign.iter().copied().fold(0.0, f64::max);
+    let usual = median(foreign).unwrap_or(0.0);
+    println!(
+        "Other programs used {usual:.2} cores during the samples (median), {worst:.2} at worst."
+    );
+    if usual > FOREIGN_CORES_MAX {
+        println!(
+            "That is too much to compare rates: trust the processor time per execution only, or repeat."
+        );
+    }
 }

@@ -27,6 +27,8 @@ pub struct Load {
 pub struct Outcome {
     /// Executions completed while measuring.
     pub executions: usize,
+    /// Executions completed before.
+    pub warm_up_executions: usize,
     /// In how many seconds.
     pub seconds: f64,
     /// Median of the times from request to `complete`, in µs.
@@ -44,10 +46,11 @@ impl Load {
         let mut client = Client::connect(address, self)?;
         client.send_all()?;
         client.go_on_until(Instant::now() + WARM_UP)?;
+        let warm_up_executions = client.latencies_ns.len();
         client.latencies_ns.clear();
         let start = Instant::now();
         let end = client.go_on_until(start + self.time)?;
-        client.outcome(end - start)
+        client.outcome(warm_up_executions, end - start)
     }
 }
 
@@ -158,7 +161,7 @@ impl Client {
         }
     }
 
-    fn outcome(mut self, time: Duration) -> anyhow::Result<Outcome> {
+    fn outcome(mut self, warm_up_executions: usize, time: Duration) -> anyhow::Result<Outcome> {
         let executions = self.latencies_ns.len();
         ensure!(executions > 0, "nothing was completed");
         self.latencies_ns.sort_unstable();
@@ -167,6 +170,7 @@ impl Client {
         let micros = |time: Duration| time.as_secs_f64() * 1e6;
         Ok(Outcome {
             executions,
+            warm_up_executions,
             seconds: time.as_secs_f64(),
             p50_us: micros(at(50)),
             p99_us: micros(at(99)),
