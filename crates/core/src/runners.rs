@@ -110,6 +110,13 @@ fn spawn_runner(shared: &Arc<Shared>) {
     tokio::spawn(runner.run());
 }
 
+/// What a thread woke last it keeps in a slot of its own, where no other thread finds it: another runner, a handler that
+/// goes on, a connection with a status to send. A task that does nothing takes the slot, so that these do not wait for
+/// the handler that is about to keep the thread.
+fn free_next_slot() {
+    tokio::spawn(std::future::ready(()));
+}
+
 /// Empties the queue.
 struct Runner {
     shared: Arc<Shared>,
@@ -131,6 +138,9 @@ impl Runner {
                 self.counted_out = true;
                 return;
             };
+            if slow {
+                free_next_slot();
+            }
             // A sink that panics must not take the others down; the task's drop fails its execution.
             let _ = std::panic::catch_unwind(AssertUnwindSafe(|| ready.task.run(ready.node)));
             if slow {

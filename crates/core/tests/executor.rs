@@ -667,3 +667,68 @@ async fn others_start_beside_a_handler_of_an_unknown_node_that_keeps_its_thread(
 async fn others_start_beside_a_handler_of_a_quick_node_that_keeps_its_thread() {
     others_start_beside_a_stuck_handler(true).await;
 }
+
+/// Waits on its thread, as long as a handler that computes would, until `done` says so; gives up after a long while.
+fn keep_thread_until(done: impl Fn() -> bool) -> Result<Outputs, NodeError> {
+    let begun = Instant::now();
+    while !done() {
+        if begun.elapsed() > Duration::from_secs(10) {
+            return Err(NodeError::internal("nobody else got on"));
+        }
+        std::thread::yield_now();
+    }
+    Ok(Outputs::new())
+}
+
+/// Submits from one of the runtime's own threads, as a wire's connection does.
+async fn all_complete(executor: Executor, nodes: &'static [&'static str]) {
+    tokio::spawn(async move {
+        let submitted: Vec<_> = nodes
+            .iter()
+            .map(|node| executor.submit(ExecutionRequest::new(*node)).unwrap())
+            .collect();
+        for execution in submitted {
+            execution.outputs().await.unwrap();
+        }
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn handlers_that_keep_their_threads_run_at_once() {
+    let started = Arc::new(AtomicUsize::new(0));
+    let executor = executor(node_fn(definition("n"), move |_: Context| {
+        let started = Arc::clone(&started);
+        async move {
+            started.fetch_add(1, Ordering::AcqRel);
+            keep_thread_until(|| started.load(Ordering::Acquire) >= 3)
+        }
+    }));
+    all_complete(executor, &["n", "n", "n"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_handler_that_has_begun_goes_on_beside_one_that_keeps_its_thread() {
+    let went_on = Arc::new(AtomicBool::new(false));
+    let executor = executor(node_fn(definition("waits"), {
+        let went_on = Arc::clone(&went_on);
+        move |_: Context| {
+            let went_on = Arc::clone(&went_on);
+            async move {
+                tokio::task::yield_now().await;
+                went_on.store(true, Ordering::Release);
+                Ok(Outputs::new())
+            }
+        }
+    }));
+    let computes = move |_: Context| {
+        let went_on = Arc::clone(&went_on);
+        async move { keep_thread_until(|| went_on.load(Ordering::Acquire)) }
+    };
+    executor
+        .registry()
+        .insert(node_fn(definition("computes"), computes))
+        .unwrap();
+    all_complete(executor, &["waits", "computes"]).await;
+}
