@@ -39,13 +39,13 @@ fn build_and_run(name: &str, json: Option<&Path>, bench_args: &[String]) -> anyh
     command::run(&mut cargo([
         "build",
         "--profile",
-        "bench",
+        "measured",
         "--package",
         "nodewire-bench",
         "--bin",
         &binary,
     ]))?;
-    let mut program = Command::new(root()?.join("target/bench").join(&binary));
+    let mut program = Command::new(root()?.join("target/measured").join(&binary));
     if let Some(json) = json {
         program.arg("--json").arg(env::current_dir()?.join(json));
     }
