@@ -141,7 +141,7 @@ impl Runner {
             if slow {
                 free_next_slot();
             }
-            // A sink that panics must not take the others down; the task's drop fails its execution.
+            // A handler that panics when dropped must not take the others down.
             let _ = std::panic::catch_unwind(AssertUnwindSafe(|| ready.task.run(ready.node)));
             if slow {
                 self.shared.runners.lock().in_slow_handlers -= 1;

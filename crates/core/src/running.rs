@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -134,7 +135,14 @@ impl Running {
             return;
         }
         gate.closed = event.is_terminal();
-        self.sink.deliver(self.id, event);
+        self.tell(event);
+    }
+
+    /// A sink that panics loses what it was told. The executor and the handler go on: neither is to blame.
+    fn tell(&self, event: ExecutionEvent) {
+        let tell = AssertUnwindSafe(|| self.sink.deliver(self.id, event));
+        // The panic hook has reported it.
+        let _ = std::panic::catch_unwind(tell);
     }
 
     pub(crate) fn report(&self, progress: Progress) {
@@ -143,8 +151,7 @@ impl Running {
             return;
         }
         if self.sink.has_room() {
-            self.sink
-                .deliver(self.id, ExecutionEvent::Progress(progress));
+            self.tell(ExecutionEvent::Progress(progress));
         } else {
             gate.progress_dropped += 1;
         }

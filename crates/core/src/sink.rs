@@ -10,7 +10,8 @@ use crate::node::BoxFuture;
 /// This is what a wire implements: one sink may serve all executions of a connection.
 pub trait EventSink: Send + Sync + 'static {
     /// Takes one event. Must not block and must take it: life-cycle events are at most three per admitted
-    /// execution, and `Progress` and `Partial` come only while [`Self::has_room`] says so.
+    /// execution, and `Progress` and `Partial` come only while [`Self::has_room`] says so. A panic loses the
+    /// event and harms nobody else.
     fn deliver(&self, id: ExecutionId, event: ExecutionEvent);
 
     /// Whether there is room for more than life-cycle events. While not, progress is dropped and counted.

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use nodewire_core::{
-    Context, DropReason, DynNode, Execution, ExecutionError, ExecutionEvent, ExecutionRequest,
-    Executor, ExecutorConfig, Inputs, NodeDefinition, NodeError, NodeErrorKind, Outputs, Refusal,
-    RefusalKind, Value, blocking_node_fn, node_fn,
+    Context, DropReason, DynNode, EventSink, Execution, ExecutionError, ExecutionEvent,
+    ExecutionId, ExecutionRequest, Executor, ExecutorConfig, Inputs, NodeDefinition, NodeError,
+    NodeErrorKind, Outputs, Refusal, RefusalKind, Value, blocking_node_fn, node_fn,
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -731,4 +731,33 @@ async fn a_handler_that_has_begun_goes_on_beside_one_that_keeps_its_thread() {
         .insert(node_fn(definition("computes"), computes))
         .unwrap();
     all_complete(executor, &["waits", "computes"]).await;
+}
+
+/// Panics at every event.
+struct BrokenSink;
+
+impl EventSink for BrokenSink {
+    fn deliver(&self, _: ExecutionId, event: ExecutionEvent) {
+        panic!("a broken sink, told {event:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_sink_that_panics_harms_nobody() {
+    let executor = executor(node_fn(definition("n"), async |_| Ok(Outputs::new())));
+    for _ in 0..3 {
+        executor
+            .submit_to(ExecutionRequest::new("n"), Arc::new(BrokenSink))
+            .unwrap();
+    }
+    executor
+        .submit(ExecutionRequest::new("n"))
+        .unwrap()
+        .outputs()
+        .await
+        .unwrap();
+    // It would not return if an end had not been told.
+    executor.shutdown(Duration::from_secs(60)).await;
+    assert_eq!(executor.counters().completed, 4);
+    assert_eq!(executor.registry().stats()[0].running, 0);
 }
