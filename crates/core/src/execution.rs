@@ -135,6 +135,7 @@ impl Drop for Execution {
         if self.cancel_on_drop {
             self.cancel();
         }
+        self.events.close();
     }
 }
 
@@ -151,6 +152,8 @@ pub(crate) struct EventQueue {
 struct QueueState {
     events: VecDeque<ExecutionEvent>,
     terminal_taken: bool,
+    /// Nobody takes events any more, so that there is always room for them: nowhere.
+    closed: bool,
 }
 
 impl EventQueue {
@@ -173,6 +176,15 @@ impl EventQueue {
         }
     }
 
+    fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        let untaken = std::mem::take(&mut state.events);
+        drop(state);
+        drop(untaken);
+        self.popped.notify_waiters();
+    }
+
     fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -180,12 +192,17 @@ impl EventQueue {
 
 impl EventSink for EventQueue {
     fn deliver(&self, _id: ExecutionId, event: ExecutionEvent) {
-        self.lock().events.push_back(event);
-        self.pushed.notify_one();
+        let mut state = self.lock();
+        if !state.closed {
+            state.events.push_back(event);
+            drop(state);
+            self.pushed.notify_one();
+        }
     }
 
     fn has_room(&self) -> bool {
-        self.lock().events.len() < EVENTS_WAITING_MAX
+        let state = self.lock();
+        state.closed || state.events.len() < EVENTS_WAITING_MAX
     }
 
     fn room(&self) -> BoxFuture<'_, ()> {

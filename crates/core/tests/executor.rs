@@ -761,3 +761,20 @@ async fn a_sink_that_panics_harms_nobody() {
     assert_eq!(executor.counters().completed, 4);
     assert_eq!(executor.registry().stats()[0].running, 0);
 }
+
+#[tokio::test]
+async fn a_detached_execution_is_not_held_up_by_events_that_nobody_takes() {
+    let executor = executor(node_fn(definition("n"), async |context: Context| {
+        for step in 0..200 {
+            context.partial(Outputs::new()).await;
+            context.progress(step, 200, "");
+        }
+        Ok(Outputs::new())
+    }));
+    executor
+        .submit(ExecutionRequest::new("n"))
+        .unwrap()
+        .detach();
+    executor.shutdown(Duration::from_secs(5)).await;
+    assert_eq!(executor.counters().completed, 1);
+}
