@@ -61,13 +61,14 @@ impl Context {
         &self.running.assets
     }
 
-    /// Whether the handler should stop: it was cancelled, or its deadline passed.
+    /// Whether the handler should stop: it was cancelled, its deadline passed, or the execution has ended already.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.running.is_stopping()
     }
 
-    /// Completes when the handler should stop; at once if it should already.
+    /// Completes when the handler should stop; at once if it should already. A task that outlives the handler learns
+    /// here of the execution's end, too.
     ///
     /// # Cancel safety
     /// Safe to drop at any time.

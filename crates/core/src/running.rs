@@ -104,7 +104,11 @@ impl Running {
             .stop
             .compare_exchange(NOT_STOPPED, ENDED, Ordering::AcqRel, Ordering::Acquire)
         {
-            Ok(_) => None,
+            Ok(_) => {
+                // For tasks that the handler left behind.
+                self.stop_changed.notify_waiters();
+                None
+            }
             Err(stop) if stop == StopReason::Cancelled as u8 => Some(StopReason::Cancelled),
             Err(stop) if stop == StopReason::Deadline as u8 => Some(StopReason::Deadline),
             Err(stop) if stop == StopReason::Shutdown as u8 => Some(StopReason::Shutdown),

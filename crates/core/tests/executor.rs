@@ -778,3 +778,26 @@ async fn a_detached_execution_is_not_held_up_by_events_that_nobody_takes() {
     executor.shutdown(Duration::from_secs(5)).await;
     assert_eq!(executor.counters().completed, 1);
 }
+
+#[tokio::test]
+async fn a_task_that_outlives_its_handler_learns_of_the_end() {
+    let task_over = Arc::new(Semaphore::new(0));
+    let over = Arc::clone(&task_over);
+    let executor = executor(node_fn(definition("n"), move |context: Context| {
+        let over = Arc::clone(&over);
+        async move {
+            tokio::spawn(async move {
+                context.cancelled().await;
+                over.add_permits(1);
+            });
+            // Lets the task begin to wait.
+            tokio::task::yield_now().await;
+            tokio::task::yield_now().await;
+            Ok(Outputs::new())
+        }
+    }));
+    let execution = executor.submit(ExecutionRequest::new("n")).unwrap();
+    execution.outputs().await.unwrap();
+    let learned = tokio::time::timeout(Duration::from_secs(5), task_over.acquire());
+    learned.await.unwrap().unwrap().forget();
+}
