@@ -57,18 +57,22 @@ impl Task {
             None => self.with_place().run(node),
             Some(event) => {
                 self.leave_queue();
-                // A cancellation that came at the same time wins: it was promised.
-                let cancelled = self.running.decide_end().is_some();
-                self.finish(
-                    if cancelled {
-                        ExecutionEvent::Cancelled { abandoned: false }
-                    } else {
-                        event
-                    },
-                    false,
-                );
+                self.end_unstarted(event);
             }
         }
+    }
+
+    /// Ends what was not started. A cancellation that came at the same time wins: it was promised.
+    fn end_unstarted(&mut self, event: ExecutionEvent) {
+        let cancelled = self.running.decide_end().is_some();
+        self.finish(
+            if cancelled {
+                ExecutionEvent::Cancelled { abandoned: false }
+            } else {
+                event
+            },
+            false,
+        );
     }
 
     /// Waits for a place; the terminal event if it ends before there is one.
@@ -98,6 +102,11 @@ impl Task {
             return self.finish(ExecutionEvent::Cancelled { abandoned: false }, false);
         }
         let started_at = Instant::now();
+        let deadline = self.running.request.deadline;
+        if deadline.is_some_and(|deadline| deadline <= started_at) {
+            self.place = None;
+            return self.end_unstarted(ExecutionEvent::Dropped(DropReason::DeadlinePassed));
+        }
         self.started_at = Some(started_at);
         self.running.deliver(ExecutionEvent::Started);
         let context = Context::new(Arc::clone(&self.running));

@@ -801,3 +801,31 @@ async fn a_task_that_outlives_its_handler_learns_of_the_end() {
     let learned = tokio::time::timeout(Duration::from_secs(5), task_over.acquire());
     learned.await.unwrap().unwrap().forget();
 }
+
+#[tokio::test]
+async fn nothing_is_started_after_its_deadline() {
+    let executor = executor(node_fn(definition("n"), async |context: Context| {
+        // The only thread is kept until the other's deadline has passed.
+        keep_thread_until(|| {
+            context
+                .deadline()
+                .is_none_or(|deadline| deadline < Instant::now())
+        })
+    }));
+    let deadline = Instant::now() + Duration::from_millis(20);
+    let mut first = ExecutionRequest::new("n");
+    first.deadline = Some(deadline);
+    let mut second = ExecutionRequest::new("n");
+    second.deadline = Some(deadline);
+    let (first, second) = (
+        executor.submit(first).unwrap(),
+        executor.submit(second).unwrap(),
+    );
+    drop(first.outputs().await);
+    let end = second.outputs().await.unwrap_err();
+    assert!(
+        matches!(end, ExecutionError::Dropped(DropReason::DeadlinePassed)),
+        "{end}"
+    );
+    assert_balanced(&executor);
+}
