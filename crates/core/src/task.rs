@@ -20,7 +20,8 @@ use crate::shutdown::Phase;
 use crate::stats::{Ending, Outcome};
 use crate::value::Outputs;
 
-/// Sees one execution through. If it is dropped half-way, because the runtime goes down, the execution fails.
+/// Sees one execution through. If it is dropped half-way, because the runtime goes down, the execution fails, unless a
+/// stop was asked for before.
 pub(crate) struct Task {
     pub(crate) running: Arc<Running>,
     shared: Arc<Shared>,
@@ -168,9 +169,9 @@ impl Task {
             (None, Some(Ok(Ok(outputs)))) => ExecutionEvent::Completed(outputs),
             (None, Some(Ok(Err(error)))) => ExecutionEvent::Failed(error),
             (None, Some(Err(panic))) => ExecutionEvent::Failed(panic_error(panic.as_ref())),
-            (None, None) => {
-                ExecutionEvent::Failed(NodeError::internal("the execution was given up"))
-            }
+            (None, None) => ExecutionEvent::Failed(NodeError::internal(
+                "the execution was given up because the runtime shut down",
+            )),
         }
     }
 
@@ -208,8 +209,8 @@ impl Drop for Task {
         }
         self.leave_queue();
         self.place = None;
-        let error = NodeError::internal("the execution was given up because the runtime shut down");
-        self.finish(ExecutionEvent::Failed(error), true);
+        let event = self.terminal_event(None);
+        self.finish(event, self.started_at.is_some());
     }
 }
 

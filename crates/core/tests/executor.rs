@@ -829,3 +829,25 @@ async fn nothing_is_started_after_its_deadline() {
     );
     assert_balanced(&executor);
 }
+
+#[test]
+fn a_cancellation_that_was_taken_holds_when_the_runtime_goes_down() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let executor = executor(node_fn(definition("n"), async |_| {
+        std::future::pending().await
+    }));
+    let execution = runtime.block_on(async {
+        let mut execution = executor.submit(ExecutionRequest::new("n")).unwrap();
+        until_started(&mut execution).await;
+        execution
+    });
+    assert!(execution.cancel());
+    drop(runtime);
+    assert_eq!(
+        (executor.counters().cancelled, executor.counters().failed),
+        (1, 0)
+    );
+}
