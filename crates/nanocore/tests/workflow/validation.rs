@@ -520,3 +520,24 @@ fn every_word_is_said_once() {
     let words: BTreeSet<&str> = ProblemCode::ALL.iter().map(|code| code.as_str()).collect();
     assert_eq!(words.len(), ProblemCode::ALL.len());
 }
+
+#[test]
+fn a_message_names_some_ports_of_many() {
+    let mut node = nanocore::workflow::GraphNode::new(2, "shown");
+    node.client = true;
+    node.inputs = (0..1_000)
+        .map(|number| nanocore::workflow::SavedPort {
+            name: format!("port{number}"),
+            kind: String::new(),
+            extra: Vec::new(),
+        })
+        .collect();
+    let mut many = graph(&[(1, "text-input")], &[(1, "text", 2, "other")]);
+    many.nodes.push(node);
+    let problem = found(&many, &ValidateOptions::default()).remove(0);
+    assert!(
+        problem.message.contains("\"port0\"") && problem.message.contains("and 980 more"),
+        "{problem}"
+    );
+    assert!(problem.message.len() < 400, "{problem}");
+}

@@ -73,14 +73,22 @@ impl<'g> Checked<'g> {
     }
 }
 
+/// How many nodes or ports a message names.
+const MAX_NAMED: usize = 20;
+
 /// The names of ports for a message.
 fn names(ports: &[Port]) -> String {
     if ports.is_empty() {
         return "it has none".to_owned();
     }
-    let names: Vec<String> = ports
+    let named: Vec<String> = ports
         .iter()
+        .take(MAX_NAMED)
         .map(|port| format!("\"{}\"", port.name))
         .collect();
-    format!("it has {}", names.join(", "))
+    let more = match ports.len() - named.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("it has {}{more}", named.join(", "))
 }

@@ -2,12 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::{Checked, NodeFacts, ValidateOptions};
+use super::{Checked, MAX_NAMED, NodeFacts, ValidateOptions};
 use crate::workflow::graph::GraphNode;
 use crate::workflow::problem::{Problem, ProblemCode};
-
-/// The nodes of a cycle that its message names.
-const MAX_NAMED: usize = 20;
 
 impl Checked<'_> {
     pub(super) fn check_structure(&mut self, options: &ValidateOptions) {
