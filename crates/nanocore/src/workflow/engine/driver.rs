@@ -55,7 +55,6 @@ impl<I: NodeInvoker> Driver<I> {
             }
             self.wait(&mut aborted).await;
         }
-        self.events.close();
         self.scheduler.into_result()
     }
 

@@ -8,8 +8,10 @@ use tokio::sync::Notify;
 
 use crate::workflow::event::{Event, EventKind};
 
-/// While more events than this wait, running statuses of a node are joined.
+/// While more events than this wait, running statuses of a node are joined,
 const MAX_UNJOINED: usize = 1_024;
+/// and while the statuses that wait have more bytes than this.
+const MAX_UNJOINED_BYTES: usize = 8 << 20;
 
 /// A queue that never blocks its writer. See [`Run::next_event`](super::Run::next_event) for its bound.
 #[derive(Debug, Clone)]
@@ -32,6 +34,8 @@ struct State {
     taken: u64,
     /// Per node, the number (counting from the first ever) of its last waiting event, if that is a status.
     statuses: HashMap<u64, u64>,
+    /// Of the statuses that wait.
+    status_bytes: usize,
     next_seq: u64,
     closed: bool,
 }
@@ -90,11 +94,21 @@ impl EventQueue {
     }
 }
 
+/// Ends the events with the task of the run, also if that breaks off.
+pub(super) struct CloseOnDrop(pub(super) EventQueue);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 impl State {
     fn add(&mut self, event: Event) {
         let number = self.taken + u64::try_from(self.waiting.len()).unwrap_or(u64::MAX);
-        if let (EventKind::NodeStatus { node_id, .. }, true) =
-            (&event.kind, self.waiting.len() > MAX_UNJOINED)
+        self.status_bytes += status_bytes(&event);
+        let join = self.waiting.len() > MAX_UNJOINED || self.status_bytes > MAX_UNJOINED_BYTES;
+        if let (EventKind::NodeStatus { node_id, .. }, true) = (&event.kind, join)
             && let Some(older) = self
                 .statuses
                 .get(node_id)
@@ -103,6 +117,7 @@ impl State {
                 .ok()
                 .and_then(|at| self.waiting.get_mut(at))
         {
+            self.status_bytes -= status_bytes(place);
             *place = event;
             return;
         }
@@ -117,7 +132,19 @@ impl State {
     fn take(&mut self) -> Option<Event> {
         let event = self.waiting.pop_front()?;
         self.taken += 1;
+        self.status_bytes -= status_bytes(&event);
         Some(event)
+    }
+}
+
+fn status_bytes(event: &Event) -> usize {
+    match &event.kind {
+        EventKind::NodeStatus { status, .. } => status.raw.as_str().len(),
+        EventKind::RunStarted { .. }
+        | EventKind::NodeState { .. }
+        | EventKind::NodeComplete { .. }
+        | EventKind::NodeError { .. }
+        | EventKind::RunFinished { .. } => 0,
     }
 }
 
@@ -183,6 +210,21 @@ mod tests {
             kinds[1_025..],
             [status(7, 99), status(8, 99), dispatched(7), status(7, 3)]
         );
+    }
+
+    #[tokio::test]
+    async fn large_statuses_are_joined_although_they_are_few() {
+        let preview = |node_id, size| EventKind::NodeStatus {
+            node_id,
+            status: Status::from_json(Json::from("x".repeat(size).as_str())),
+        };
+        let queue = EventQueue::new("run".into());
+        for _ in 0..100 {
+            queue.push(preview(1, 1 << 20));
+            queue.push(preview(2, 1 << 20));
+        }
+        let kept = drain(&queue).await.len();
+        assert!((7..=9).contains(&kept), "{kept}");
     }
 
     #[tokio::test]
