@@ -175,7 +175,7 @@ impl<'c, 'g> Builder<'c, 'g> {
             uid: node.uid.as_str().into(),
             name: node.name.clone(),
             work,
-            exec: node.exec.or(defaults),
+            exec: node.exec.or(defaults).limited(),
             inputs,
             successors: Vec::new(),
             sources: 0,

@@ -111,3 +111,16 @@ fn a_node_is_found_by_name_or_id() {
             .contains("named nodes: 2, x, x")
     );
 }
+
+#[test]
+fn of_very_many_problems_the_rest_is_counted() {
+    let nodes = vec!["0"; 5_000].join(",");
+    let problems = Graph::parse(&format!(r#"{{"nodes": [{nodes}]}}"#))
+        .unwrap_err()
+        .problems;
+    assert_eq!(problems.len(), 1_001);
+    assert_eq!(
+        problems[1_000].to_string(),
+        "error bad_graph: 4000 further problems are not listed"
+    );
+}

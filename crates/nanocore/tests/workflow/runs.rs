@@ -719,3 +719,68 @@ async fn dropping_a_run_aborts_it() {
     stopped.changed().await.unwrap();
     assert_eq!(log.lines(), [id]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_constant_that_cannot_be_passed_on_fails_its_node_and_ends_the_run() {
+    let mut deep = graph(
+        &[(1, "json-input"), (2, "json-input"), (3, "join")],
+        &[(2, "json", 3, "a")],
+    );
+    let mut value = json("[]");
+    while let Ok(deeper) = nodewire_json::Json::parse(format!("[{value}]")) {
+        value = deeper;
+    }
+    // An object, which is wrapped into a list and an object more.
+    let value = json(&format!(r#"{{"a": {}}}"#, value.elements().unwrap()[0]));
+    deep.find_mut("1").unwrap().set_param("json", value);
+    let (events, result) = run(joiner(), &deep, RunOptions::default()).await;
+    assert_eq!(states(&result), ["1 error", "2 skipped", "3 skipped"]);
+    assert_eq!(short(&events).last().unwrap(), "finished error");
+}
+
+#[tokio::test(start_paused = true)]
+async fn times_beyond_all_reason_do_not_end_the_run() {
+    let endless = Duration::MAX;
+    let exec = Exec {
+        retries: Some(1),
+        retry_delay: Some(endless),
+        retry_max_delay: Some(endless),
+        timeout: Some(endless),
+        start_timeout: Some(endless),
+        ..Exec::default()
+    };
+    let attempts = std::sync::atomic::AtomicU32::new(0);
+    let node = says_and_hangs(move |_| {
+        match attempts.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+            0 => vec![Report::error("no")],
+            _ => vec![Report::running("x")],
+        }
+    });
+    let nodes = InProcess::new().server(server("s"), [(definition("n", vec![], vec![]), node)]);
+    let options = RunOptions {
+        exec,
+        abort_grace: endless,
+        ..RunOptions::default()
+    };
+    let (_, result) = run(nodes, &graph(&[(1, "n")], &[]), options).await;
+    let failed = result.node(1).unwrap();
+    assert_eq!(
+        (failed.attempts, failed.error.as_ref().unwrap().code),
+        (2, NodeErrorCode::Timeout)
+    );
+}
+
+#[tokio::test]
+async fn a_run_that_breaks_ends_its_events() {
+    let broken = says(|_| panic!("as this test wants"));
+    let nodes = InProcess::new().server(server("s"), [(definition("n", vec![], vec![]), broken)]);
+    let engine = nanocore::workflow::Engine::new(std::sync::Arc::new(nodes));
+    let mut run = engine
+        .start(&graph(&[(1, "n")], &[]), RunOptions::default())
+        .unwrap();
+    let events = async { while run.next_event().await.is_some() {} };
+    tokio::time::timeout(Duration::from_secs(30), events)
+        .await
+        .unwrap();
+    assert_eq!(run.result().await, Err(nanocore::workflow::RunLost));
+}

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::event::Event;
-use super::graph::{Exec, Graph};
+use super::graph::{Exec, Graph, MAX_TIME};
 use super::invoker::NodeInvoker;
 use super::plan::Plan;
 use super::problem::{InvalidGraph, Problem};
@@ -20,7 +20,7 @@ use super::scheduler::{Limits, Settings};
 use super::types::TypeCheck;
 use super::validate::{Checked, ValidateOptions};
 use driver::Driver;
-use events::EventQueue;
+use events::{CloseOnDrop, EventQueue};
 
 /// How a graph is to be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct RunOptions {
     pub exec: Exec,
     /// How many nodes may be in flight at a time.
     pub limits: Limits,
-    /// How long nodes may take to stop.
+    /// How long nodes may take to stop; 30 days at most.
     pub abort_grace: Duration,
 }
 
@@ -87,7 +87,7 @@ impl<I: NodeInvoker + 'static> Engine<I> {
         let settings = Settings {
             run_id: run_id.clone(),
             limits: options.limits,
-            abort_grace: options.abort_grace,
+            abort_grace: options.abort_grace.min(MAX_TIME),
             seed: options.run_id.as_u64_pair().0,
         };
         let events = EventQueue::new(run_id.clone());
@@ -100,9 +100,12 @@ impl<I: NodeInvoker + 'static> Engine<I> {
             events.clone(),
             abort.clone(),
         );
+        let closing = CloseOnDrop(events.clone());
         tokio::spawn(async move {
+            let result = driver.run().await;
+            drop(closing);
             // Whoever dropped the run does not want its result.
-            let _ = sender.send(driver.run().await);
+            let _ = sender.send(result);
         });
         Ok(Run {
             run_id,
@@ -147,9 +150,9 @@ impl Run {
 
     /// The next event; `None` after the last.
     ///
-    /// A slow reader never slows the run. While more than 1024 events wait, a running status takes the place of an
-    /// older one of the same node that nobody has read; all other events are kept. Their number is limited by the
-    /// graph: a few per attempt of each node.
+    /// A slow reader never slows the run. While more than 1024 events wait, or more than 8 MiB of statuses, a running
+    /// status takes the place of an older one of the same node that nobody has read; all other events are kept. Their
+    /// number is limited by the graph: a few per attempt of each node.
     ///
     /// # Cancel safety
     /// Dropping the future loses no event.
@@ -160,7 +163,7 @@ impl Run {
     /// What came of the run. Waits for its end; events need not be read for that.
     ///
     /// # Errors
-    /// If the task of the run ended without a result: its runtime was shut down.
+    /// If the task of the run ended without a result: its runtime was shut down, or a node in process panicked.
     ///
     /// # Cancel safety
     /// Dropping the future aborts the run.
@@ -183,7 +186,7 @@ impl Drop for Run {
 
 /// The task of a run ended without a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the run ended without a result, as its runtime was shut down")]
+#[error("the run ended without a result: its runtime was shut down, or a node in process panicked")]
 pub struct RunLost;
 
 /// Stops a run.

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+/// The longest time that can be set.
+pub(crate) const MAX_TIME: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// Settings of one node (`nodes[].exec`), or of a whole run; what is `None` is inherited.
 ///
-/// In files, times are numbers of seconds.
+/// In files, times are numbers of seconds. Files with times over 30 days are refused; here they count as 30 days.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Exec {
     /// Further attempts after an error of the node.
@@ -30,6 +33,19 @@ pub struct Exec {
 }
 
 impl Exec {
+    /// The same, with no time over the limit, so that each can be added to the clock.
+    pub(crate) fn limited(self) -> Self {
+        let limited = |time: Option<Duration>| time.map(|time| time.min(MAX_TIME));
+        Self {
+            retry_delay: limited(self.retry_delay),
+            retry_max_delay: limited(self.retry_max_delay),
+            timeout: limited(self.timeout),
+            idle_timeout: limited(self.idle_timeout),
+            start_timeout: limited(self.start_timeout),
+            ..self
+        }
+    }
+
     /// These settings, and where they say nothing, `defaults`.
     #[must_use]
     pub fn or(&self, defaults: &Self) -> Self {

@@ -6,6 +6,7 @@ mod parse;
 mod reader;
 mod write;
 
+pub(crate) use exec::MAX_TIME;
 pub use exec::{CacheMode, Exec, OnError};
 pub use node::{GraphNode, GraphParam, SavedPort};
 pub use parse::{

@@ -2,7 +2,7 @@
 
 use nodewire_json::{Json, Kind};
 
-use super::exec::{CacheMode, Exec, OnError};
+use super::exec::{CacheMode, Exec, MAX_TIME, OnError};
 use super::node::{GraphNode, GraphParam, SavedPort};
 use super::reader::Reader;
 use super::{Graph, Link};
@@ -13,7 +13,6 @@ pub const MAX_NODES: usize = 100_000;
 /// The most links a graph may have.
 pub const MAX_LINKS: usize = 1_000_000;
 const MAX_RETRIES: u32 = 100;
-const MAX_SECONDS: f64 = 30.0 * 24.0 * 3600.0;
 const MAX_BACKOFF: f64 = 1_000.0;
 
 /// Keys of a graph file that mean something here; any other key is kept.
@@ -290,14 +289,14 @@ fn exec(reader: &mut Reader, json: &Json) -> Exec {
 fn exec_key(reader: &mut Reader, exec: &mut Exec, key: &str, value: &Json) {
     match key {
         "retries" => exec.retries = reader.count(value, MAX_RETRIES),
-        "retryDelay" => exec.retry_delay = reader.seconds(value, MAX_SECONDS),
+        "retryDelay" => exec.retry_delay = reader.seconds(value, MAX_TIME),
         "retryBackoff" => {
             exec.retry_backoff_milli = reader.number(value, 1.0, MAX_BACKOFF).map(thousandths)
         }
-        "retryMaxDelay" => exec.retry_max_delay = reader.seconds(value, MAX_SECONDS),
-        "timeout" => exec.timeout = reader.seconds(value, MAX_SECONDS),
-        "idleTimeout" => exec.idle_timeout = reader.seconds(value, MAX_SECONDS),
-        "startTimeout" => exec.start_timeout = reader.seconds(value, MAX_SECONDS),
+        "retryMaxDelay" => exec.retry_max_delay = reader.seconds(value, MAX_TIME),
+        "timeout" => exec.timeout = reader.seconds(value, MAX_TIME),
+        "idleTimeout" => exec.idle_timeout = reader.seconds(value, MAX_TIME),
+        "startTimeout" => exec.start_timeout = reader.seconds(value, MAX_TIME),
         "onError" => exec.on_error = reader.word(value, OnError::WORDS),
         "cache" => exec.cache = reader.word(value, CacheMode::WORDS),
         "idempotent" => exec.idempotent = reader.boolean(value),

@@ -15,6 +15,7 @@ const MAX_PROBLEMS: usize = 1_000;
 pub(super) struct Reader {
     path: String,
     problems: Vec<Problem>,
+    unlisted: usize,
 }
 
 impl Reader {
@@ -48,11 +49,18 @@ impl Reader {
         if self.problems.len() < MAX_PROBLEMS {
             self.problems
                 .push(Problem::new(code, message).path(self.path.as_str()));
+        } else {
+            self.unlisted += 1;
         }
     }
 
     /// Everything noted.
-    pub(super) fn into_problems(self) -> Vec<Problem> {
+    pub(super) fn into_problems(mut self) -> Vec<Problem> {
+        if self.unlisted > 0 {
+            let message = format!("{} further problems are not listed", self.unlisted);
+            self.problems
+                .push(Problem::new(ProblemCode::BadGraph, message));
+        }
         self.problems
     }
 
@@ -113,8 +121,8 @@ impl Reader {
     }
 
     /// A time in seconds.
-    pub(super) fn seconds(&mut self, json: &Json, max_seconds: f64) -> Option<Duration> {
-        self.number(json, 0.0, max_seconds)
+    pub(super) fn seconds(&mut self, json: &Json, max: Duration) -> Option<Duration> {
+        self.number(json, 0.0, max.as_secs_f64())
             .map(Duration::from_secs_f64)
     }
 

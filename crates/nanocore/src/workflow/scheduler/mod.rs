@@ -144,7 +144,8 @@ impl Scheduler {
             nodes: self.plan.nodes.iter().map(|node| node.id).collect(),
         });
         for node in 0..self.nodes.len() {
-            if self.nodes[node].waiting == 0 {
+            // One that fails at once may have ended the others.
+            if self.nodes[node].waiting == 0 && self.nodes[node].state == NodeState::Pending {
                 self.make_ready(node, now);
             }
         }
