@@ -1,14 +1,15 @@
 //! Node servers over the wire: the invoker that real runs use. spec: nanograph 14.1, 15.3, 16.5
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use futures_util::stream::{BoxStream, StreamExt, once};
 use nanograph::client::{
-    Client, ConnectionState, ExecuteError, Execution, ExecutionError, ExecutionEvent,
+    Client, ConnectionState, ExecuteError, Execution, ExecutionError, ExecutionEvent, StopError,
 };
-use nanograph::message::{ExecutionRequest, Handshake};
+use nanograph::message::{ExecutionRequest, Handshake, StopAck};
+use tokio_util::sync::CancellationToken;
 
 use super::catalog::{Catalog, InputStyle, Resolved, Server, ServerSet};
 use super::graph::GraphNode;
@@ -31,7 +32,7 @@ pub struct ServerSettings {
 ///
 /// What a server offers is what it announced last; while it is away it offers nothing. An execution that is dispatched
 /// meanwhile waits 30 s for its return. What was outstanding when a connection was lost is stopped on return, before
-/// anything else is sent.
+/// anything else is sent. What a stop finds not sent yet is never sent.
 #[derive(Debug, Clone, Default)]
 pub struct ServerPool {
     // A std mutex: it is held for look-ups, never over an await.
@@ -59,6 +60,16 @@ struct Link {
     orphans: Mutex<BTreeSet<String>>,
     /// Held while orphans are being stopped, so that no execution overtakes the stops.
     stopping: tokio::sync::Mutex<()>,
+    /// What was dispatched and not sent yet: at most what runs have in flight.
+    unsent: Mutex<Vec<Unsent>>,
+}
+
+/// An execution that a stop of its instance must keep from being sent.
+#[derive(Debug, Clone)]
+struct Unsent {
+    instance_id: Arc<str>,
+    /// Gone once it was sent.
+    stopped: Weak<CancellationToken>,
 }
 
 impl ServerPool {
@@ -75,6 +86,7 @@ impl ServerPool {
             client,
             orphans: Mutex::default(),
             stopping: tokio::sync::Mutex::default(),
+            unsent: Mutex::default(),
         });
         let mut state = self.lock();
         state.offers.remove(&server_uid);
@@ -185,11 +197,13 @@ impl NodeInvoker for ServerPool {
             )))
             .boxed();
         };
-        once(link.execute(call.request)).flatten().boxed()
+        let stopped = link.hold(&call.request.instance_id);
+        once(link.execute(call.request, stopped)).flatten().boxed()
     }
 
     fn stop(&self, server: &Arc<Server>, instance_id: &str) {
         if let Some(link) = self.link(&server.uid) {
+            link.stop_unsent(instance_id);
             let instance_id = instance_id.to_owned();
             tokio::spawn(async move { link.stop(&instance_id).await });
         }
@@ -204,8 +218,40 @@ impl Link {
         }
     }
 
-    async fn execute(self: Arc<Self>, request: ExecutionRequest) -> BoxStream<'static, Report> {
-        match self.send(request).await {
+    /// Notes an execution that is to be sent. It is forgotten when what this gives is gone.
+    fn hold(&self, instance_id: &str) -> Arc<CancellationToken> {
+        let stopped = Arc::new(CancellationToken::new());
+        let mut unsent = self.unsent();
+        unsent.retain(|one| one.stopped.strong_count() > 0);
+        unsent.push(Unsent {
+            instance_id: instance_id.into(),
+            stopped: Arc::downgrade(&stopped),
+        });
+        stopped
+    }
+
+    fn stop_unsent(&self, instance_id: &str) {
+        let unsent = self.unsent();
+        let wanted = unsent.iter().filter(|one| &*one.instance_id == instance_id);
+        for stopped in wanted.filter_map(|one| one.stopped.upgrade()) {
+            stopped.cancel();
+        }
+    }
+
+    async fn execute(
+        self: Arc<Self>,
+        request: ExecutionRequest,
+        stopped: Arc<CancellationToken>,
+    ) -> BoxStream<'static, Report> {
+        let sent = tokio::select! {
+            biased;
+            () = stopped.cancelled() => {
+                let message = "it was stopped before it was sent";
+                return once(std::future::ready(failed(NodeErrorCode::Refused, message))).boxed();
+            }
+            sent = self.send(request) => sent,
+        };
+        match sent {
             Ok(execution) => {
                 let instance_id = execution.instance_id().to_owned();
                 execution
@@ -242,37 +288,42 @@ impl Link {
 
     /// Stops the instance when the server is back.
     fn orphaned(self: &Arc<Self>, instance_id: &str) {
-        let is_first = {
-            let mut orphans = self.orphans();
-            orphans.insert(instance_id.to_owned());
-            orphans.len() == 1
-        };
-        if is_first {
+        let is_new = self.orphans().insert(instance_id.to_owned());
+        if is_new {
             let link = self.clone();
             tokio::spawn(async move {
                 // Ends when the client is closed, at the latest.
-                if link.client.connected().await {
-                    link.stop_orphans().await;
-                }
+                while link.client.connected().await && !link.stop_orphans().await {}
             });
         }
     }
 
-    async fn stop_orphans(&self) {
+    /// Whether none is left. Those of which the server was lost again are; dropping the future loses none.
+    async fn stop_orphans(&self) -> bool {
         let _guard = self.stopping.lock().await;
-        if !self.is_connected() {
-            return;
-        }
-        let orphans = std::mem::take(&mut *self.orphans());
-        for instance_id in orphans {
-            self.stop(&instance_id).await;
+        loop {
+            let Some(instance_id) = self.orphans().first().cloned() else {
+                return true;
+            };
+            if matches!(
+                self.stop(&instance_id).await,
+                Err(StopError::NotConnected | StopError::ServerLost)
+            ) {
+                return false;
+            }
+            self.orphans().remove(&instance_id);
         }
     }
 
-    async fn stop(&self, instance_id: &str) {
-        if let Err(error) = self.client.stop_instance(instance_id).await {
+    async fn stop(&self, instance_id: &str) -> Result<StopAck, StopError> {
+        let answer = self.client.stop_instance(instance_id).await;
+        answer.inspect_err(|error| {
             tracing::debug!(instance_id, %error, "a stop was not acknowledged");
-        }
+        })
+    }
+
+    fn unsent(&self) -> MutexGuard<'_, Vec<Unsent>> {
+        self.unsent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn orphans(&self) -> MutexGuard<'_, BTreeSet<String>> {

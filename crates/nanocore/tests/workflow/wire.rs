@@ -243,6 +243,43 @@ async fn a_lost_server_is_told_to_stop_the_old_attempt_before_the_next() {
 
 // spec: nanograph 16.4
 #[tokio::test]
+async fn what_waits_for_its_server_is_not_sent_after_an_abort() {
+    let pool = ServerPool::new();
+    let script = Script::bind("one", definitions()).await;
+    let mut socket = script.join(&pool).await;
+    let soon = Exec {
+        retry_delay: Some(Duration::from_millis(1)),
+        ..Exec::default()
+    };
+    let mut run = start(&pool, &graph(&[(5, "make")], &[]), soon);
+    let run_id = run.run_id().to_owned();
+    socket.request().await;
+    drop(socket);
+    // The second attempt waits for the server.
+    while let Some(event) = run.next_event().await {
+        if matches!(
+            event.kind,
+            nanocore::workflow::EventKind::NodeState { attempt: 2, .. }
+        ) {
+            break;
+        }
+    }
+    run.abort_handle().abort();
+    let result = result(run).await;
+    assert_eq!(result.counts().aborted, 1);
+    assert!(
+        !result.node(5).unwrap().unconfirmed,
+        "nothing of it was sent"
+    );
+
+    let mut socket = script.accept().await;
+    assert_eq!(socket.stop().await, run_id, "of the first attempt");
+    pool.remove("one").unwrap().close().await;
+    assert!(!matches!(socket.0.next().await, Some(Ok(Message::Text(_)))));
+}
+
+// spec: nanograph 16.4
+#[tokio::test]
 async fn an_abort_stops_the_instance_once_and_its_error_means_aborted() {
     let pool = ServerPool::new();
     let script = Script::bind("one", definitions()).await;
