@@ -1,7 +1,8 @@
 //! What is asked of an executor.
 
-use std::sync::Arc;
 use std::time::Instant;
+
+use bytestring::ByteString;
 
 use crate::value::{Inputs, Parameters};
 
@@ -9,7 +10,7 @@ use crate::value::{Inputs, Parameters};
 #[derive(Debug, Clone)]
 pub struct ExecutionRequest {
     /// The uid of the node.
-    pub node: Arc<str>,
+    pub node: ByteString,
     /// What goes in.
     pub inputs: Inputs,
     /// Parameters that were set; the others have the definition's defaults.
@@ -20,13 +21,13 @@ pub struct ExecutionRequest {
     pub priority: i32,
     /// W3C `traceparent`, if the wire brought one.
     pub trace_parent: Option<String>,
-    /// The caller's own name for it, for logs; whatever the wire has.
-    pub caller_id: String,
+    /// The caller's own name for it, for logs; whatever the wire has. May share the memory of its message.
+    pub caller_id: ByteString,
 }
 
 impl ExecutionRequest {
     /// A request without inputs, deadline or priority.
-    pub fn new(node: impl Into<Arc<str>>) -> Self {
+    pub fn new(node: impl Into<ByteString>) -> Self {
         Self {
             node: node.into(),
             inputs: Inputs::new(),
@@ -34,7 +35,7 @@ impl ExecutionRequest {
             deadline: None,
             priority: 0,
             trace_parent: None,
-            caller_id: String::new(),
+            caller_id: ByteString::new(),
         }
     }
 

@@ -125,9 +125,9 @@ struct Runner {
 
 impl Runner {
     async fn run(mut self) {
-        let mut turn = Instant::now();
+        let mut now = Instant::now();
+        let mut turn = now;
         loop {
-            let mut now = Instant::now();
             let late = now - turn > TURN;
             if late {
                 tokio::task::yield_now().await;
@@ -142,7 +142,9 @@ impl Runner {
                 free_next_slot();
             }
             // A handler that panics when dropped must not take the others down.
-            let _ = std::panic::catch_unwind(AssertUnwindSafe(|| ready.task.run(ready.node)));
+            let ran =
+                std::panic::catch_unwind(AssertUnwindSafe(|| ready.task.run(ready.node, now)));
+            now = ran.unwrap_or_else(|_| Instant::now());
             if slow {
                 self.shared.runners.lock().in_slow_handlers -= 1;
             }

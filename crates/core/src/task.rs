@@ -28,6 +28,8 @@ pub(crate) struct Task {
     /// The place in the node's concurrency limit, once there is one.
     place: Option<SlotGuard>,
     started_at: Option<Instant>,
+    /// When the handler ended, if that is known already.
+    ended_at: Option<Instant>,
     finished: bool,
 }
 
@@ -43,6 +45,7 @@ impl Task {
             shared,
             place: None,
             started_at: None,
+            ended_at: None,
             finished: false,
         }
     }
@@ -55,7 +58,7 @@ impl Task {
 
     pub(crate) async fn wait_and_run(mut self, node: Arc<dyn DynNode>) {
         match Box::pin(self.wait()).await {
-            None => self.with_place().run(node),
+            None => drop(self.with_place().run(node, Instant::now())),
             Some(event) => {
                 self.leave_queue();
                 self.end_unstarted(event);
@@ -96,34 +99,44 @@ impl Task {
         }
     }
 
-    /// Calls the handler, and sees the execution through in a task of its own if it does not end at once.
-    pub(crate) fn run(mut self, node: Arc<dyn DynNode>) {
+    /// Calls the handler, and sees the execution through in a task of its own if it does not end at once. Takes and gives
+    /// the time, which costs something to ask for.
+    pub(crate) fn run(mut self, node: Arc<dyn DynNode>, now: Instant) -> Instant {
         if self.running.is_stopping() {
             self.place = None;
-            return self.finish(ExecutionEvent::Cancelled { abandoned: false }, false);
+            self.finish(ExecutionEvent::Cancelled { abandoned: false }, false);
+            return now;
         }
-        let started_at = Instant::now();
         let deadline = self.running.request.deadline;
-        if deadline.is_some_and(|deadline| deadline <= started_at) {
+        if deadline.is_some_and(|deadline| deadline <= now) {
             self.place = None;
-            return self.end_unstarted(ExecutionEvent::Dropped(DropReason::DeadlinePassed));
+            self.end_unstarted(ExecutionEvent::Dropped(DropReason::DeadlinePassed));
+            return now;
         }
-        self.started_at = Some(started_at);
+        self.started_at = Some(now);
         self.running.deliver(ExecutionEvent::Started);
         let context = Context::new(Arc::clone(&self.running));
         // The call itself may panic, too.
         let called = std::panic::catch_unwind(AssertUnwindSafe(|| node.execute_boxed(context)));
         let mut handler = match called {
             Ok(handler) => AssertUnwindSafe(handler).catch_unwind(),
-            Err(panic) => return self.end(Some(Err(panic))),
+            Err(panic) => {
+                self.end(Some(Err(panic)));
+                return Instant::now();
+            }
         };
         // Without a waker: whoever goes on polls again, with one.
         let first = handler.poll_unpin(&mut TaskContext::from_waker(Waker::noop()));
-        self.running.entry.note_first_poll(started_at.elapsed());
+        let polled_at = Instant::now();
+        self.running.entry.note_first_poll(polled_at - now);
         match first {
-            Poll::Ready(result) => self.end(Some(result)),
+            Poll::Ready(result) => {
+                self.ended_at = Some(polled_at);
+                self.end(Some(result));
+            }
             Poll::Pending => drop(tokio::spawn(self.supervise(handler))),
         }
+        polled_at
     }
 
     /// Waits for the handler, or for a stop and then the grace time.
@@ -184,9 +197,13 @@ impl Task {
             abandoned,
             progress_dropped: running.progress_dropped(),
         };
-        let times = self
-            .started_at
-            .map(|started_at| (started_at - running.accepted_at, started_at.elapsed()));
+        let times = self.started_at.map(|started_at| {
+            let ended_at = self.ended_at.unwrap_or_else(Instant::now);
+            (
+                started_at.saturating_duration_since(running.accepted_at),
+                ended_at - started_at,
+            )
+        });
         running.entry.end(ending, times);
         self.shared.counters().end(ending);
         running.deliver(event);

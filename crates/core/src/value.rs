@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use nodewire_json::Json;
 
 /// One value. A closed set, so that every wire decides about each.
@@ -113,9 +114,9 @@ macro_rules! named_map {
         $(#[$doc])*
         ///
         /// Keeps the order of insertion, which does not count in comparisons. Made for the few names a node has: a
-        /// name is found by looking at one after the other.
+        /// name is found by looking at one after the other. Names may share the memory of the message they came in.
         #[derive(Debug, Clone, Default)]
-        pub struct $name(Vec<(String, $value)>);
+        pub struct $name(Vec<(ByteString, $value)>);
 
         impl $name {
             /// None set.
@@ -126,13 +127,13 @@ macro_rules! named_map {
 
             /// Sets one and gives back the map, for chains.
             #[must_use]
-            pub fn with(mut self, name: impl Into<String>, value: impl Into<$value>) -> Self {
+            pub fn with(mut self, name: impl Into<ByteString>, value: impl Into<$value>) -> Self {
                 self.insert(name, value);
                 self
             }
 
             /// Sets one, in the place of what had the name before.
-            pub fn insert(&mut self, name: impl Into<String>, value: impl Into<$value>) {
+            pub fn insert(&mut self, name: impl Into<ByteString>, value: impl Into<$value>) {
                 let (name, value) = (name.into(), value.into());
                 match self.0.iter_mut().find(|(other, _)| *other == name) {
                     Some((_, place)) => *place = value,
@@ -148,7 +149,7 @@ macro_rules! named_map {
 
             /// All, in order of insertion.
             pub fn iter(&self) -> impl Iterator<Item = (&str, &$value)> {
-                self.0.iter().map(|(name, value)| (name.as_str(), value))
+                self.0.iter().map(|(name, value)| (&**name, value))
             }
 
             /// How many are set.
@@ -171,8 +172,8 @@ macro_rules! named_map {
         }
 
         impl IntoIterator for $name {
-            type Item = (String, $value);
-            type IntoIter = std::vec::IntoIter<(String, $value)>;
+            type Item = (ByteString, $value);
+            type IntoIter = std::vec::IntoIter<(ByteString, $value)>;
 
             fn into_iter(self) -> Self::IntoIter {
                 self.0.into_iter()
@@ -180,8 +181,8 @@ macro_rules! named_map {
         }
 
         /// Where a name comes twice, the last one counts.
-        impl FromIterator<(String, $value)> for $name {
-            fn from_iter<I: IntoIterator<Item = (String, $value)>>(items: I) -> Self {
+        impl<N: Into<ByteString>> FromIterator<(N, $value)> for $name {
+            fn from_iter<I: IntoIterator<Item = (N, $value)>>(items: I) -> Self {
                 let mut map = Self::new();
                 for (name, value) in items {
                     map.insert(name, value);

@@ -199,7 +199,7 @@ async fn higher_priority_goes_first_then_first_come() {
     }));
     let submit = |caller: &str, priority| {
         let mut request = ExecutionRequest::new("n");
-        request.caller_id = caller.to_owned();
+        request.caller_id = caller.into();
         request.priority = priority;
         executor.submit(request).unwrap()
     };
@@ -634,7 +634,7 @@ async fn others_start_beside_a_stuck_handler(learn_quickness: bool) {
         }
     }
     let mut request = ExecutionRequest::new("n");
-    request.caller_id = "stuck".to_owned();
+    request.caller_id = "stuck".into();
     let mut stuck = executor.submit(request).unwrap();
     until_started(&mut stuck).await;
     // A quick node's exception is only noticed after a while; each submission looks again.

@@ -121,9 +121,9 @@ fn request(behaviour: Behaviour, priority: i32, deadline_us: Option<u64>) -> Exe
     };
     let mut request = ExecutionRequest::new(node);
     request.caller_id = if let Behaviour::YieldThenReturn(times) = behaviour {
-        "x".repeat(times.into())
+        "x".repeat(times.into()).into()
     } else {
-        format!("{behaviour:?}")
+        format!("{behaviour:?}").into()
     };
     request.priority = priority;
     request.deadline = deadline_us.map(|micros| Instant::now() + Duration::from_micros(micros));

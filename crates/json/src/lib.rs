@@ -30,4 +30,4 @@ mod value;
 pub use scan::{
     KeyRef, MAX_DEPTH, MemberRef, Members, Reader, ScanError, ScanErrorKind, ValueRef, members,
 };
-pub use value::{DecodeError, Json, Kind};
+pub use value::{DecodeError, Json, Kind, Member};

@@ -95,16 +95,8 @@ impl Json {
     /// An array of these elements, in order.
     #[must_use]
     pub fn array<'a>(elements: impl IntoIterator<Item = &'a Self>) -> Self {
-        let mut text = String::from("[");
-        let mut strict = true;
-        for element in elements {
-            if text.len() > 1 {
-                text.push_str(", ");
-            }
-            text.push_str(element.as_str());
-            strict &= element.strict;
-        }
-        text.push(']');
+        let mut text = String::new();
+        let strict = push_array(&mut text, elements);
         Self {
             text: text.into(),
             strict,
@@ -113,17 +105,19 @@ impl Json {
 
     /// An object of these members, in order.
     #[must_use]
-    pub fn object<'a>(members: impl IntoIterator<Item = (&'a str, Self)>) -> Self {
+    pub fn object<'a, M: Into<Member>>(members: impl IntoIterator<Item = (&'a str, M)>) -> Self {
         let mut text = String::from("{");
         let mut strict = true;
-        for (key, value) in members {
+        for (key, member) in members {
             if text.len() > 1 {
                 text.push_str(", ");
             }
             push_string(&mut text, key);
             text.push_str(": ");
-            text.push_str(value.as_str());
-            strict &= value.strict;
+            strict &= match member.into() {
+                Member::Value(value) => push_value(&mut text, &value),
+                Member::List(values) => push_array(&mut text, &values),
+            };
         }
         text.push('}');
         Self {
@@ -264,21 +258,32 @@ impl Json {
         Self::found_in(&self.text, value)
     }
 
+    /// A part of this value's text, sharing its memory. Other text is copied.
+    #[must_use]
+    pub fn substring(&self, part: &str) -> ByteString {
+        part_of(&self.text, part)
+    }
+
     /// A value that was found in `text`, sharing its memory. A value of another text is copied.
     #[must_use]
     pub fn found_in(text: &ByteString, value: ValueRef<'_>) -> Self {
-        let whole = text.as_bytes().as_ptr_range();
-        let part = value.text.as_bytes().as_ptr_range();
-        let inside = whole.start <= part.start && part.end <= whole.end;
-        let text = if inside {
-            text.slice_ref(value.text)
-        } else {
-            ByteString::from(value.text)
-        };
         Self {
-            text,
+            text: part_of(text, value.text),
             strict: value.strict,
         }
+    }
+}
+
+fn part_of(text: &ByteString, part: &str) -> ByteString {
+    let (whole, range) = (
+        text.as_bytes().as_ptr_range(),
+        part.as_bytes().as_ptr_range(),
+    );
+    let inside = whole.start <= range.start && range.end <= whole.end;
+    if inside {
+        text.slice_ref(part)
+    } else {
+        ByteString::from(part)
     }
 }
 
@@ -318,6 +323,42 @@ impl From<&str> for Json {
             strict: true,
         }
     }
+}
+
+/// What a member of an object that is put together is; see [`Json::object`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Member {
+    /// A value.
+    Value(Json),
+    /// An array of these values.
+    List(Vec<Json>),
+}
+
+impl From<Json> for Member {
+    fn from(value: Json) -> Self {
+        Self::Value(value)
+    }
+}
+
+/// Appends an array; whether it is standard JSON.
+fn push_array<'a>(text: &mut String, elements: impl IntoIterator<Item = &'a Json>) -> bool {
+    text.push('[');
+    let start = text.len();
+    let mut strict = true;
+    for element in elements {
+        if text.len() > start {
+            text.push_str(", ");
+        }
+        strict &= push_value(text, element);
+    }
+    text.push(']');
+    strict
+}
+
+/// Appends a value; whether it is standard JSON.
+fn push_value(text: &mut String, value: &Json) -> bool {
+    text.push_str(&value.text);
+    value.strict
 }
 
 /// Appends a string with its quotes and escapes.

@@ -24,7 +24,7 @@ use ::nanograph::assets::{AssetClient, AssetClientConfig, AssetError};
 use ::nanograph::config::ServerConfig;
 use ::nanograph::message::{self as wire, ExecutionRequest as WireRequest};
 use ::nanograph::server::{Backend, Identity, Limits, Replies, Server, ServerError, ServerOptions};
-use nodewire_core::{AssetStore, DynNode, ExecutionRequest, Executor, NodeDefinition};
+use nodewire_core::{AssetStore, DynNode, ExecutionRequest, Executor, NodeError};
 use tokio::sync::watch;
 
 use self::sink::{ReplySink, Stop};
@@ -111,21 +111,18 @@ impl Backend for ExecutorBackend {
     }
 
     fn execute(&self, request: WireRequest, replies: Replies) -> Stop {
-        let Some(node) = self.executor.registry().get(&request.node_uid) else {
-            replies.not_found();
-            return Stop::nothing();
-        };
-        let core_request = match to_core(&request, node.definition()) {
+        let core_request = match to_core(&request) {
             Ok(core_request) => core_request,
             Err(error) => {
-                // The peers, too, say `running` before they look at the parameters. spec: nanograph 5.3
-                replies.started();
-                replies.error(error.message());
+                self.refuse(&request, &replies, &error);
                 return Stop::nothing();
             }
         };
         let sink = ReplySink::new(replies, self.executor.assets().clone());
-        if assets::takes_bytes(node.definition()) && self.executor.assets().is_available() {
+        if self.executor.assets().is_available()
+            && let Some(node) = self.executor.registry().get(&request.node_uid)
+            && assets::takes_bytes(node.definition())
+        {
             return self.fetch_and_submit(core_request, node, sink);
         }
         Stop::now(sink.submit(&self.executor, core_request))
@@ -133,12 +130,23 @@ impl Backend for ExecutorBackend {
 }
 
 impl ExecutorBackend {
+    /// Answers a request with parameters that are none. The peers say `running` before they look at the parameters, but
+    /// not if there is no such node. spec: nanograph 5.3, 5.4
+    fn refuse(&self, request: &WireRequest, replies: &Replies, error: &NodeError) {
+        if self.executor.registry().get(&request.node_uid).is_none() {
+            replies.not_found();
+            return;
+        }
+        replies.started();
+        replies.error(error.message());
+    }
+
     /// Fetches the bytes that the inputs refer to before the node is asked.
     fn fetch_and_submit(
         &self,
         request: ExecutionRequest,
         node: Arc<dyn DynNode>,
-        sink: ReplySink,
+        sink: Arc<ReplySink>,
     ) -> Stop {
         let (stop, stopped) = Stop::later();
         let executor = self.executor.clone();
@@ -159,18 +167,10 @@ impl ExecutorBackend {
     }
 }
 
-fn to_core(
-    request: &WireRequest,
-    definition: &NodeDefinition,
-) -> Result<ExecutionRequest, nodewire_core::NodeError> {
-    let mut core_request = ExecutionRequest::new(Arc::clone(&definition.uid));
+fn to_core(request: &WireRequest) -> Result<ExecutionRequest, NodeError> {
+    let mut core_request = ExecutionRequest::new(request.node_uid.clone());
     core_request.parameters = values::parameters(request)?;
     core_request.inputs = values::inputs(request);
-    core_request.caller_id = [
-        &request.instance_id,
-        "/",
-        request.node_id.as_json().as_str(),
-    ]
-    .concat();
+    core_request.caller_id = request.instance_id.clone();
     Ok(core_request)
 }

@@ -1,5 +1,6 @@
 //! A handler's result as outputs.
 
+use bytestring::ByteString;
 use nodewire_json::DecodeError;
 
 use crate::definition::Port;
@@ -71,9 +72,14 @@ impl OutputsWriter {
     ///
     /// # Errors
     /// A defect of the node: the value cannot be written.
-    pub fn one<T>(&mut self, output: &str, value: T, encode: Encode<T>) -> Result<(), NodeError> {
+    pub fn one<T>(
+        &mut self,
+        output: &'static str,
+        value: T,
+        encode: Encode<T>,
+    ) -> Result<(), NodeError> {
         let value = encode(value).map_err(|error| defect(output, error))?;
-        self.0.insert(output, value);
+        self.0.insert(ByteString::from_static(output), value);
         Ok(())
     }
 
@@ -83,7 +89,7 @@ impl OutputsWriter {
     /// As [`Self::one`].
     pub fn optional<T>(
         &mut self,
-        output: &str,
+        output: &'static str,
         value: Option<T>,
         encode: Encode<T>,
     ) -> Result<(), NodeError> {
@@ -96,7 +102,7 @@ impl OutputsWriter {
     /// As [`Self::one`].
     pub fn list<T>(
         &mut self,
-        output: &str,
+        output: &'static str,
         values: Vec<T>,
         encode: Encode<T>,
     ) -> Result<(), NodeError> {
@@ -112,7 +118,7 @@ impl OutputsWriter {
     /// As [`Self::one`].
     pub fn optional_list<T>(
         &mut self,
-        output: &str,
+        output: &'static str,
         values: Option<Vec<T>>,
         encode: Encode<T>,
     ) -> Result<(), NodeError> {
@@ -120,12 +126,12 @@ impl OutputsWriter {
     }
 
     /// A port's values as they are.
-    pub fn whole(&mut self, output: &str, values: PortValue) {
-        self.0.insert(output, values);
+    pub fn whole(&mut self, output: &'static str, values: PortValue) {
+        self.0.insert(ByteString::from_static(output), values);
     }
 
     /// As [`Self::whole`]; `None` leaves the port out.
-    pub fn optional_whole(&mut self, output: &str, values: Option<PortValue>) {
+    pub fn optional_whole(&mut self, output: &'static str, values: Option<PortValue>) {
         if let Some(values) = values {
             self.whole(output, values);
         }

@@ -132,7 +132,7 @@ pub(super) async fn store_bytes(outputs: Outputs, assets: &Assets) -> Result<Out
         for value in value.into_values() {
             values.push(match value {
                 Value::Bytes(content) => {
-                    Value::Asset(assets.keep(NewAsset::new(&port, content)).await?)
+                    Value::Asset(assets.keep(NewAsset::new(&*port, content)).await?)
                 }
                 Value::Json(_) | Value::Asset(_) => value,
             });

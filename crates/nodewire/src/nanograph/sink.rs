@@ -1,6 +1,6 @@
 //! An execution's events as statuses, and a stop as a cancellation.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use ::nanograph::message::Progress as WireProgress;
 use ::nanograph::server::{Replies, StopHandle};
@@ -14,29 +14,31 @@ use super::{assets, values};
 
 /// Turns the events of one execution into statuses.
 pub(super) struct ReplySink {
-    replies: Arc<Replies>,
+    replies: Replies,
     assets: Assets,
+    this: Weak<Self>,
 }
 
 impl ReplySink {
-    pub(super) fn new(replies: Replies, assets: Assets) -> Self {
-        Self {
-            replies: Arc::new(replies),
+    pub(super) fn new(replies: Replies, assets: Assets) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
+            replies,
             assets,
-        }
+            this: Weak::clone(this),
+        })
     }
 
     /// Hands the request over; a refusal becomes the answer.
     pub(super) fn submit(
-        self,
+        self: Arc<Self>,
         executor: &Executor,
         request: ExecutionRequest,
     ) -> Option<CancelHandle> {
-        let replies = Arc::clone(&self.replies);
-        match executor.submit_to(request, Arc::new(self)) {
+        let sink: Arc<dyn EventSink> = Arc::<Self>::clone(&self);
+        match executor.submit_to(request, sink) {
             Ok(cancel) => Some(cancel),
             Err(refusal) => {
-                replies.error(&refusal.to_string());
+                self.replies.error(&refusal.to_string());
                 None
             }
         }
@@ -55,11 +57,14 @@ impl ReplySink {
             self.replies.complete(&values::outputs(&outputs));
             return;
         }
-        let (replies, assets) = (Arc::clone(&self.replies), self.assets.clone());
+        // The caller has it, so it can be had.
+        let Some(this) = self.this.upgrade() else {
+            return;
+        };
         tokio::spawn(async move {
-            match assets::store_bytes(outputs, &assets).await {
-                Ok(outputs) => replies.complete(&values::outputs(&outputs)),
-                Err(error) => replies.error(error.message()),
+            match assets::store_bytes(outputs, &this.assets).await {
+                Ok(outputs) => this.replies.complete(&values::outputs(&outputs)),
+                Err(error) => this.replies.error(error.message()),
             }
         });
     }

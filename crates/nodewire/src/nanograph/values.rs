@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
+use bytestring::ByteString;
 use nanograph::message::ExecutionRequest;
 use nodewire_core::{Inputs, NodeError, Outputs, Parameters, PortValue, Value};
-use nodewire_json::{Json, Kind, Reader, ScanError};
+use nodewire_json::{Json, Kind, Member, Reader, ScanError};
 
 /// A request's inputs: each port's list, or the bare value if that is what was sent.
 pub(super) fn inputs(request: &ExecutionRequest) -> Inputs {
@@ -12,7 +13,8 @@ pub(super) fn inputs(request: &ExecutionRequest) -> Inputs {
     let mut read = Inputs::new();
     // Well-formed by its type; `null` has no ports.
     let _ = inputs.reader().object(|port, reader| {
-        read.insert(port.name(), port_value(inputs, reader)?);
+        let port = name(inputs, port.name());
+        read.insert(port, port_value(inputs, reader)?);
         Ok(())
     });
     read
@@ -54,33 +56,41 @@ pub(super) fn parameters(request: &ExecutionRequest) -> Result<Parameters, NodeE
 }
 
 /// One parameter; `None` if it has no name or value.
-fn parameter(list: &Json, reader: &mut Reader<'_>) -> Result<Option<(String, Json)>, ScanError> {
-    let (mut name, mut value) = (None, None);
+fn parameter(
+    list: &Json,
+    reader: &mut Reader<'_>,
+) -> Result<Option<(ByteString, Json)>, ScanError> {
+    let (mut found, mut value) = (None, None);
     if reader.at_object() {
         reader.object(|key, reader| {
             match key.name().as_ref() {
-                "name" => name = reader.value()?.string(),
+                "name" => found = reader.value()?.string(),
                 "value" => value = Some(list.part(reader.value()?)),
                 _ => {}
             }
             Ok(())
         })?;
     }
-    Ok(name.map(Cow::into_owned).zip(value))
+    Ok(found.map(|found| name(list, found)).zip(value))
+}
+
+/// A name, sharing the memory of the text it stands in where it can.
+fn name(text: &Json, name: Cow<'_, str>) -> ByteString {
+    match name {
+        Cow::Borrowed(name) => text.substring(name),
+        Cow::Owned(name) => name.into(),
+    }
 }
 
 /// `outputs`: one list per port, as standard JSON. `NaN` and infinities become `null` (spec: nanograph N7).
 pub(super) fn outputs(outputs: &Outputs) -> Json {
-    Json::object(outputs.iter().map(|(port, value)| (port, port_json(value))))
+    Json::object(outputs.iter().map(|(port, value)| (port, member(value))))
 }
 
-fn port_json(value: &PortValue) -> Json {
+fn member(value: &PortValue) -> Member {
     match value {
-        PortValue::Single(value) => value_json(value),
-        PortValue::List(values) => {
-            let values: Vec<_> = values.iter().map(value_json).collect();
-            Json::array(&values)
-        }
+        PortValue::Single(value) => Member::Value(value_json(value)),
+        PortValue::List(values) => Member::List(values.iter().map(value_json).collect()),
     }
 }
 
