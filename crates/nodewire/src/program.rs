@@ -3,7 +3,7 @@
 //! The one place in the libraries that touches the process: it is the `main` that node authors would otherwise write
 //! themselves, each a little differently.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use nanograph::assets::AssetClientConfig;
 use nanograph::config::{ConfigError, ServerConfig, Severity};
@@ -40,10 +40,13 @@ pub(crate) fn nanograph_config() -> Result<NanographConfig, ConfigError> {
 
 /// Sends the log to standard error, unless the program has set up its own.
 pub(crate) fn init_log() {
-    let level = LOG_LEVEL_VARIABLES.iter().find_map(|name| variable(name));
+    let level = LOG_LEVEL_VARIABLES
+        .iter()
+        .find_map(|name| variable(name).filter(|value| !value.is_empty()));
     let level = level_filter(level.as_deref().unwrap_or("info"));
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(level)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     // It fails when there is a subscriber already, which is then the right one.
     let _ = subscriber.try_init();
@@ -55,11 +58,10 @@ pub(crate) fn init_tls() {
 }
 
 /// Tells whoever started the program that it can be reached.
-#[expect(clippy::print_stdout, reason = "the protocol wants the line there")]
 pub(crate) fn announce_ready() {
-    println!("{READY_LINE}");
-    // Nobody may be listening, and that is fine.
-    let _ = std::io::stdout().flush();
+    let mut stdout = std::io::stdout().lock();
+    // Nobody may be listening, and that is fine; `println!` would panic then.
+    let _ = writeln!(stdout, "{READY_LINE}").and_then(|()| stdout.flush());
 }
 
 /// Completes at the first SIGINT or SIGTERM. A second one ends the process at once, as if nothing had been caught.
@@ -89,8 +91,9 @@ fn exit_at_once(status: i32) {
     std::process::exit(status);
 }
 
+/// An empty one is given as it is: it counts as unset mostly, but not where it names a port.
 fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+    std::env::var(name).ok()
 }
 
 /// Other words mean `info`, as for the peers.

@@ -40,8 +40,9 @@ impl std::fmt::Debug for ShutdownHandler {
     }
 }
 
-/// Why a server could not be built, started or run.
-#[derive(Debug, thiserror::Error)]
+/// Why a server could not be built, started or run. `Debug` is for people, too: it is what a `main` that returns this
+/// prints.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
     /// Two nodes with the same uid.
@@ -62,6 +63,23 @@ pub enum ServeError {
     /// Signals cannot be caught.
     #[error("signals cannot be caught")]
     Signals(#[source] std::io::Error),
+}
+
+impl std::fmt::Debug for ServeError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            let reason = error.to_string();
+            // Some texts have their cause in them already.
+            if !text.contains(&reason) {
+                text.push_str(": ");
+                text.push_str(&reason);
+            }
+            cause = error.source();
+        }
+        f.write_str(&text)
+    }
 }
 
 /// Builds a [`NodeServer`].
