@@ -20,6 +20,7 @@ mod request;
 mod server;
 mod status;
 pub(crate) mod text;
+mod unreadable;
 
 pub use client::ClientMessage;
 pub use definition::{NodeDefinition, NodeKind, Port, SizeHint};
@@ -29,3 +30,4 @@ pub use parameter::{Parameter, SelectOption};
 pub use request::ExecutionRequest;
 pub use server::{DefinitionsUpdate, Handshake, ServerMessage, StopAck};
 pub use status::{Progress, Status, StatusKind};
+pub(crate) use unreadable::unreadable_end;

@@ -438,6 +438,34 @@ async fn garbage_is_counted_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn an_end_that_cannot_be_read_is_an_end() {
+    let server = Server::bind().await;
+    let (client, mut socket) = server.connect(ClientConfig::default()).await;
+    let execution = client.execute(request("i", 1)).await.expect("taken");
+    hear(&mut socket).await;
+    let deep = format!("{}{}", "[".repeat(400), "]".repeat(400));
+    for kind in ["running", "complete"] {
+        say(
+            &mut socket,
+            format!(
+                r#"{{"type": "node_status", "serverUid": "s", "instanceId": "i",
+                    "payload": {{"nodeId": 1, "status": {{"type": "{kind}", "outputs": {{"x": {deep}}}}}}}}}"#
+            ),
+        )
+        .await;
+    }
+    let error = outcome(execution).await.unwrap_err();
+    assert!(
+        matches!(error, ExecutionError::InvalidOutputs { .. }),
+        "{error}"
+    );
+    assert_eq!(
+        (client.counters().invalid_messages, client.counters().failed),
+        (2, 1)
+    );
+}
+
+#[tokio::test]
 async fn a_slow_reader_misses_statuses_but_not_the_end() {
     let server = Server::bind().await;
     let config = ClientConfig {

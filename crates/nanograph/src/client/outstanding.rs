@@ -185,6 +185,12 @@ impl<T: Clone> Outstanding<T> {
         }
     }
 
+    /// The server said that it is over, in words nobody can read.
+    pub(super) fn on_unreadable(&mut self, key: &Key) -> Verdict<T> {
+        let found = "values that cannot be read (nested too deeply, or not JSON)".to_owned();
+        self.end(key, Err(ExecutionError::InvalidOutputs { found }))
+    }
+
     /// When [`Self::on_time`] is due next.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.deadlines

@@ -25,7 +25,7 @@ use super::handle::MAX_PENDING_STOPS;
 use super::outstanding::{Key, Outstanding, Verdict};
 use super::shared::{self, Command, ConnectionState, Shared};
 use super::{KeepAlive, StopError};
-use crate::message::{Handshake, ServerMessage, Status, StopAck};
+use crate::message::{Handshake, ServerMessage, Status, StopAck, unreadable_end};
 
 /// Messages read before writes get their turn.
 const READ_BATCH: usize = 128;
@@ -170,7 +170,7 @@ impl<'a> Session<'a> {
 
     fn on_text(&mut self, text: Utf8Bytes) {
         count(&self.shared.tally.messages);
-        match dial::parse(text) {
+        match dial::parse(text.clone()) {
             Some(ServerMessage::NodeStatus {
                 instance_id,
                 node_id,
@@ -198,8 +198,27 @@ impl<'a> Session<'a> {
             Some(ServerMessage::Handshake(handshake)) => {
                 self.shared.handshake.send_replace(Arc::new(handshake));
             }
-            Some(ServerMessage::Unknown { .. }) | None => {
-                count(&self.shared.tally.invalid_messages)
+            Some(ServerMessage::Unknown { .. }) => count(&self.shared.tally.invalid_messages),
+            None => {
+                count(&self.shared.tally.invalid_messages);
+                self.on_unreadable(text);
+            }
+        }
+    }
+
+    /// An end that cannot be read is an end nevertheless: no other will come.
+    fn on_unreadable(&self, text: Utf8Bytes) {
+        let end = ByteString::try_from(bytes::Bytes::from(text))
+            .ok()
+            .and_then(|text| unreadable_end(&text));
+        if let Some((instance_id, node_id)) = end {
+            let key = Key {
+                instance_id,
+                node_id,
+            };
+            let verdict = self.shared.table().executions.on_unreadable(&key);
+            if let Verdict::End(mailbox, end) = verdict {
+                mailbox.finish(end);
             }
         }
     }
