@@ -35,10 +35,7 @@ pub(crate) fn load() -> Vec<Scenario> {
     struct File {
         scenarios: Vec<Scenario>,
     }
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/vectors/nanograph-traces.json"
-    );
+    let path = nodewire_testkit::vector_path("nanograph-traces.json");
     let text = std::fs::read_to_string(path).expect("the recorded exchanges");
     serde_json::from_str::<File>(&text)
         .expect("the recordings' format")
