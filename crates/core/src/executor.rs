@@ -134,7 +134,7 @@ impl Executor {
     }
 
     /// Stops taking requests, drops what waits, gives what runs `drain` to finish, then cancels it and waits for it
-    /// to end: at most the grace time longer.
+    /// to end: at most the grace time longer, unless a handler keeps its thread and never waits.
     ///
     /// # Cancel safety
     /// Dropping this leaves the executor closed for requests; call it again to go on.

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use foldhash::fast::RandomState;
 use tokio::sync::watch;
 
 use crate::definition::NodeDefinition;
@@ -21,7 +22,7 @@ pub struct Registry {
 #[derive(Debug, Default)]
 struct Table {
     order: Vec<Arc<NodeEntry>>,
-    by_uid: HashMap<Arc<str>, Arc<NodeEntry>>,
+    by_uid: HashMap<Arc<str>, Arc<NodeEntry>, RandomState>,
 }
 
 /// Why a registration was refused; nothing was changed.

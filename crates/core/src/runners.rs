@@ -20,7 +20,7 @@ use crate::shared::Shared;
 use crate::task::Task;
 
 /// How long a runner goes on before it lets other tasks of its thread have a turn, and calls for help.
-const TURN: Duration = Duration::from_micros(200);
+const TURN: Duration = Duration::from_millis(1);
 
 /// A runner that took nothing for this long is held up.
 const HELD_UP: Duration = Duration::from_millis(1);

@@ -15,6 +15,7 @@
 mod assets;
 mod definition;
 mod sink;
+mod transfers;
 mod values;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -28,6 +29,7 @@ use nodewire_core::{AssetStore, DynNode, ExecutionRequest, Executor, NodeError};
 use tokio::sync::watch;
 
 use self::sink::{ReplySink, Stop};
+pub(crate) use self::transfers::Transfers;
 
 /// How to serve the Nanograph wire.
 #[derive(Debug, Clone)]
@@ -41,6 +43,11 @@ pub struct NanographConfig {
     pub assets: Option<AssetClientConfig>,
     /// Bounds of the wire.
     pub limits: Limits,
+    /// Bytes of an asset that is fetched into memory; 256 MiB by default.
+    pub fetch_bytes_max: u64,
+    /// Executions that fetch or store assets for their inputs and outputs at once; others wait, and hold no bytes
+    /// meanwhile. 16 by default.
+    pub transfers_max: usize,
 }
 
 impl NanographConfig {
@@ -52,6 +59,8 @@ impl NanographConfig {
             listen: Ipv4Addr::LOCALHOST.into(),
             assets: None,
             limits: Limits::default(),
+            fetch_bytes_max: 256 << 20,
+            transfers_max: 16,
         }
     }
 }
@@ -60,6 +69,7 @@ impl NanographConfig {
 pub(crate) async fn bind(
     config: &NanographConfig,
     executor: Executor,
+    transfers: Transfers,
 ) -> Result<Server<ExecutorBackend>, ServerError> {
     let mut identity = Identity::new(&config.server.server_uid, &config.server.server_package_id);
     identity
@@ -73,7 +83,15 @@ pub(crate) async fn bind(
     options.debounce = config.server.watch_debounce;
     options.limits = config.limits.clone();
     let address = SocketAddr::new(config.listen, config.server.port);
-    Server::bind(&address.to_string(), options, ExecutorBackend { executor }).await
+    Server::bind(
+        &address.to_string(),
+        options,
+        ExecutorBackend {
+            executor,
+            transfers,
+        },
+    )
+    .await
 }
 
 /// The orchestrator's assets, for nodes.
@@ -82,16 +100,14 @@ pub(crate) fn asset_store(
     config: &NanographConfig,
 ) -> Result<Arc<dyn AssetStore>, AssetError> {
     let client = AssetClient::new(assets)?;
-    Ok(Arc::new(assets::RemoteAssets::new(
-        client,
-        config.server.domain.clone(),
-    )))
+    Ok(Arc::new(assets::RemoteAssets::new(client, config)))
 }
 
 /// An executor as a Nanograph server sees it.
 #[derive(Debug)]
 pub(crate) struct ExecutorBackend {
     executor: Executor,
+    transfers: Transfers,
 }
 
 impl Backend for ExecutorBackend {
@@ -118,7 +134,11 @@ impl Backend for ExecutorBackend {
                 return Stop::nothing();
             }
         };
-        let sink = ReplySink::new(replies, self.executor.assets().clone());
+        let sink = ReplySink::new(
+            replies,
+            self.executor.assets().clone(),
+            self.transfers.clone(),
+        );
         if self.executor.assets().is_available()
             && let Some(node) = self.executor.registry().get(&request.node_uid)
             && assets::takes_bytes(node.definition())
@@ -150,7 +170,7 @@ impl ExecutorBackend {
     ) -> Stop {
         let (stop, stopped) = Stop::later();
         let executor = self.executor.clone();
-        tokio::spawn(async move {
+        self.transfers.run(async move {
             let fetched = assets::fetch_bytes(request.inputs, node.definition(), executor.assets());
             let fetched = tokio::select! {
                 fetched = fetched => fetched,

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nodewire_core::{BoxFuture, DynNode, Executor, ExecutorConfig, RegistryError};
+use nodewire_core::{AssetStore, BoxFuture, DynNode, Executor, ExecutorConfig, RegistryError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::nanograph::{self, NanographConfig};
+use crate::nanograph::{self, NanographConfig, Transfers};
 use crate::program;
 
 /// How long executions may go on after a stop was asked for; orchestrators wait 10 s before they insist.
@@ -89,8 +89,18 @@ pub struct NodeServerBuilder {
     nodes: Vec<Arc<dyn DynNode>>,
     executor: ExecutorConfig,
     nanograph: Option<NanographConfig>,
+    assets: Option<AssetsFrom>,
     drain: Option<Duration>,
     shutdown_handlers: Vec<ShutdownHandler>,
+}
+
+/// A store of the author's own.
+struct AssetsFrom(Arc<dyn AssetStore>);
+
+impl std::fmt::Debug for AssetsFrom {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AssetStore")
+    }
 }
 
 impl NodeServerBuilder {
@@ -109,6 +119,12 @@ impl NodeServerBuilder {
     /// Serves on the Nanograph wire. [`Self::run`] does so by itself if no wire is configured.
     pub fn nanograph(mut self, config: NanographConfig) -> Self {
         self.nanograph = Some(config);
+        self
+    }
+
+    /// Keeps assets here, instead of on the orchestrator's asset server.
+    pub fn assets(mut self, store: Arc<dyn AssetStore>) -> Self {
+        self.assets = Some(AssetsFrom(store));
         self
     }
 
@@ -139,6 +155,10 @@ impl NodeServerBuilder {
     pub fn build(self) -> Result<NodeServer, ServeError> {
         let executor = Executor::new(self.executor);
         executor.registry().replace_all(self.nodes)?;
+        let executor = match self.assets {
+            Some(assets) => executor.with_assets(assets.0),
+            None => executor,
+        };
         Ok(NodeServer {
             executor,
             nanograph: self.nanograph,
@@ -201,18 +221,19 @@ impl NodeServer {
     pub async fn start(self) -> Result<RunningServer, ServeError> {
         let config = self.nanograph.ok_or(ServeError::NoWire)?;
         let executor = match config.assets.clone() {
-            Some(assets) => self
+            Some(assets) if !self.executor.assets().is_available() => self
                 .executor
                 .with_assets(nanograph::asset_store(assets, &config)?),
-            None => self.executor,
+            Some(_) | None => self.executor,
         };
-        let mut server = nanograph::bind(&config, executor.clone()).await?;
+        let transfers = Transfers::new(config.transfers_max);
+        let mut server = nanograph::bind(&config, executor.clone(), transfers.clone()).await?;
         for handler in self.shutdown_handlers {
             server.on_shutdown(handler.name, handler.work);
         }
         let address = server.local_addr();
         let stop = CancellationToken::new();
-        let drained = drain(stop.clone(), executor.clone(), self.drain);
+        let drained = drain(stop.clone(), executor.clone(), transfers, self.drain);
         let task = tokio::spawn(server.serve(drained));
         Ok(RunningServer {
             executor,
@@ -225,9 +246,10 @@ impl NodeServer {
 
 /// Completes once a stop was asked for and the executions have ended, so that their last statuses go out before the
 /// connections are closed.
-async fn drain(stop: CancellationToken, executor: Executor, time: Duration) {
+async fn drain(stop: CancellationToken, executor: Executor, transfers: Transfers, time: Duration) {
     stop.cancelled().await;
     executor.shutdown(time).await;
+    transfers.finish(time).await;
 }
 
 /// A server that can be reached. Dropping it stops it gracefully, in the background.

@@ -308,7 +308,7 @@ async fn a_graceful_stop_lets_executions_finish_and_tells_their_clients() {
     assert_eq!(next_status(&mut running).await.kind, StatusKind::Running);
     let executor = server.executor().clone();
     let stopping = tokio::spawn(server.stop());
-    until_closed(&executor).await;
+    until_closed(&executor, "echo").await;
     let refused = execute(&client, "j", "echo", r#"{"text": ["a"]}"#, "[]").await;
     assert_eq!(error(refused).await, "the server is shutting down");
     gate.add_permits(1);
@@ -317,10 +317,10 @@ async fn a_graceful_stop_lets_executions_finish_and_tells_their_clients() {
 }
 
 /// Waits until the executor takes no requests any more.
-async fn until_closed(executor: &Executor) {
+async fn until_closed(executor: &Executor, node: &str) {
     let closed = async {
         while !matches!(
-            executor.submit(nodewire::ExecutionRequest::new("echo")),
+            executor.submit(nodewire::ExecutionRequest::new(node)),
             Err(nodewire::Refusal::ShuttingDown)
         ) {
             tokio::task::yield_now().await;
@@ -346,4 +346,98 @@ async fn executions_go_on_when_their_client_leaves_and_can_be_stopped_by_another
         "{}",
         ack.message
     );
+}
+
+/// Keeps assets in memory. Storing waits for a permit.
+struct Memory {
+    gate: Arc<Semaphore>,
+    kept: std::sync::Mutex<Vec<bytes::Bytes>>,
+}
+
+impl nodewire::AssetStore for Memory {
+    fn fetch(&self, asset: AssetRef) -> nodewire::BoxFuture<'_, Result<bytes::Bytes, NodeError>> {
+        Box::pin(async move {
+            let kept = self.kept.lock().unwrap();
+            let index = asset
+                .as_str()
+                .trim_start_matches("sha256:")
+                .trim_start_matches('0');
+            let index: usize = index.parse().unwrap_or_default();
+            kept.get(index)
+                .cloned()
+                .ok_or_else(|| NodeError::invalid_input("no such asset"))
+        })
+    }
+
+    fn store(&self, asset: NewAsset) -> nodewire::BoxFuture<'_, Result<AssetRef, NodeError>> {
+        Box::pin(async move {
+            self.gate.acquire().await.unwrap().forget();
+            let mut kept = self.kept.lock().unwrap();
+            kept.push(asset.content);
+            Ok(AssetRef::new(format!("sha256:{:064}", kept.len() - 1)))
+        })
+    }
+}
+
+/// Turns bytes round.
+#[node(output = "bytes")]
+async fn reverse(bytes: bytes::Bytes) -> bytes::Bytes {
+    bytes.iter().rev().copied().collect::<Vec<_>>().into()
+}
+
+async fn serve_with_assets(gate: &Arc<Semaphore>) -> RunningServer {
+    let file = ConfigFile::parse(r#"{"serverUid": "s", "serverPackageId": "p"}"#).unwrap();
+    let config =
+        ServerConfig::resolve(file, |name| (name == "PORT").then(|| "0".to_owned())).unwrap();
+    let store = Memory {
+        gate: Arc::clone(gate),
+        kept: std::sync::Mutex::new(vec!["abc".into()]),
+    };
+    let server = NodeServer::builder()
+        .node(reverse())
+        .assets(Arc::new(store));
+    let server = server.nanograph(NanographConfig::new(config));
+    server.build().unwrap().start().await.unwrap()
+}
+
+#[tokio::test]
+async fn bytes_travel_as_assets() {
+    let gate = Arc::new(Semaphore::new(10));
+    let server = serve_with_assets(&gate).await;
+    let client = connect(&server).await;
+    assert_eq!(
+        client.handshake().node_definitions[0].inputs[0].kind,
+        "asset"
+    );
+    let inputs = format!(r#"{{"bytes": ["sha256:{:064}"]}}"#, 0);
+    let done = execute(&client, "i", "reverse", &inputs, "[]").await;
+    assert_eq!(
+        outputs(done).await,
+        format!(r#"{{"bytes": ["sha256:{:064}"]}}"#, 1)
+    );
+    let unknown = format!(r#"{{"bytes": ["sha256:{:064}"]}}"#, 77);
+    let failed = execute(&client, "i", "reverse", &unknown, "[]").await;
+    assert_eq!(error(failed).await, "no such asset");
+}
+
+#[tokio::test]
+async fn a_stop_waits_until_outputs_are_stored_and_told() {
+    let gate = Arc::new(Semaphore::new(0));
+    let server = serve_with_assets(&gate).await;
+    let client = connect(&server).await;
+    let inputs = format!(r#"{{"bytes": ["sha256:{:064}"]}}"#, 0);
+    let mut storing = execute(&client, "i", "reverse", &inputs, "[]").await;
+    assert_eq!(next_status(&mut storing).await.kind, StatusKind::Running);
+    let executor = server.executor().clone();
+    while executor.counters().completed == 0 {
+        tokio::task::yield_now().await;
+    }
+    let stopping = tokio::spawn(server.stop());
+    until_closed(&executor, "reverse").await;
+    gate.add_permits(1);
+    assert_eq!(
+        outputs(storing).await,
+        format!(r#"{{"bytes": ["sha256:{:064}"]}}"#, 1)
+    );
+    stopping.await.unwrap();
 }

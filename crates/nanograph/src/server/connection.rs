@@ -53,12 +53,7 @@ impl Connection {
     /// Queues an `error` for an execution that is not started.
     pub(super) fn refuse_execution(&self, instance_id: &str, node_id: &str, message: &str) {
         self.push(|out| {
-            push_head(
-                out,
-                &self.status_start,
-                |out| push_string(out, instance_id),
-                node_id,
-            );
+            self.push_head(out, instance_id, node_id);
             write_error(out, message);
         });
     }
@@ -74,6 +69,16 @@ impl Connection {
             );
             write_error(out, message);
         });
+    }
+
+    /// The start of a status of this execution.
+    pub(super) fn push_head(&self, out: &mut String, instance_id: &str, node_id: &str) {
+        push_head(
+            out,
+            &self.status_start,
+            |out| push_string(out, instance_id),
+            node_id,
+        );
     }
 
     /// Queues a message that is never dropped while the connection lives.
@@ -93,19 +98,7 @@ pub(super) fn status_start(server_uid: &str) -> Arc<str> {
     out.into()
 }
 
-/// The start of all statuses of one execution; `}}` is missing after the status. `node_id` is JSON text.
-pub(super) fn status_head(status_start: &str, instance_id: &str, node_id: &str) -> String {
-    let mut out =
-        String::with_capacity(status_start.len() + instance_id.len() + node_id.len() + 48);
-    push_head(
-        &mut out,
-        status_start,
-        |out| push_string(out, instance_id),
-        node_id,
-    );
-    out
-}
-
+/// The start of a status; `}}` is missing after it. `node_id` is JSON text.
 fn push_head(
     out: &mut String,
     status_start: &str,

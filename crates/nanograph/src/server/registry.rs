@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytestring::ByteString;
+use foldhash::fast::RandomState;
 
 use super::StopHandle;
 use super::replies::Execution;
@@ -15,8 +16,10 @@ use super::replies::Execution;
 ///
 /// A std mutex: held for a few steps in a map, never across an await or a call to the backend.
 pub(super) struct Registry<H> {
-    instances: Mutex<HashMap<ByteString, Vec<Entry<H>>>>,
+    instances: Mutex<Instances<H>>,
 }
+
+type Instances<H> = HashMap<ByteString, Vec<Entry<H>>, RandomState>;
 
 struct Entry<H> {
     execution: Arc<Execution>,
@@ -87,7 +90,7 @@ impl<H: StopHandle> Registry<H> {
 
 impl<H> Registry<H> {
     /// Nothing in here panics while it holds the lock, so a poisoned state is still whole.
-    fn lock(&self) -> MutexGuard<'_, HashMap<ByteString, Vec<Entry<H>>>> {
+    fn lock(&self) -> MutexGuard<'_, Instances<H>> {
         self.instances
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytestring::ByteString;
 use nodewire_json::{Json, Kind};
 
-use super::connection::{Connection, status_head, write_error};
+use super::connection::{Connection, write_error};
 use super::registry::Place;
 use crate::message::text::push_string;
 use crate::message::{ExecutionRequest, NodeId, Progress};
@@ -42,8 +42,6 @@ pub(super) struct Execution {
     node_id: NodeId,
     node_uid: ByteString,
     connection: Arc<Connection>,
-    /// All its messages start with this.
-    head: String,
     over: AtomicBool,
 }
 
@@ -166,7 +164,7 @@ impl Replies {
             if execution.is_over() {
                 return false;
             }
-            out.push_str(&execution.head);
+            execution.push_head(out);
             write(out);
             true
         });
@@ -192,7 +190,7 @@ impl Replies {
         };
         ended.increment();
         connection.push(|out| {
-            out.push_str(&execution.head);
+            execution.push_head(out);
             write(out);
         });
         execution.delivery()
@@ -226,21 +224,20 @@ impl fmt::Debug for Replies {
 
 impl Execution {
     pub(super) fn new(request: &ExecutionRequest, connection: Arc<Connection>) -> Self {
-        let node_id = request.node_id.clone();
-        let head = status_head(
-            &connection.status_start,
-            &request.instance_id,
-            node_id.as_json().as_str(),
-        );
         Self {
             instance_id: request.instance_id.clone(),
             place: Place::nowhere(),
-            node_id,
+            node_id: request.node_id.clone(),
             node_uid: request.node_uid.clone(),
             connection,
-            head,
             over: AtomicBool::new(false),
         }
+    }
+
+    /// All its messages start like this.
+    fn push_head(&self, out: &mut String) {
+        self.connection
+            .push_head(out, &self.instance_id, self.node_id.as_json().as_str());
     }
 
     pub(super) fn is_over(&self) -> bool {

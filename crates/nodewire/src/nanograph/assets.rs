@@ -7,8 +7,7 @@ use nodewire_core::{
     NodeErrorKind, Outputs, PortValue, Value,
 };
 
-/// Largest asset that is fetched into memory; 1 GiB.
-const FETCH_BYTES_MAX: u64 = 1 << 30;
+use super::NanographConfig;
 
 /// The orchestrator's asset server as nodes see it.
 #[derive(Debug)]
@@ -16,11 +15,17 @@ pub(super) struct RemoteAssets {
     client: AssetClient,
     /// For references of servers that do not give hashes.
     domain: String,
+    fetch_bytes_max: u64,
 }
 
 impl RemoteAssets {
-    pub(super) fn new(client: AssetClient, domain: String) -> Self {
-        Self { client, domain }
+    pub(super) fn new(client: AssetClient, config: &NanographConfig) -> Self {
+        let domain = config.server.domain.clone();
+        Self {
+            client,
+            domain,
+            fetch_bytes_max: config.fetch_bytes_max,
+        }
     }
 }
 
@@ -29,7 +34,7 @@ impl AssetStore for RemoteAssets {
         Box::pin(async move {
             let reference: WireRef = asset.as_str().parse().map_err(invalid_reference)?;
             self.client
-                .resolve_bytes(&reference, FETCH_BYTES_MAX)
+                .resolve_bytes(&reference, self.fetch_bytes_max)
                 .await
                 .map_err(asset_error)
         })
@@ -128,16 +133,26 @@ pub(super) fn has_bytes(outputs: &Outputs) -> bool {
 pub(super) async fn store_bytes(outputs: Outputs, assets: &Assets) -> Result<Outputs, NodeError> {
     let mut stored = Outputs::new();
     for (port, value) in outputs {
-        let mut values = Vec::new();
-        for value in value.into_values() {
-            values.push(match value {
-                Value::Bytes(content) => {
-                    Value::Asset(assets.keep(NewAsset::new(&*port, content)).await?)
+        let value = match value {
+            PortValue::Single(value) => PortValue::Single(store_value(&port, value, assets).await?),
+            PortValue::List(values) => {
+                let mut list = Vec::with_capacity(values.len());
+                for value in values {
+                    list.push(store_value(&port, value, assets).await?);
                 }
-                Value::Json(_) | Value::Asset(_) => value,
-            });
-        }
-        stored.insert(port, PortValue::List(values));
+                PortValue::List(list)
+            }
+        };
+        stored.insert(port, value);
     }
     Ok(stored)
+}
+
+async fn store_value(port: &str, value: Value, assets: &Assets) -> Result<Value, NodeError> {
+    match value {
+        Value::Bytes(content) => Ok(Value::Asset(
+            assets.keep(NewAsset::new(port, content)).await?,
+        )),
+        Value::Json(_) | Value::Asset(_) => Ok(value),
+    }
 }

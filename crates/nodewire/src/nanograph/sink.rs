@@ -10,20 +10,22 @@ use nodewire_core::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{assets, values};
+use super::{Transfers, assets, values};
 
 /// Turns the events of one execution into statuses.
 pub(super) struct ReplySink {
     replies: Replies,
     assets: Assets,
+    transfers: Transfers,
     this: Weak<Self>,
 }
 
 impl ReplySink {
-    pub(super) fn new(replies: Replies, assets: Assets) -> Arc<Self> {
+    pub(super) fn new(replies: Replies, assets: Assets, transfers: Transfers) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             replies,
             assets,
+            transfers,
             this: Weak::clone(this),
         })
     }
@@ -57,15 +59,33 @@ impl ReplySink {
             self.replies.complete(&values::outputs(&outputs));
             return;
         }
+        self.after_storing(outputs, |this, stored| match stored {
+            Ok(outputs) => drop(this.replies.complete(&values::outputs(&outputs))),
+            Err(error) => this.error(&error),
+        });
+    }
+
+    /// A preview; the replies refuse one whose bytes are stored too late.
+    fn partial(&self, outputs: Outputs) {
+        if !assets::has_bytes(&outputs) {
+            // The server counts what it has no room for.
+            let _ = self.replies.partial(None, &values::outputs(&outputs));
+            return;
+        }
+        self.after_storing(outputs, |this, stored| match stored {
+            Ok(outputs) => drop(this.replies.partial(None, &values::outputs(&outputs))),
+            Err(error) => tracing::warn!(%error, "a preview is lost: its bytes cannot be stored"),
+        });
+    }
+
+    fn after_storing(&self, outputs: Outputs, tell: fn(&Self, Result<Outputs, NodeError>)) {
         // The caller has it, so it can be had.
         let Some(this) = self.this.upgrade() else {
             return;
         };
-        tokio::spawn(async move {
-            match assets::store_bytes(outputs, &this.assets).await {
-                Ok(outputs) => this.replies.complete(&values::outputs(&outputs)),
-                Err(error) => this.replies.error(error.message()),
-            }
+        self.transfers.run(async move {
+            let stored = assets::store_bytes(outputs, &this.assets).await;
+            tell(&this, stored);
         });
     }
 
@@ -86,9 +106,7 @@ impl EventSink for ReplySink {
             ExecutionEvent::Accepted => {}
             ExecutionEvent::Started => self.replies.started(),
             ExecutionEvent::Progress(progress) => self.running(&progress),
-            ExecutionEvent::Partial(outputs) => {
-                let _ = self.replies.partial(None, &values::outputs(&outputs));
-            }
+            ExecutionEvent::Partial(outputs) => self.partial(outputs),
             ExecutionEvent::Completed(outputs) => self.complete(outputs),
             ExecutionEvent::Failed(error) => {
                 tracing::debug!(error = ?error, "execution failed");
