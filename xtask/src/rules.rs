@@ -30,7 +30,10 @@ pub(crate) const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("image-tools", &["nodewire"]),
-    ("nodewire-fuzz-oracles", &["nanocore", "nanograph", "nodewire-json"]),
+    (
+        "nodewire-fuzz-oracles",
+        &["nanocore", "nanograph", "nodewire-json"],
+    ),
     ("xtask", &[]),
 ];
 

@@ -34,7 +34,9 @@ impl ClientMessage {
         let envelope = Envelope::read(&text)?;
         let kind = needed(envelope.kind, "type")?;
         match kind.as_str() {
-            "\"request_execution\"" => ExecutionRequest::read(&text, &envelope).map(Self::RequestExecution),
+            "\"request_execution\"" => {
+                ExecutionRequest::read(&text, &envelope).map(Self::RequestExecution)
+            }
             "\"stop_workflow_instance\"" => Ok(stop(&text, &envelope)?),
             _ => Self::other(&text, &envelope),
         }
@@ -44,7 +46,9 @@ impl ClientMessage {
     fn other(text: &ByteString, envelope: &Envelope<'_>) -> Result<Self, RequestError> {
         let kind = needed_string(text, envelope.kind, "type")?;
         match kind.as_ref() {
-            "request_execution" => ExecutionRequest::read(text, envelope).map(Self::RequestExecution),
+            "request_execution" => {
+                ExecutionRequest::read(text, envelope).map(Self::RequestExecution)
+            }
             "stop_workflow_instance" => Ok(stop(text, envelope)?),
             _ => Ok(Self::Unknown { kind }),
         }

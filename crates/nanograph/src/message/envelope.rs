@@ -63,7 +63,10 @@ impl<'a> Envelope<'a> {
     pub(super) fn payload_object(&self) -> Result<&Payload<'a>, MessageError> {
         let payload = needed(self.payload.as_ref(), "payload")?;
         if !is_object(payload.whole) {
-            return Err(MessageError::WrongType { field: "payload", expected: "an object" });
+            return Err(MessageError::WrongType {
+                field: "payload",
+                expected: "an object",
+            });
         }
         Ok(payload)
     }
@@ -73,7 +76,10 @@ impl<'a> Payload<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, ScanError> {
         let mut fields = Fields::default();
         if !reader.at_object() {
-            return Ok(Self { whole: reader.value()?, fields });
+            return Ok(Self {
+                whole: reader.value()?,
+                fields,
+            });
         }
         let whole = reader.object(|key, reader| {
             match key.name().as_ref() {
@@ -94,7 +100,11 @@ impl<'a> GraphNode<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, ScanError> {
         let (mut id, mut parameters) = (None, None);
         if !reader.at_object() {
-            return Ok(Self { whole: reader.value()?, id, parameters });
+            return Ok(Self {
+                whole: reader.value()?,
+                id,
+                parameters,
+            });
         }
         let whole = reader.object(|key, reader| {
             match key.name().as_ref() {
@@ -104,7 +114,11 @@ impl<'a> GraphNode<'a> {
             }
             Ok(())
         })?;
-        Ok(Self { whole, id, parameters })
+        Ok(Self {
+            whole,
+            id,
+            parameters,
+        })
     }
 }
 
@@ -123,7 +137,9 @@ pub(super) fn string(text: &ByteString, value: ValueRef<'_>) -> Option<ByteStrin
     if !inside.contains('\\') {
         return Some(text.slice_ref(inside));
     }
-    let unescaped = value.is_strict().then(|| serde_json::from_str::<String>(value.as_str()).ok());
+    let unescaped = value
+        .is_strict()
+        .then(|| serde_json::from_str::<String>(value.as_str()).ok());
     unescaped.flatten().map(ByteString::from)
 }
 
@@ -134,7 +150,10 @@ pub(super) fn needed_string(
     name: &'static str,
 ) -> Result<ByteString, MessageError> {
     let value = needed(value, name)?;
-    string(text, value).ok_or(MessageError::WrongType { field: name, expected: "a string" })
+    string(text, value).ok_or(MessageError::WrongType {
+        field: name,
+        expected: "a string",
+    })
 }
 
 /// As [`string`], owned and lenient.

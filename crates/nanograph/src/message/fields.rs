@@ -4,7 +4,11 @@ use nodewire_json::{Json, Kind};
 
 pub(super) fn string(value: &Json) -> Option<String> {
     let inside = value.as_str().strip_prefix('"')?.strip_suffix('"')?;
-    if inside.contains('\\') { value.decode().ok() } else { Some(inside.to_owned()) }
+    if inside.contains('\\') {
+        value.decode().ok()
+    } else {
+        Some(inside.to_owned())
+    }
 }
 
 pub(super) fn boolean(value: &Json) -> Option<bool> {
@@ -20,7 +24,11 @@ pub(super) fn number(value: &Json) -> Option<f64> {
     if value.kind() != Kind::Number {
         return None;
     }
-    value.as_str().parse().ok().filter(|number: &f64| number.is_finite())
+    value
+        .as_str()
+        .parse()
+        .ok()
+        .filter(|number: &f64| number.is_finite())
 }
 
 /// A whole number that is not negative; `2.0` counts as 2, as Python writers may produce it.

@@ -74,8 +74,10 @@ impl ExecutionRequest {
     }
 
     pub(super) fn read(text: &ByteString, envelope: &Envelope<'_>) -> Result<Self, RequestError> {
-        Self::from_envelope(text, envelope)
-            .map_err(|error| RequestError { error, origin: origin(text, envelope) })
+        Self::from_envelope(text, envelope).map_err(|error| RequestError {
+            error,
+            origin: origin(text, envelope),
+        })
     }
 
     fn from_envelope(text: &ByteString, envelope: &Envelope<'_>) -> Result<Self, MessageError> {
@@ -86,7 +88,10 @@ impl ExecutionRequest {
         let inputs = object_or_null(needed(fields.inputs, "payload.inputs")?)?;
         let graph_node = needed(fields.graph_node.as_ref(), "payload.graphNode")?;
         if !is_object(graph_node.whole) {
-            return Err(MessageError::WrongType { field: "payload.graphNode", expected: "an object" });
+            return Err(MessageError::WrongType {
+                field: "payload.graphNode",
+                expected: "an object",
+            });
         }
         needed(graph_node.id, "payload.graphNode.id")?;
         Ok(Self {
@@ -95,7 +100,9 @@ impl ExecutionRequest {
             node_uid,
             inputs: Json::found_in(text, inputs),
             graph_node: Json::found_in(text, graph_node.whole),
-            parameters: graph_node.parameters.map(|parameters| Json::found_in(text, parameters)),
+            parameters: graph_node
+                .parameters
+                .map(|parameters| Json::found_in(text, parameters)),
         })
     }
 }
@@ -105,10 +112,18 @@ fn origin(text: &ByteString, envelope: &Envelope<'_>) -> Option<Box<Origin>> {
     let instance_id = Json::found_in(text, envelope.instance_id?);
     let node_id = Json::found_in(text, envelope.payload.as_ref()?.fields.node_id?);
     let both = !instance_id.is_null() && !node_id.is_null();
-    both.then(|| Box::new(Origin { instance_id, node_id: node_id.into() }))
+    both.then(|| {
+        Box::new(Origin {
+            instance_id,
+            node_id: node_id.into(),
+        })
+    })
 }
 
 fn object_or_null(value: ValueRef<'_>) -> Result<ValueRef<'_>, MessageError> {
     let fits = is_object(value) || value.as_str() == "null";
-    fits.then_some(value).ok_or(MessageError::WrongType { field: "payload.inputs", expected: "an object" })
+    fits.then_some(value).ok_or(MessageError::WrongType {
+        field: "payload.inputs",
+        expected: "an object",
+    })
 }

@@ -50,8 +50,13 @@ impl Status {
     /// Reads whatever stands in a message's `status`; what has the wrong type counts as absent.
     #[must_use]
     pub fn from_json(raw: Json) -> Self {
-        let mut status =
-            Self { kind: StatusKind::Other(String::new()), message: None, progress: None, outputs: None, raw };
+        let mut status = Self {
+            kind: StatusKind::Other(String::new()),
+            message: None,
+            progress: None,
+            outputs: None,
+            raw,
+        };
         let raw = status.raw.clone();
         // Well-formed by its type; what is no object has no fields.
         let _ = raw.reader().object(|key, reader| {
