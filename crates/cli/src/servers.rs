@@ -6,9 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use nanocore::process::{self, Found, LaunchOptions, ServerFolder, ServerProcess, Tools, Wanted};
+use nanocore::process::{
+    self, Found, LaunchOptions, ServerFolder, ServerProcess, Tools, Undeliverable, Wanted,
+};
 use nanocore::workflow::{Builtin, Graph, ServerPool, ServerSettings};
 use nanograph::client::{Client, ClientConfig, KeepAlive, probe};
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
 use crate::args::GraphArgs;
@@ -212,6 +215,7 @@ impl Servers {
                 self.style = ReferenceStyle::Uri;
             }
             let url = server.url();
+            tokio::spawn(watch_log(self.pool.clone(), &server));
             self.started.push(Arc::new(server));
             self.connect(&url, Some(folder)).await?;
         }
@@ -255,6 +259,31 @@ impl Servers {
         }
         let servers = self.started.into_iter().filter_map(Arc::into_inner);
         futures_util::future::join_all(servers.map(ServerProcess::stop)).await;
+    }
+}
+
+/// Ends executions whose status a server says it cannot send: they would be waited for without end.
+/// spec: nanograph 15.3
+fn watch_log(pool: ServerPool, server: &ServerProcess) -> impl Future<Output = ()> + use<> {
+    let mut undeliverable = server.undeliverable();
+    let server_uid = server.server_uid().to_owned();
+    async move {
+        loop {
+            match undeliverable.recv().await {
+                Ok(status) => {
+                    let Undeliverable {
+                        instance_id,
+                        node_id,
+                        reason,
+                    } = status;
+                    pool.status_undeliverable(&server_uid, &instance_id, &node_id, &reason);
+                }
+                Err(RecvError::Lagged(missed)) => {
+                    tracing::warn!(server_uid, missed, "the log was read too slowly")
+                }
+                Err(RecvError::Closed) => return,
+            }
+        }
     }
 }
 

@@ -18,8 +18,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Invariants: a [`Json`] is always one well-formed value without surrounding white space, nested no deeper than
-//! [`MAX_DEPTH`]; slices share the memory of the text they came from.
+//! Invariants: a [`Json`] is always one well-formed value without surrounding white space; slices share the memory of
+//! the text they came from. Text from outside is nested no deeper than [`MAX_DEPTH`]. What is put together from such
+//! values ([`Json::array`], [`Json::object`]) may be deeper; then it is passed on as it is, but not taken apart.
 
 #![forbid(unsafe_code)]
 

@@ -193,3 +193,14 @@ fn a_server_that_dies_fails_its_nodes() {
         "{rest}"
     );
 }
+
+#[test]
+fn an_output_that_the_server_cannot_send_fails_its_node_instead_of_hanging() {
+    let project = Project::new();
+    let graph = project.graph(&single("bad-output", "[]"));
+    let text = stderr(&project.run(&graph).assert().code(1));
+    assert!(
+        text.contains("node 1 (bad-output) failed: status_undeliverable: the server could not send the node's status"),
+        "{text}"
+    );
+}

@@ -33,9 +33,11 @@ mod rust;
 mod scan;
 mod server;
 mod tool;
+mod undeliverable;
 
 pub use error::{Exit, ProcessError};
 pub use launch::{Launch, LaunchOptions, StopTimes, Tools, prepare};
 pub use python::sdk_version;
 pub use scan::{Found, ServerFolder, Wanted, scan};
 pub use server::ServerProcess;
+pub use undeliverable::Undeliverable;

@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use tokio::io::AsyncRead;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +15,7 @@ use super::launch::{Launch, LaunchOptions, StopTimes};
 use super::lines::{Ring, read_lines};
 use super::readiness::answering;
 use super::tool::Group;
+use super::undeliverable::Undeliverable;
 
 /// What a server prints when it is ready. spec: nanograph 2.2
 const READY_LINE: &str = "[NANOSERVER_READY]";
@@ -22,6 +23,8 @@ const READY_LINE: &str = "[NANOSERVER_READY]";
 const LINE_BYTES_MAX: usize = 16 << 10;
 /// Lines told about a server that ended.
 const LINES_TOLD: usize = 20;
+/// Undeliverable statuses that wait for a slow reader; older ones are dropped.
+const UNDELIVERABLE_MAX: usize = 256;
 /// How long outputs may stay open after the process has ended, because something it started still holds them.
 const OUTPUT_GRACE: Duration = Duration::from_millis(500);
 /// The numbers of the polite signals, the same on every Unix for these two.
@@ -44,6 +47,7 @@ pub struct ServerProcess {
 struct Outputs {
     stdout: Ring,
     stderr: Ring,
+    undeliverable: broadcast::Sender<Undeliverable>,
 }
 
 impl ServerProcess {
@@ -65,6 +69,7 @@ impl ServerProcess {
         let outputs = Outputs {
             stdout: Ring::new(options.lines_kept),
             stderr: Ring::new(options.lines_kept),
+            undeliverable: broadcast::Sender::new(UNDELIVERABLE_MAX),
         };
         let (ready, ready_line) = watch::channel(false);
         let readers = outputs.read(&mut group, ready);
@@ -157,6 +162,12 @@ impl ServerProcess {
         self.outputs.last_lines()
     }
 
+    /// Statuses that it says it could not send, from now on. A reader that is 256 behind misses the oldest.
+    #[must_use]
+    pub fn undeliverable(&self) -> broadcast::Receiver<Undeliverable> {
+        self.outputs.undeliverable.subscribe()
+    }
+
     /// Waits until the process has ended. Cancel safe.
     pub async fn exited(&self) -> Exit {
         let mut exit = self.exit.clone();
@@ -245,7 +256,14 @@ impl Outputs {
             }
             stdout.push(line);
         };
-        let on_stderr = move |line: &str| stderr.push(line);
+        let undeliverable = self.undeliverable.clone();
+        let on_stderr = move |line: &str| {
+            if let Some(status) = Undeliverable::parse(line) {
+                // Nobody need listen.
+                let _ = undeliverable.send(status);
+            }
+            stderr.push(line);
+        };
         [
             read(group.0.stdout().take(), on_stdout),
             read(group.0.stderr().take(), on_stderr),

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use futures_util::stream::{BoxStream, StreamExt, once};
+use futures_util::stream::{BoxStream, StreamExt, once, unfold};
 use nanograph::client::{
     Client, ConnectionState, ExecuteError, Execution, ExecutionError, ExecutionEvent, StopError,
 };
 use nanograph::message::{ExecutionRequest, Handshake, StopAck};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::catalog::{Catalog, InputStyle, Resolved, Server, ServerSet};
@@ -62,6 +63,16 @@ struct Link {
     stopping: tokio::sync::Mutex<()>,
     /// What was dispatched and not sent yet: at most what runs have in flight.
     unsent: Mutex<Vec<Unsent>>,
+    /// What was sent and has not ended: at most what runs have in flight.
+    sent: Mutex<Vec<Sent>>,
+}
+
+/// An execution whose end may have to be told from elsewhere.
+#[derive(Debug)]
+struct Sent {
+    instance_id: String,
+    node_id: String,
+    undeliverable: oneshot::Sender<String>,
 }
 
 /// An execution that a stop of its instance must keep from being sent.
@@ -87,6 +98,7 @@ impl ServerPool {
             orphans: Mutex::default(),
             stopping: tokio::sync::Mutex::default(),
             unsent: Mutex::default(),
+            sent: Mutex::default(),
         });
         let mut state = self.lock();
         state.offers.remove(&server_uid);
@@ -108,6 +120,19 @@ impl ServerPool {
             .members
             .remove(server_uid)
             .map(|member| member.link.client.clone())
+    }
+
+    /// Ends an execution whose status its server cannot send, as whoever reads the server's log has seen: nothing more
+    /// will come from there. False if there is no such execution. spec: nanograph 15.3
+    pub fn status_undeliverable(
+        &self,
+        server_uid: &str,
+        instance_id: &str,
+        node_id: &str,
+        reason: &str,
+    ) -> bool {
+        self.link(server_uid)
+            .is_some_and(|link| link.undeliverable(instance_id, node_id, reason))
     }
 
     /// The clients of all servers, by uid.
@@ -243,6 +268,7 @@ impl Link {
         request: ExecutionRequest,
         stopped: Arc<CancellationToken>,
     ) -> BoxStream<'static, Report> {
+        let node_id = request.node_id.to_string();
         let sent = tokio::select! {
             biased;
             () = stopped.cancelled() => {
@@ -251,15 +277,61 @@ impl Link {
             }
             sent = self.send(request) => sent,
         };
+        drop(stopped);
         match sent {
             Ok(execution) => {
-                let instance_id = execution.instance_id().to_owned();
-                execution
-                    .map(move |event| self.report(&instance_id, event))
-                    .boxed()
+                let undeliverable = self.watch(execution.instance_id(), &node_id);
+                self.reports(execution, undeliverable)
             }
             Err(error) => once(std::future::ready(refused(&error))).boxed(),
         }
+    }
+
+    /// Notes an execution that was sent. It is forgotten when what this gives is gone.
+    fn watch(&self, instance_id: &str, node_id: &str) -> oneshot::Receiver<String> {
+        let (undeliverable, told) = oneshot::channel();
+        let mut sent = self.sent();
+        sent.retain(|one| !one.undeliverable.is_closed());
+        sent.push(Sent {
+            instance_id: instance_id.to_owned(),
+            node_id: node_id.to_owned(),
+            undeliverable,
+        });
+        told
+    }
+
+    fn undeliverable(&self, instance_id: &str, node_id: &str, reason: &str) -> bool {
+        let mut sent = self.sent();
+        let is_meant = |one: &Sent| one.instance_id == instance_id && one.node_id == node_id;
+        let Some(index) = sent.iter().position(is_meant) else {
+            return false;
+        };
+        sent.swap_remove(index)
+            .undeliverable
+            .send(reason.to_owned())
+            .is_ok()
+    }
+
+    /// What the server says, until it is known that it cannot say the rest.
+    fn reports(
+        self: Arc<Self>,
+        execution: Execution,
+        undeliverable: oneshot::Receiver<String>,
+    ) -> BoxStream<'static, Report> {
+        let instance_id = execution.instance_id().to_owned();
+        let state = (self, execution, undeliverable, instance_id);
+        unfold(state, async |(link, mut execution, mut undeliverable, instance_id)| {
+            let report = tokio::select! {
+                biased;
+                event = execution.next() => link.report(&instance_id, event?),
+                Ok(reason) = &mut undeliverable, if !undeliverable.is_terminated() => {
+                    let message = format!("the server could not send the node's status: {reason}");
+                    failed(NodeErrorCode::StatusUndeliverable, message)
+                }
+            };
+            Some((report, (link, execution, undeliverable, instance_id)))
+        })
+        .boxed()
     }
 
     async fn send(self: &Arc<Self>, request: ExecutionRequest) -> Result<Execution, ExecuteError> {
@@ -324,6 +396,10 @@ impl Link {
 
     fn unsent(&self) -> MutexGuard<'_, Vec<Unsent>> {
         self.unsent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sent(&self) -> MutexGuard<'_, Vec<Sent>> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn orphans(&self) -> MutexGuard<'_, BTreeSet<String>> {
