@@ -24,11 +24,13 @@
 
 #![forbid(unsafe_code)]
 
+mod parts;
+mod reader;
 mod scan;
 mod strict;
 mod value;
 
-pub use scan::{
-    KeyRef, MAX_DEPTH, MemberRef, Members, Reader, ScanError, ScanErrorKind, ValueRef, members,
-};
+pub use parts::{KeyRef, MemberRef, ValueRef};
+pub use reader::{Members, Reader, members};
+pub use scan::{MAX_DEPTH, ScanError, ScanErrorKind};
 pub use value::{DecodeError, Json, Kind, Member};

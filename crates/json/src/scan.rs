@@ -1,6 +1,6 @@
 //! The scanner: finds where a value ends, and whether it is well-formed, without building anything.
 
-use std::borrow::Cow;
+use crate::parts::{KeyRef, MemberRef, ValueRef};
 
 /// How deep arrays and objects may nest. Deeper text is refused, so that no later recursive decoder overflows its stack.
 pub const MAX_DEPTH: usize = 120;
@@ -47,291 +47,6 @@ pub(crate) struct Scanned {
     pub(crate) strict: bool,
 }
 
-/// A value found in a text that was checked: a part of that text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ValueRef<'a> {
-    pub(crate) text: &'a str,
-    pub(crate) strict: bool,
-}
-
-impl<'a> ValueRef<'a> {
-    /// The value's text.
-    #[must_use]
-    pub fn as_str(&self) -> &'a str {
-        self.text
-    }
-
-    /// Whether it is standard JSON (see the crate documentation).
-    #[must_use]
-    pub fn is_strict(&self) -> bool {
-        self.strict
-    }
-
-    /// The string, its escapes resolved (lone surrogates become U+FFFD); `None` if this is no string.
-    #[must_use]
-    pub fn string(&self) -> Option<Cow<'a, str>> {
-        let inside = self.text.strip_prefix('"')?.strip_suffix('"')?;
-        let escaped = plain_length(inside.as_bytes()) < inside.len();
-        Some(if escaped {
-            Cow::Owned(crate::strict::unescape(inside))
-        } else {
-            Cow::Borrowed(inside)
-        })
-    }
-}
-
-/// A key found in a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KeyRef<'a> {
-    raw: &'a str,
-    escaped: bool,
-}
-
-impl<'a> KeyRef<'a> {
-    /// The key with its escapes resolved; borrowed unless there are any.
-    #[must_use]
-    pub fn name(&self) -> Cow<'a, str> {
-        if self.escaped {
-            Cow::Owned(crate::strict::unescape(self.raw))
-        } else {
-            Cow::Borrowed(self.raw)
-        }
-    }
-}
-
-/// One member of an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MemberRef<'a> {
-    /// Its key.
-    pub key: KeyRef<'a>,
-    /// Its value.
-    pub value: ValueRef<'a>,
-}
-
-impl<'a> MemberRef<'a> {
-    /// The key with its escapes resolved; borrowed unless there are any.
-    #[must_use]
-    pub fn key(&self) -> Cow<'a, str> {
-        self.key.name()
-    }
-}
-
-/// Takes a text apart in one pass, going into arrays and objects where the caller wants to.
-///
-/// ```
-/// use nodewire_json::Reader;
-///
-/// let mut reader = Reader::new(r#"{"id": 7, "payload": {"node": "echo", "more": [1, 2]}}"#);
-/// let (mut node, mut id) = (None, None);
-/// reader.object(|key, reader| {
-///     match key.name().as_ref() {
-///         "id" => id = Some(reader.value()?.as_str()),
-///         "payload" => drop(reader.object(|key, reader| {
-///             if key.name() == "node" {
-///                 node = Some(reader.value()?.as_str());
-///             }
-///             Ok(())
-///         })?),
-///         _ => {}
-///     }
-///     Ok(())
-/// })?;
-/// reader.end()?;
-/// assert_eq!((id, node), (Some("7"), Some("\"echo\"")));
-/// # Ok::<(), nodewire_json::ScanError>(())
-/// ```
-#[derive(Debug)]
-pub struct Reader<'a> {
-    scanner: Scanner<'a>,
-    depth: usize,
-}
-
-impl<'a> Reader<'a> {
-    /// At the first value of this text.
-    #[must_use]
-    pub fn new(text: &'a str) -> Self {
-        let mut scanner = Scanner::new(text);
-        scanner.skip_white_space();
-        Self { scanner, depth: 0 }
-    }
-
-    /// Whether an object comes next.
-    #[must_use]
-    pub fn at_object(&self) -> bool {
-        self.scanner.peek() == Some(b'{')
-    }
-
-    /// Whether an array comes next.
-    #[must_use]
-    pub fn at_array(&self) -> bool {
-        self.scanner.peek() == Some(b'[')
-    }
-
-    /// Takes the next value whole.
-    ///
-    /// # Errors
-    /// If it is not well-formed.
-    pub fn value(&mut self) -> Result<ValueRef<'a>, ScanError> {
-        self.spanning(|reader| reader.scanner.value(reader.depth))
-    }
-
-    /// Goes through the object that comes next, in order, duplicates included. `member` may take the value that the
-    /// reader is at, or leave it.
-    ///
-    /// # Errors
-    /// If it is no object, is not well-formed, or `member` fails.
-    pub fn object(
-        &mut self,
-        mut member: impl FnMut(KeyRef<'a>, &mut Self) -> Result<(), ScanError>,
-    ) -> Result<ValueRef<'a>, ScanError> {
-        if !self.at_object() {
-            return Err(self.scanner.error(ScanErrorKind::NotAnObject));
-        }
-        self.nested(|reader| {
-            let mut first = true;
-            while let Some(key) = reader.scanner.member_start(first)? {
-                reader.item(|reader| member(key, reader))?;
-                first = false;
-            }
-            Ok(())
-        })
-    }
-
-    /// Goes through the array that comes next, in order. `element` may take the value that the reader is at, or leave
-    /// it.
-    ///
-    /// # Errors
-    /// If it is no array, is not well-formed, or `element` fails.
-    pub fn array(
-        &mut self,
-        mut element: impl FnMut(&mut Self) -> Result<(), ScanError>,
-    ) -> Result<ValueRef<'a>, ScanError> {
-        if !self.at_array() {
-            return Err(self.scanner.unexpected());
-        }
-        self.nested(|reader| {
-            let mut first = true;
-            while reader.scanner.element_start(first)? {
-                reader.item(&mut element)?;
-                first = false;
-            }
-            Ok(())
-        })
-    }
-
-    /// Checks that nothing follows.
-    ///
-    /// # Errors
-    /// If something does.
-    pub fn end(mut self) -> Result<(), ScanError> {
-        self.scanner.expect_end()
-    }
-
-    fn nested(
-        &mut self,
-        inside: impl FnOnce(&mut Self) -> Result<(), ScanError>,
-    ) -> Result<ValueRef<'a>, ScanError> {
-        self.spanning(|reader| {
-            reader.depth += 1;
-            reader.scanner.enter(reader.depth)?;
-            inside(reader)?;
-            reader.depth -= 1;
-            Ok(())
-        })
-    }
-
-    /// Lets `take` take the value here; passes over it if it does not.
-    fn item(
-        &mut self,
-        take: impl FnOnce(&mut Self) -> Result<(), ScanError>,
-    ) -> Result<(), ScanError> {
-        let start = self.scanner.pos;
-        take(self)?;
-        if self.scanner.pos == start {
-            self.scanner.value(self.depth)
-        } else {
-            Ok(())
-        }
-    }
-
-    fn spanning(
-        &mut self,
-        take: impl FnOnce(&mut Self) -> Result<(), ScanError>,
-    ) -> Result<ValueRef<'a>, ScanError> {
-        let start = self.scanner.pos;
-        let strict_before = std::mem::replace(&mut self.scanner.strict, true);
-        take(self)?;
-        let strict = self.scanner.strict;
-        self.scanner.strict = strict && strict_before;
-        Ok(ValueRef {
-            text: &self.scanner.text[start..self.scanner.pos],
-            strict,
-        })
-    }
-}
-
-/// Walks over the members of the object that `text` is, in order, without allocating. Duplicates are all yielded.
-///
-/// The whole text is checked as the walk goes on; an error is the last item.
-pub fn members(text: &str) -> Members<'_> {
-    let mut scanner = Scanner::new(text);
-    scanner.skip_white_space();
-    let state = match scanner.peek() {
-        Some(b'{') => {
-            scanner.pos += 1;
-            MembersState::First
-        }
-        Some(_) => MembersState::Failed(scanner.error(ScanErrorKind::NotAnObject)),
-        None => MembersState::Failed(scanner.error(ScanErrorKind::UnexpectedEnd)),
-    };
-    Members { scanner, state }
-}
-
-/// Iterator of [`members`].
-#[derive(Debug)]
-pub struct Members<'a> {
-    scanner: Scanner<'a>,
-    state: MembersState,
-}
-
-#[derive(Debug)]
-enum MembersState {
-    First,
-    Next,
-    Failed(ScanError),
-    Done,
-}
-
-impl<'a> Iterator for Members<'a> {
-    type Item = Result<MemberRef<'a>, ScanError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let first = match self.state {
-            MembersState::First => true,
-            MembersState::Next => false,
-            MembersState::Failed(error) => {
-                self.state = MembersState::Done;
-                return Some(Err(error));
-            }
-            MembersState::Done => return None,
-        };
-        match self.scanner.next_member(first) {
-            Ok(Some(member)) => {
-                self.state = MembersState::Next;
-                Some(Ok(member))
-            }
-            Ok(None) => {
-                self.state = MembersState::Done;
-                None
-            }
-            Err(error) => {
-                self.state = MembersState::Done;
-                Some(Err(error))
-            }
-        }
-    }
-}
-
 /// Scans a text that must be exactly one value, white space around it aside.
 pub(crate) fn scan(text: &str) -> Result<Scanned, ScanError> {
     let mut scanner = Scanner::new(text);
@@ -360,15 +75,15 @@ pub(crate) fn elements(text: &str) -> impl Iterator<Item = Result<(&str, bool), 
 }
 
 #[derive(Debug)]
-struct Scanner<'a> {
-    text: &'a str,
+pub(crate) struct Scanner<'a> {
+    pub(crate) text: &'a str,
     bytes: &'a [u8],
-    pos: usize,
-    strict: bool,
+    pub(crate) pos: usize,
+    pub(crate) strict: bool,
 }
 
 impl<'a> Scanner<'a> {
-    fn new(text: &'a str) -> Self {
+    pub(crate) fn new(text: &'a str) -> Self {
         Self {
             text,
             bytes: text.as_bytes(),
@@ -377,18 +92,18 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn peek(&self) -> Option<u8> {
+    pub(crate) fn peek(&self) -> Option<u8> {
         self.bytes.get(self.pos).copied()
     }
 
-    fn error(&self, kind: ScanErrorKind) -> ScanError {
+    pub(crate) fn error(&self, kind: ScanErrorKind) -> ScanError {
         ScanError {
             kind,
             offset: self.pos,
         }
     }
 
-    fn unexpected(&self) -> ScanError {
+    pub(crate) fn unexpected(&self) -> ScanError {
         let kind = if self.pos < self.bytes.len() {
             ScanErrorKind::UnexpectedByte
         } else {
@@ -397,13 +112,13 @@ impl<'a> Scanner<'a> {
         self.error(kind)
     }
 
-    fn skip_white_space(&mut self) {
+    pub(crate) fn skip_white_space(&mut self) {
         while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
             self.pos += 1;
         }
     }
 
-    fn expect_end(&mut self) -> Result<(), ScanError> {
+    pub(crate) fn expect_end(&mut self) -> Result<(), ScanError> {
         self.skip_white_space();
         if self.pos == self.bytes.len() {
             Ok(())
@@ -422,7 +137,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Moves over one value that starts here.
-    fn value(&mut self, depth: usize) -> Result<(), ScanError> {
+    pub(crate) fn value(&mut self, depth: usize) -> Result<(), ScanError> {
         match self.peek() {
             Some(b'"') => self.string().map(drop),
             Some(b'{') => self.object(depth + 1),
@@ -580,7 +295,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Over the opening bracket.
-    fn enter(&mut self, depth: usize) -> Result<(), ScanError> {
+    pub(crate) fn enter(&mut self, depth: usize) -> Result<(), ScanError> {
         if depth > MAX_DEPTH {
             return Err(self.error(ScanErrorKind::TooDeep));
         }
@@ -589,7 +304,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// To the start of the next member's value; its key, or `None` past the closing brace.
-    fn member_start(&mut self, first: bool) -> Result<Option<KeyRef<'a>>, ScanError> {
+    pub(crate) fn member_start(&mut self, first: bool) -> Result<Option<KeyRef<'a>>, ScanError> {
         if !self.separator(first, b'}')? {
             return Ok(None);
         }
@@ -606,7 +321,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// To the start of the next element; false past the closing bracket.
-    fn element_start(&mut self, first: bool) -> Result<bool, ScanError> {
+    pub(crate) fn element_start(&mut self, first: bool) -> Result<bool, ScanError> {
         self.separator(first, b']')
     }
 
@@ -628,7 +343,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn next_member(&mut self, first: bool) -> Result<Option<MemberRef<'a>>, ScanError> {
+    pub(crate) fn next_member(&mut self, first: bool) -> Result<Option<MemberRef<'a>>, ScanError> {
         let Some(key) = self.member_start(first)? else {
             self.expect_end()?;
             return Ok(None);
@@ -666,7 +381,7 @@ pub(crate) fn is_plain(string: &str) -> bool {
 }
 
 /// How many bytes at the start stand for themselves in a string: no quote, backslash or control character.
-fn plain_length(bytes: &[u8]) -> usize {
+pub(crate) fn plain_length(bytes: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
     // The high bit of each byte that is zero, and perhaps of ones after the first such.

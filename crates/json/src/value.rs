@@ -8,7 +8,9 @@ use bytestring::ByteString;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::scan::{self, Reader, ScanError, ScanErrorKind, ValueRef};
+use crate::parts::{MemberRef, ValueRef};
+use crate::reader::{Reader, members};
+use crate::scan::{self, ScanError, ScanErrorKind};
 use crate::strict;
 
 /// One well-formed JSON value, as text; see the crate documentation. Cloning shares the text.
@@ -223,10 +225,9 @@ impl Json {
         if self.kind() != Kind::Object {
             return None;
         }
-        let entry =
-            |member: scan::MemberRef<'_>| (member.key().into_owned(), self.part(member.value));
+        let entry = |member: MemberRef<'_>| (member.key().into_owned(), self.part(member.value));
         Some(
-            scan::members(&self.text)
+            members(&self.text)
                 .map_while(Result::ok)
                 .map(entry)
                 .collect(),
@@ -239,7 +240,7 @@ impl Json {
         if self.kind() != Kind::Object {
             return None;
         }
-        let member = scan::members(&self.text)
+        let member = members(&self.text)
             .map_while(Result::ok)
             .filter(|member| member.key() == key)
             .last()?;
