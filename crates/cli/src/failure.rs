@@ -46,7 +46,7 @@ impl Failure {
 
     /// Tells the person, and gives the exit status.
     pub(crate) fn report(&self) -> ExitCode {
-        terminal::error(&self.message);
+        terminal::error(&terminal::plain(&self.message));
         ExitCode::from(self.status)
     }
 }

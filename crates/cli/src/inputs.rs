@@ -238,9 +238,7 @@ pub(crate) fn set_params(
 ) -> Result<(), Failure> {
     for argument in arguments {
         let (target, value) = split(argument, "--param", "NODE.NAME=VALUE")?;
-        let (node, name) = target.split_once('.').ok_or_else(|| {
-            Failure::usage(format!("--param {argument}: expected NODE.NAME=VALUE"))
-        })?;
+        let (node, name) = param_target(argument, target)?;
         let node = graph
             .find_mut(node)
             .map_err(|error| Failure::usage(format!("--param {target}: {error}")))?;
@@ -253,6 +251,20 @@ pub(crate) fn set_params(
         node.set_param(name, json.unwrap_or_else(|| Json::from(value)));
     }
     Ok(())
+}
+
+/// Checks the form of `--param` arguments, before anything is started for them.
+pub(crate) fn check_params(arguments: &[String]) -> Result<(), Failure> {
+    arguments.iter().try_for_each(|argument| {
+        let (target, _) = split(argument, "--param", "NODE.NAME=VALUE")?;
+        param_target(argument, target).map(drop)
+    })
+}
+
+fn param_target<'a>(argument: &str, target: &'a str) -> Result<(&'a str, &'a str), Failure> {
+    target
+        .split_once('.')
+        .ok_or_else(|| Failure::usage(format!("--param {argument}: expected NODE.NAME=VALUE")))
 }
 
 /// Whether the parameter takes the value as the text it is.

@@ -63,7 +63,7 @@ pub(crate) struct Folder<'a> {
 
 impl<'a> Folder<'a> {
     pub(crate) fn create(folder: &'a Path, store: &'a AssetStore) -> Result<Self, Failure> {
-        std::fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
+        make_folder(folder)?;
         Ok(Self {
             folder,
             store,
@@ -161,6 +161,11 @@ pub(crate) fn lines(output: &Output) -> impl Iterator<Item = String> {
             text.unwrap_or_else(|| value.to_string())
         )
     })
+}
+
+/// Makes sure that there is a folder for results.
+pub(crate) fn make_folder(folder: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder).map_err(|error| failed(folder, &error))
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> Failure {

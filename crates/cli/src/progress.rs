@@ -216,6 +216,7 @@ impl Progress {
     }
 
     fn show(&mut self, name: &str, mark: Mark, steps: Option<(u64, u64)>, text: &str) {
+        let text = &*terminal::plain(text);
         match &mut self.look {
             Look::Bars { all, bars } => {
                 let bar = bars

@@ -16,6 +16,9 @@ use crate::servers::Servers;
 use crate::signals::Signals;
 use crate::{inputs, outputs, terminal, validate};
 
+/// How long stopping may take before the person is told.
+const STOP_SILENCE: Duration = Duration::from_secs(1);
+
 pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
     let timeout = args
         .timeout
@@ -25,6 +28,11 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
     let mut graph = read_graph(&args.graph)?;
     let given = inputs::parse(&graph, &args.input)?;
     let targets = targets(&graph, &args.target)?;
+    inputs::check_params(&args.graph.param)?;
+    if let Some(folder) = &args.out {
+        // Before anything runs: results that cannot be kept are not worth it.
+        outputs::make_folder(folder)?;
+    }
     let signals = Signals::listen()?;
     let mut progress = Progress::new(&graph, args.json);
     let assets = Assets::start(&args).await?;
@@ -59,14 +67,29 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
     progress.end();
     let reported =
         result.and_then(|result| report(&args, &graph, &targets, &result, assets.server.store()));
-    signals
-        .unless_killed(async {
-            servers.stop().await;
-            assets.server.shutdown().await;
-            Ok(())
-        })
-        .await?;
-    reported
+    signals.unless_killed(stop(servers, assets)).await?;
+    match terminal::lost_results() {
+        Some(error) => {
+            reported.and_then(|()| Err(Failure::node(format!("standard output: {error}"))))
+        }
+        None => reported,
+    }
+}
+
+/// Stops the servers and the assets, and says so if it takes a while.
+async fn stop(servers: Servers, assets: Assets) -> Result<(), Failure> {
+    let mut stopping = std::pin::pin!(async {
+        servers.stop().await;
+        assets.server.shutdown().await;
+    });
+    if tokio::time::timeout(STOP_SILENCE, &mut stopping)
+        .await
+        .is_err()
+    {
+        terminal::say("waiting for the node servers to end; Ctrl-C twice ends them at once");
+        stopping.await;
+    }
+    Ok(())
 }
 
 pub(crate) fn read_graph(args: &GraphArgs) -> Result<Graph, Failure> {
@@ -145,7 +168,11 @@ async fn execute(
         .start(graph, options)
         .map_err(|invalid| validate::refused(&invalid.problems, &servers.not_found))?;
     for warning in run.warnings() {
-        progress.note(&format!("{} {}", terminal::warning_word(), warning.message));
+        progress.note(&format!(
+            "{} {}",
+            terminal::warning_word(),
+            terminal::plain(&warning.message)
+        ));
     }
     let timed_out = watch(&mut run, servers, progress, signals, timeout).await;
     let result = run
@@ -182,7 +209,7 @@ async fn watch(
                 Some(event) => progress.event(&event),
                 None => return timed_out,
             },
-            message = servers.lost() => progress.note(&format!("{} {message}", terminal::error_word())),
+            message = servers.lost() => progress.note(&format!("{} {}", terminal::error_word(), terminal::plain(&message))),
             () = signals.stop.cancelled(), if !stopping => {
                 stopping = true;
                 progress.note("stopping; press Ctrl-C again to stop at once");

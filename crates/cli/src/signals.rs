@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first asks to stop, the second stops at once.
+//! Ctrl-C, SIGTERM and a terminal that goes away: the first asks to stop, the second stops at once.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,7 @@ impl Signals {
             |error: std::io::Error| Failure::servers(format!("cannot catch signals: {error}"));
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
         let signals = Self::default();
         let (stop, kill) = (signals.stop.clone(), signals.kill.clone());
         tokio::spawn(async move {
@@ -27,6 +28,7 @@ impl Signals {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
+                    _ = hangup.recv() => {}
                 }
                 token.cancel();
             }

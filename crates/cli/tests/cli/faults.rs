@@ -162,7 +162,7 @@ fn is_alive(pid: &str) -> bool {
 
 #[test]
 fn ctrl_c_stops_the_run_and_the_servers() {
-    for name in ["-INT", "-TERM"] {
+    for name in ["-INT", "-TERM", "-HUP"] {
         let project = Project::new();
         let (mut child, mut lines, server) = sleeping(&project);
         signal(name, &child.id().to_string());
@@ -203,4 +203,52 @@ fn an_output_that_the_server_cannot_send_fails_its_node_instead_of_hanging() {
         text.contains("node 1 (bad-output) failed: status_undeliverable: the server could not send the node's status"),
         "{text}"
     );
+}
+
+#[test]
+fn results_that_cannot_be_written_are_a_failure() {
+    let project = Project::new();
+    let graph = project.graph(&text_graph());
+    let full = std::fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nodewire"));
+    let output = command
+        .arg("run")
+        .arg(&graph)
+        .stdout(full)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("standard output: No space left"), "{text}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_told_before_anything_runs() {
+    let project = Project::new();
+    let graph = project.graph(&text_graph());
+    project.file("taken", "a file");
+    let out = project.path().join("taken/results");
+    let text = stderr(
+        &project
+            .run(&graph)
+            .arg("--out")
+            .arg(&out)
+            .assert()
+            .failure(),
+    );
+    assert!(
+        text.contains("taken/results") && !text.contains("trace-server"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_node_cannot_steer_the_terminal() {
+    let project = Project::new();
+    let graph = project.graph(&single("no\\u001b[31msuch", "[]"));
+    let text = stderr(&project.run(&graph).assert().code(2));
+    assert!(!text.contains('\u{1b}'), "{text:?}");
 }
