@@ -71,7 +71,7 @@ pub(crate) const PROGRAM_ONLY: &[(&str, &str)] = &[
 /// Where a library may do what [`PROGRAM_ONLY`] says, because it stands in for the program it is called from.
 pub(crate) const PROGRAM_ONLY_EXCEPT: &[&str] = &["crates/nodewire/src/program.rs"];
 
-/// External packages that a package must not depend on, directly: `nnrp-wire` and `nodewire-core` stay free of IO.
+/// External packages that a package must not depend on, directly: these do no IO of their own.
 pub(crate) const FORBIDDEN_EXTERNAL: &[(&str, &[&str])] = &[
     (
         "nodewire-core",
