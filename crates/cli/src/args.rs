@@ -15,7 +15,7 @@ use nanocore::workflow::TypeCheck;
     propagate_version = true
 )]
 #[command(
-    after_help = "Exit status: 0 done, 1 a node failed, 2 wrong usage or graph, 3 a server could not be started or reached, 130 interrupted."
+    after_help = "Exit status: 0 done, 1 a node failed, the time was up or results could not be written, 2 wrong usage or graph, 3 a server could not be started or reached, 130 interrupted."
 )]
 pub(crate) struct Args {
     /// More log on standard error; twice for everything.
