@@ -6,6 +6,9 @@ pub(crate) const EDGES: &[(&str, &[&str])] = &[
     ("nodewire-core", &["nodewire-json"]),
     ("nodewire-macros", &[]),
     ("nanograph", &["nodewire-json"]),
+    ("nats-broker", &[]),
+    ("nats-micro-macros", &[]),
+    ("nats-micro", &["nats-micro-macros"]),
     (
         "nodewire",
         &[
@@ -16,13 +19,24 @@ pub(crate) const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("nanocore", &["nanograph", "nodewire-json"]),
-    ("nodewire-cli", &["nanocore", "nanograph", "nodewire-json"]),
+    (
+        "nodewire-cli",
+        &[
+            "nanocore",
+            "nanograph",
+            "nats-broker",
+            "nats-micro",
+            "nodewire-json",
+        ],
+    ),
     ("nodewire-testkit", &[]),
     (
         "nodewire-bench",
         &[
             "nanocore",
             "nanograph",
+            "nats-broker",
+            "nats-micro",
             "nodewire",
             "nodewire-core",
             "nodewire-json",
@@ -32,7 +46,13 @@ pub(crate) const EDGES: &[(&str, &[&str])] = &[
     ("image-tools", &["nodewire"]),
     (
         "nodewire-fuzz-oracles",
-        &["nanocore", "nanograph", "nodewire-json"],
+        &[
+            "nanocore",
+            "nanograph",
+            "nats-broker",
+            "nats-micro",
+            "nodewire-json",
+        ],
     ),
     ("xtask", &[]),
 ];
@@ -40,6 +60,9 @@ pub(crate) const EDGES: &[(&str, &[&str])] = &[
 /// What a test may use beyond [`EDGES`]: anything below it in the same direction, and the test kit.
 pub(crate) const TEST_EDGES: &[(&str, &[&str])] = &[
     ("nanograph", &["nodewire-testkit"]),
+    ("nats-broker", &["nodewire-testkit"]),
+    ("nats-micro", &["nats-broker", "nodewire-testkit"]),
+    ("nats-micro-macros", &["nats-micro"]),
     ("nodewire-macros", &["nodewire"]),
     ("nodewire", &["nodewire-testkit"]),
     ("nanocore", &["nodewire-testkit"]),

@@ -1,0 +1,1 @@
+//! A small core-NATS broker to embed: development, tests, single-host use.

@@ -1,0 +1,1 @@
+//! NATS services (ADR-32): services, endpoints, discovery, statistics, client.
