@@ -13,11 +13,13 @@
 
 #![forbid(unsafe_code)]
 
+mod nats_server;
 mod process;
 mod python_nanograph;
 
 use std::path::{Path, PathBuf};
 
+pub use nats_server::{NatsServer, NatsServerOptions, nats_server_path};
 pub use process::{PeerProcess, free_port};
 pub use python_nanograph::{PythonNodeServer, SdkVersion};
 

@@ -81,7 +81,7 @@ impl PeerProcess {
         )
     }
 
-    /// Sends a signal (`INT`, `TERM`, `KILL`, `STOP`, `CONT`) to its process group.
+    /// Sends a signal (`INT`, `TERM`, `KILL`, `STOP`, `CONT`, `USR2`) to its process group.
     ///
     /// # Errors
     /// The signal cannot be sent.
@@ -94,6 +94,11 @@ impl PeerProcess {
             bail!("cannot send {signal} to process group {}", self.pid);
         }
         Ok(())
+    }
+
+    /// Whether it has not ended yet.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Waits for its end.
