@@ -14,12 +14,14 @@ pub(crate) fn root() -> anyhow::Result<PathBuf> {
         .context("xtask lies directly in the repository's root")
 }
 
-/// Runs a command in the root and fails if it does.
+/// Runs a command, in the root unless it says where, and fails if it does.
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     let shown = show(command);
     println!("$ {shown}");
+    if command.get_current_dir().is_none() {
+        command.current_dir(root()?);
+    }
     let status = command
-        .current_dir(root()?)
         .status()
         .with_context(|| format!("cannot start `{shown}`"))?;
     if !status.success() {

@@ -36,7 +36,11 @@ enum Task {
     /// Checks the rules of ARCHITECTURE.md that a tool can check.
     Tidy,
     /// Installs the real peers under target/peers, without running anything.
-    Peers,
+    Peers {
+        /// Unpack a nats-server of our own even where the machine has one.
+        #[arg(long)]
+        own_nats_server: bool,
+    },
     /// Runs a bench beside its peers, in release mode: `cargo xtask bench nanograph`.
     Bench {
         /// Which one; without a name, lists them.
@@ -57,11 +61,18 @@ fn main() -> anyhow::Result<()> {
             cargo_args,
         } => test::run(&cargo_args, !no_example),
         Task::Tidy => tidy::run(),
-        Task::Peers => peers::install(),
+        Task::Peers { own_nats_server } => install_peers(own_nats_server),
         Task::Bench {
             name,
             json,
             bench_args,
         } => bench::run(name.as_deref(), json.as_deref(), &bench_args),
     }
+}
+
+fn install_peers(own_nats_server: bool) -> anyhow::Result<()> {
+    if own_nats_server {
+        peers::unpack_nats_server()?;
+    }
+    peers::install()
 }

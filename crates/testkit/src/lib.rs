@@ -10,15 +10,42 @@
 //! println!("{} logs {}", server.url(), server.logs());
 //! # Ok(()) }
 //! ```
+//!
+//! Of the NATS wire there are the real broker ([`NatsServer`]), and the same service made with three libraries
+//! ([`PythonMicroService`], [`OfficialNatsPyService`], [`JsService`]), with the clients of two of them.
+//!
+//! ```no_run
+//! use nodewire_testkit::{JsService, NatsServer, PythonMicroClient};
+//! use serde_json::json;
+//!
+//! # async fn example() -> anyhow::Result<()> {
+//! let broker = NatsServer::start().await?;
+//! let service = JsService::start(&broker.url()).await?;
+//! let mut client = PythonMicroClient::connect(&broker.url()).await?;
+//! let found = client.call(json!({"op": "ping"})).await?;
+//! assert_eq!(found["ok"][0]["id"], service.id());
+//! # Ok(()) }
+//! ```
+//!
+//! What must hold:
+//! 1. Peers listen on the loopback interface only, on ports that were free.
+//! 2. No peer outlives its harness: each has its own process group, which is killed when the harness is dropped.
+//! 3. Harnesses wait for conditions; their limits of time only end what hangs.
 
 #![forbid(unsafe_code)]
 
+mod nats_peers;
 mod nats_server;
 mod process;
 mod python_nanograph;
 
 use std::path::{Path, PathBuf};
 
+pub use nats_peers::{
+    JsClient, JsService, NatsClientLibrary, NatsJs, NatsLibrary, OfficialNatsPy,
+    OfficialNatsPyService, PeerClient, PeerService, PythonMicro, PythonMicroClient,
+    PythonMicroService, python_micro_cli, python_micro_scripts,
+};
 pub use nats_server::{NatsServer, NatsServerOptions, nats_server_path};
 pub use process::{PeerProcess, free_port};
 pub use python_nanograph::{PythonNodeServer, SdkVersion};
@@ -38,4 +65,13 @@ pub fn peers_dir() -> PathBuf {
     let dir = std::env::var_os("NODEWIRE_PEERS").map_or_else(default, PathBuf::from);
     // Python finds its environment by the text of its path, so that must have no `..`.
     dir.canonicalize().unwrap_or(dir)
+}
+
+/// A program of this machine, on the search path or where Debian puts servers, which is not on everybody's.
+fn find_program(name: &str) -> Option<PathBuf> {
+    let search_path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&search_path).chain([PathBuf::from("/usr/sbin")]);
+    folders
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file())
 }

@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
-use crate::{PeerProcess, peers_dir};
+use crate::{PeerProcess, find_program, peers_dir};
 
 /// It starts within milliseconds, but not on a machine that is busy compiling.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -209,14 +209,10 @@ impl NatsServer {
 /// There is none.
 pub fn nats_server_path() -> anyhow::Result<PathBuf> {
     let installed = peers_dir().join("nats-server/usr/sbin/nats-server");
-    // Debian puts it where the search path of ordinary users does not lead.
-    let mut folders = vec![PathBuf::from("/usr/sbin")];
-    let search_path = std::env::var_os("PATH").unwrap_or_default();
-    folders.splice(0..0, std::env::split_paths(&search_path));
-    let own = folders.into_iter().map(|folder| folder.join("nats-server"));
-    std::iter::once(installed)
-        .chain(own)
-        .find(|path| path.is_file())
+    if installed.is_file() {
+        return Ok(installed);
+    }
+    find_program("nats-server")
         .context("nats-server is not installed: run `cargo xtask peers`, which installs it")
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::watch;
 
 /// How much output is kept.
@@ -27,20 +27,28 @@ impl PeerProcess {
     /// # Errors
     /// It cannot be started.
     pub fn spawn(mut command: Command) -> anyhow::Result<Self> {
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
-        let mut child = command
-            .spawn()
-            .with_context(|| format!("cannot start {:?}", command.as_std()))?;
+        let mut child = start(command.stdin(Stdio::null()))?;
+        let output = child.stdout.take();
+        Self::capturing(child, output)
+    }
+
+    /// Starts the command to talk with it through what is returned; only its standard error is captured.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn spawn_dialogue(mut command: Command) -> anyhow::Result<(Self, ChildStdin, ChildStdout)> {
+        let mut child = start(command.stdin(Stdio::piped()))?;
+        let input = child.stdin.take().context("the process has no input")?;
+        let output = child.stdout.take().context("the process has no output")?;
+        Ok((Self::capturing(child, None)?, input, output))
+    }
+
+    fn capturing(mut child: Child, output: Option<ChildStdout>) -> anyhow::Result<Self> {
         let pid = child.id().context("the process has no id")?;
         let logs = Arc::new(Mutex::new(String::new()));
         let (counter, lines) = watch::channel(0);
         let counter = Arc::new(counter);
-        capture(child.stdout.take(), &logs, &counter);
+        capture(output, &logs, &counter);
         capture(child.stderr.take(), &logs, &counter);
         Ok(Self {
             child,
@@ -119,6 +127,17 @@ impl Drop for PeerProcess {
             let _ = self.signal("KILL");
         }
     }
+}
+
+fn start(command: &mut Command) -> anyhow::Result<Child> {
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    command
+        .spawn()
+        .with_context(|| format!("cannot start {:?}", command.as_std()))
 }
 
 fn capture(
