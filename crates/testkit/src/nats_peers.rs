@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, ensure};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{ChildStdin, ChildStdout, Command};
@@ -211,7 +211,9 @@ impl<L: NatsClientLibrary> PeerClient<L> {
         let fields = command.as_object_mut().context("a command is an object")?;
         fields.insert("id".to_owned(), json!(self.last_id));
         let line = format!("{command}\n");
-        self.input.write_all(line.as_bytes()).await?;
+        if self.input.write_all(line.as_bytes()).await.is_err() {
+            return Err(self.ended());
+        }
         self.answer().await
     }
 
@@ -224,10 +226,19 @@ impl<L: NatsClientLibrary> PeerClient<L> {
             .await
     }
 
+    /// Its process.
+    pub const fn process(&mut self) -> &mut PeerProcess {
+        &mut self.process
+    }
+
     /// What it printed to its standard error so far.
     #[must_use]
     pub fn logs(&self) -> String {
         self.process.logs()
+    }
+
+    fn ended(&self) -> anyhow::Error {
+        anyhow!("the client has ended; it printed:\n{}", self.logs())
     }
 
     /// The result of the last command.
@@ -235,7 +246,7 @@ impl<L: NatsClientLibrary> PeerClient<L> {
         loop {
             let line = tokio::time::timeout(CALL_TIMEOUT, self.output.next_line()).await;
             let Some(line) = line.context("the client does not answer")?? else {
-                bail!("the client has ended; it printed:\n{}", self.logs());
+                return Err(self.ended());
             };
             let mut answer: Value = serde_json::from_str(&line)
                 .with_context(|| format!("the client answers with {line:?}"))?;

@@ -1,5 +1,7 @@
 //! The harness of `nats-server` itself.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+
 use std::time::Duration;
 
 use nodewire_testkit::NatsServer;
