@@ -1,1 +1,61 @@
-//! NATS services (ADR-32): services, endpoints, discovery, statistics, client.
+//! NATS services (ADR-32, "micro"): a Rust SDK for both ends.
+//!
+//! A *service* has a name, a version and any number of *instances*; an instance owns *endpoints*, each a subject with a
+//! queue group and a handler, and answers control requests: who is there (`PING`), what can it do (`INFO`), how has it
+//! been (`STATS`).
+//!
+//! - [`Service`] serves endpoints over an `async_nats` connection;
+//! - [`middleware`] is code around handlers.
+//!
+//! ```no_run
+//! use nats_micro::{Endpoint, Service, ServiceError};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = async_nats::connect("nats://127.0.0.1:4222").await?;
+//! let sum = Endpoint::json("sum", |numbers: Vec<i64>| async move {
+//!     Ok::<_, ServiceError>(numbers.iter().sum::<i64>())
+//! });
+//! let service = Service::builder("calculator", "1.0.0").endpoint(sum).start(&client).await?;
+//! // ... until it is time to go. Requests that were taken are answered.
+//! service.stop().await;
+//! # Ok(()) }
+//! ```
+//!
+//! Invariants: a request that was taken ends exactly once, with a reply, an error, silence that its handler chose, or a
+//! counted cancellation; a panic ends one request; every queue has a bound, and what goes beyond is answered with 503 and
+//! counted. Starting is all or nothing; stopping loses nothing that the broker had delivered. This crate reads no
+//! environment, prints nothing and installs no TLS provider: programs do.
+
+#![forbid(unsafe_code)]
+
+pub mod document;
+mod endpoint;
+mod handler;
+pub mod header;
+mod metadata;
+pub mod middleware;
+mod name;
+mod request;
+mod response;
+mod service;
+mod service_error;
+mod transport;
+
+pub use async_nats::HeaderMap;
+pub use endpoint::{
+    DEFAULT_CONCURRENCY, Endpoint, EndpointSnapshot, Group, Overflow, PendingLimits,
+};
+pub use handler::Handler;
+pub use metadata::{MAX_METADATA_BYTES, Metadata};
+pub use name::ConfigError;
+pub use request::{Request, RespondError};
+pub use response::{IntoResponse, Json, Reply, Response};
+pub use service::{AddError, EndpointHandle, Service, ServiceBuilder, StartError, StopReason};
+pub use service_error::ServiceError;
+pub use transport::ConnectionClosed;
+
+/// What control subjects begin with unless a service says otherwise.
+pub const DEFAULT_CONTROL_PREFIX: &str = "$SRV";
+
+/// The queue group of endpoints that do not say otherwise.
+pub const DEFAULT_QUEUE_GROUP: &str = "q";

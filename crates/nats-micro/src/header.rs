@@ -1,0 +1,28 @@
+//! The headers of replies. spec: nats-micro 5
+
+use async_nats::HeaderMap;
+
+/// The description of an error reply.
+pub const ERROR: &str = "Nats-Service-Error";
+/// The code of an error reply, a decimal number.
+pub const ERROR_CODE: &str = "Nats-Service-Error-Code";
+/// The code of a reply that is no error, a decimal number. Only `nats-micro` (Python) and this crate set it.
+pub const SUCCESS_CODE: &str = "Nats-Service-Success-Code";
+
+/// The first value of a header: by its exact name, else by a name that differs in case only.
+#[must_use]
+pub fn lookup<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    if let Some(value) = headers.get(name) {
+        return Some(value.as_str());
+    }
+    headers
+        .iter()
+        .find(|(other, _)| AsRef::<str>::as_ref(*other).eq_ignore_ascii_case(name))
+        .and_then(|(_, values)| values.first())
+        .map(|value| value.as_str())
+}
+
+/// A header's value has no line ends.
+pub(crate) fn one_line(text: &str) -> String {
+    text.replace(['\r', '\n'], " ")
+}

@@ -1,0 +1,341 @@
+//! A running service: the handle that users hold.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use thiserror::Error;
+use tokio::sync::watch;
+
+use super::builder::{ServiceBuilder, StartError};
+use super::control::Control;
+use super::running::{EndpointEntry, Running};
+use super::stop;
+use crate::document::{Info, Ping, Stats};
+use crate::endpoint::{
+    Counters, Endpoint, EndpointCore, EndpointSnapshot, Group, PlannedEndpoint, Pump, PumpEnd, plan,
+};
+use crate::name::ConfigError;
+use crate::transport::{ConnectionClosed, Subscription, Transport};
+
+/// Why a service has stopped.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StopReason {
+    /// Somebody asked for it, or dropped the last handle.
+    #[error("the service was stopped")]
+    Requested,
+    /// Somebody stopped it because of an error.
+    #[error("the service was stopped: {0}")]
+    Error(#[source] Box<dyn Error + Send + Sync>),
+    /// The connection closed for good.
+    #[error("the connection to the broker is closed")]
+    ConnectionClosed,
+    /// An endpoint's pending limits were reached and it is set to [`Overflow::StopService`](crate::Overflow).
+    #[error("endpoint {0} had more requests waiting than its pending limits allow")]
+    Overflow(String),
+}
+
+impl StopReason {
+    /// Whether this was a stop that somebody asked for without an error.
+    #[must_use]
+    pub fn is_requested(&self) -> bool {
+        matches!(self, Self::Requested)
+    }
+}
+
+/// Why an endpoint was not added.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum AddError {
+    /// Its description cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The service stops or has stopped.
+    #[error("the service stops; no endpoint can be added any more")]
+    Stopping,
+    /// The connection cannot be used.
+    #[error("the endpoint cannot start: the connection to the broker is closed")]
+    Closed(#[source] ConnectionClosed),
+}
+
+/// A running service instance. Clones are handles to the same; when the last is dropped, it stops as if
+/// [`stop`](Self::stop) had been called.
+#[derive(Clone)]
+pub struct Service(Arc<Handle>);
+
+/// Stops the service when the last handle is gone. The service's own tasks hold only what is inside.
+struct Handle(Arc<Running>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // Without a runtime nothing runs that could be stopped.
+        if tokio::runtime::Handle::try_current().is_ok() {
+            stop::begin(&self.0, StopReason::Requested);
+        }
+    }
+}
+
+/// Names an endpoint that was added to a running service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EndpointHandle(u64);
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service")
+            .field("name", &self.name())
+            .field("id", &self.id())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Service {
+    /// Describes a service: its name, which all its instances share, and its version by Semantic Versioning.
+    #[must_use]
+    pub fn builder(name: impl Into<String>, version: impl Into<String>) -> ServiceBuilder {
+        ServiceBuilder::new(name.into(), version.into())
+    }
+
+    pub(super) async fn start(
+        builder: ServiceBuilder,
+        id: String,
+        planned: Vec<PlannedEndpoint>,
+        transport: Transport,
+    ) -> Result<Self, StartError> {
+        let running = Arc::new(Running::new(builder, id, transport));
+        // Until this returns, the subscriptions belong to it: an early end gives up all of them.
+        let control = Control::subscribe(&running).await?;
+        let mut endpoints = Vec::new();
+        for planned in planned {
+            let core = core(&running, planned);
+            let subscription = subscribe(&core).await?;
+            endpoints.push((core, subscription));
+        }
+        running.transport.fence().await?;
+        for (core, subscription) in endpoints {
+            spawn(&running, core, subscription);
+        }
+        tokio::spawn(control.run(Arc::clone(&running)));
+        Ok(Self(Arc::new(Handle(running))))
+    }
+
+    /// The service's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.running().identity.name
+    }
+
+    /// The instance's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.running().identity.id
+    }
+
+    /// The service's version.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.running().identity.version
+    }
+
+    /// What `PING` answers.
+    #[must_use]
+    pub fn ping(&self) -> Ping {
+        self.running().ping()
+    }
+
+    /// What `INFO` answers.
+    #[must_use]
+    pub fn info(&self) -> Info {
+        self.running().info()
+    }
+
+    /// What `STATS` answers.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.running().stats()
+    }
+
+    /// More than `STATS` has room for: what waits, runs and was refused.
+    #[must_use]
+    pub fn snapshots(&self) -> Vec<EndpointSnapshot> {
+        self.running().snapshots()
+    }
+
+    /// Counters, times and last errors begin anew, `started` is now. Requests that run count when they end.
+    pub fn reset(&self) {
+        self.running().reset();
+    }
+
+    /// Adds an endpoint. When this returns, the broker knows its subscription.
+    ///
+    /// # Errors
+    /// The description cannot be used, the service stops, or the connection is closed.
+    ///
+    /// Dropping the future adds nothing, or the whole endpoint.
+    pub async fn add_endpoint(&self, endpoint: Endpoint) -> Result<EndpointHandle, AddError> {
+        let added = self.add_group(Group::new("").endpoint(endpoint)).await?;
+        added.first().copied().ok_or(AddError::Stopping)
+    }
+
+    /// Adds all endpoints of a group, or none.
+    ///
+    /// # Errors
+    /// As [`add_endpoint`](Self::add_endpoint).
+    ///
+    /// Dropping the future adds nothing, or all.
+    pub async fn add_group(&self, group: Group) -> Result<Vec<EndpointHandle>, AddError> {
+        let running = self.running();
+        let planned = plan(
+            &running.defaults.clone().group(group),
+            &running.control_prefix,
+        )?;
+        if running.stopping.is_cancelled() {
+            return Err(AddError::Stopping);
+        }
+        let mut endpoints = Vec::new();
+        for planned in planned {
+            let core = core(running, planned);
+            let subscription = subscribe(&core).await.map_err(AddError::Closed)?;
+            endpoints.push((core, subscription));
+        }
+        running.transport.fence().await.map_err(AddError::Closed)?;
+        endpoints
+            .into_iter()
+            .map(|(core, subscription)| {
+                spawn(running, core, subscription).ok_or(AddError::Stopping)
+            })
+            .collect()
+    }
+
+    /// Takes an endpoint out of the service: no new requests, those that run and wait are answered, within the stop's
+    /// time limit. `false` if it is not there any more.
+    ///
+    /// Dropping the future changes nothing: the endpoint ends all the same.
+    pub async fn remove_endpoint(&self, endpoint: EndpointHandle) -> bool {
+        let running = Arc::clone(self.running());
+        let Some(entry) = running.remove(endpoint.0) else {
+            return false;
+        };
+        let removal = tokio::spawn(async move { stop::stop_endpoint(&running, entry).await });
+        removal.await.is_ok()
+    }
+
+    /// The endpoints that are there, with their names and subjects, in the order in which they were added.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<(EndpointHandle, String, String)> {
+        let state = self.running().state();
+        let entries = state.endpoints.iter();
+        entries
+            .map(|entry| {
+                let info = &entry.core.info;
+                (
+                    EndpointHandle(entry.key),
+                    info.name.clone(),
+                    info.subject.clone(),
+                )
+            })
+            .collect()
+    }
+
+    /// Stops the service and waits until it has stopped. No new endpoint; all subscriptions are drained; what runs and
+    /// waits is answered, and past the stop's time limit cut off with 503; the control subjects go last. The connection
+    /// stays open; one that is closed already is no error. Calling it again only waits.
+    ///
+    /// Dropping the future changes nothing: the service stops all the same.
+    pub async fn stop(&self) -> Arc<StopReason> {
+        stop::begin(self.running(), StopReason::Requested);
+        self.stopped().await
+    }
+
+    /// Stops the service because of an error, which [`stopped`](Self::stopped) then gives.
+    ///
+    /// Dropping the future changes nothing: the service stops all the same.
+    pub async fn stop_with(
+        &self,
+        error: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Arc<StopReason> {
+        stop::begin(self.running(), StopReason::Error(error.into()));
+        self.stopped().await
+    }
+
+    /// Waits until the service has stopped, for whatever reason. Does not keep it from stopping when the last handle is
+    /// dropped.
+    ///
+    /// Dropping the future changes nothing.
+    pub fn stopped(&self) -> impl Future<Output = Arc<StopReason>> + Send + 'static {
+        let mut stopped = self.running().stopped.subscribe();
+        async move {
+            match stopped.wait_for(Option::is_some).await.as_deref() {
+                Ok(Some(reason)) => Arc::clone(reason),
+                // The runtime went down before the stop was done.
+                Ok(None) | Err(_) => Arc::new(StopReason::Requested),
+            }
+        }
+    }
+
+    /// Calls a function when the service has stopped.
+    pub fn on_stopped(&self, callback: impl FnOnce(&StopReason) + Send + 'static) {
+        let stopped = self.stopped();
+        tokio::spawn(async move { callback(&*stopped.await) });
+    }
+
+    /// Whether it stops or has stopped.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.running().stopping.is_cancelled()
+    }
+
+    fn running(&self) -> &Arc<Running> {
+        &self.0.0
+    }
+}
+
+fn core(running: &Running, planned: PlannedEndpoint) -> Arc<EndpointCore> {
+    Arc::new(EndpointCore {
+        service: Arc::clone(&running.identity),
+        info: planned.info,
+        queue_group: planned.queue_group,
+        handler: planned.handler,
+        captures: planned.captures,
+        concurrency: planned.concurrency,
+        limits: planned.limits,
+        overflow: planned.overflow,
+        transport: running.transport.clone(),
+        counters: Counters::default(),
+        stopping: running.stopping.clone(),
+    })
+}
+
+async fn subscribe(core: &EndpointCore) -> Result<Subscription, ConnectionClosed> {
+    let (subject, queue_group) = (core.info.subject.clone(), core.queue_group.clone());
+    core.transport.subscribe(subject, queue_group).await
+}
+
+/// Starts the endpoint's task, unless the service stops.
+fn spawn(
+    running: &Arc<Running>,
+    core: Arc<EndpointCore>,
+    subscription: Subscription,
+) -> Option<EndpointHandle> {
+    let (stop, told_to_stop) = watch::channel(None);
+    let (ending, ended) = watch::channel(None);
+    let pump = Pump::new(Arc::clone(&core), subscription);
+    let service = Arc::clone(running);
+    let name = core.info.name.clone();
+    let key = running.add(|key| EndpointEntry {
+        key,
+        core,
+        stop,
+        ended,
+    })?;
+    tokio::spawn(async move {
+        let end = pump.run(told_to_stop).await;
+        match end {
+            PumpEnd::Overflow => stop::begin(&service, StopReason::Overflow(name)),
+            PumpEnd::ConnectionClosed => stop::begin(&service, StopReason::ConnectionClosed),
+            PumpEnd::Drained | PumpEnd::CutOff => {}
+        }
+        ending.send_replace(Some(end));
+    });
+    Some(EndpointHandle(key))
+}
