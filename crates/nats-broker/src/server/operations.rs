@@ -1,0 +1,230 @@
+//! What each operation does. spec: nats-micro 15.4
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::client::Subscription;
+use super::delivery::Route;
+use super::reader::{Close, Reader};
+use crate::protocol::server_op::{self, err};
+use crate::protocol::{ClientOp, ConnectOptions, DecodeError, Publish, Subscribe, subject};
+use crate::stats::CloseReason;
+
+impl Reader {
+    /// Everything that was read.
+    pub(super) fn process(&mut self) -> Result<(), Close> {
+        let mut next = self.decoder.next_op()?;
+        while let Some(op) = next {
+            if self.shared.auth.is_required() && !self.client.admitted.load(Relaxed) {
+                self.require_connect(&op)?;
+            }
+            next = match op {
+                ClientOp::Publish(publish) => {
+                    let next = self.publish_all(publish);
+                    self.remove_ended();
+                    next?
+                }
+                other => {
+                    self.operation(other)?;
+                    self.decoder.next_op()?
+                }
+            };
+        }
+        Ok(())
+    }
+
+    fn require_connect(&self, op: &ClientOp) -> Result<(), Close> {
+        match op {
+            ClientOp::Connect(_) => Ok(()),
+            ClientOp::Ping
+            | ClientOp::Pong
+            | ClientOp::Subscribe(_)
+            | ClientOp::Unsubscribe { .. }
+            | ClientOp::Publish(_)
+            | ClientOp::Ignored => Err(Close::authorization()),
+        }
+    }
+
+    fn operation(&mut self, op: ClientOp) -> Result<(), Close> {
+        match op {
+            ClientOp::Connect(json) => self.connect(&json)?,
+            ClientOp::Ping => self.say(server_op::PONG),
+            ClientOp::Pong => self.client.pings_unanswered.store(0, Relaxed),
+            ClientOp::Subscribe(subscribe) => self.subscribe(&subscribe),
+            ClientOp::Unsubscribe { sid, max } => self.unsubscribe(&sid, max),
+            ClientOp::Publish(_) | ClientOp::Ignored => {}
+        }
+        Ok(())
+    }
+
+    fn say(&mut self, bytes: &[u8]) {
+        let pushed = self.client.push(bytes);
+        self.delivery.note(&self.client, pushed);
+    }
+
+    fn say_ok(&mut self) {
+        if self.options.verbose {
+            self.say(server_op::OK);
+        }
+    }
+
+    fn connect(&mut self, json: &[u8]) -> Result<(), Close> {
+        let options =
+            ConnectOptions::parse(json).map_err(|_| Close::silent(CloseReason::Protocol))?;
+        if !self.shared.auth.admits(&options) {
+            return Err(Close::authorization());
+        }
+        if !(0..=1).contains(&options.protocol) {
+            return Err(Close::saying(
+                CloseReason::Protocol,
+                "invalid client protocol",
+            ));
+        }
+        if options.no_responders && !options.headers {
+            let text = "no responders requires headers support";
+            return Err(Close::saying(CloseReason::HeadersRequired, text));
+        }
+        self.client.headers.store(options.headers, Relaxed);
+        self.client.takes_info.store(options.protocol >= 1, Relaxed);
+        self.client.admitted.store(true, Relaxed);
+        self.options = options;
+        self.say_ok();
+        Ok(())
+    }
+
+    fn subscribe(&mut self, subscribe: &Subscribe) {
+        let Subscribe {
+            subject,
+            queue,
+            sid,
+        } = subscribe;
+        if !subject::can_subscribe(subject) {
+            self.shared.counters.invalid_subscribe_subjects.add(1);
+            self.say(&err("Invalid Subject"));
+            return;
+        }
+        let mut subscriptions = self.client.subscriptions();
+        // A sid in use: the line is ignored. [obs 2.9.10]
+        if !subscriptions.contains_key(&sid[..]) {
+            if subscriptions.len() >= self.shared.limits.subscriptions_max {
+                drop(subscriptions);
+                self.shared.counters.subscriptions_refused.add(1);
+                self.say(&err("maximum subscriptions exceeded"));
+                return;
+            }
+            let subscription = Subscription::new(&self.client, subject, queue.as_deref(), sid);
+            subscriptions.insert(sid[..].into(), Arc::clone(&subscription));
+            self.shared.subscribe(&subscription);
+        }
+        drop(subscriptions);
+        self.say_ok();
+    }
+
+    fn unsubscribe(&mut self, sid: &[u8], max: Option<u64>) {
+        let mut subscriptions = self.client.subscriptions();
+        let found = subscriptions.get(sid);
+        let ended = found
+            .filter(|one| max.is_none_or(|max| one.end_after(max)))
+            .cloned();
+        if let Some(subscription) = ended {
+            subscriptions.remove(sid);
+            self.shared.unsubscribe(&[subscription]);
+        }
+        drop(subscriptions);
+        self.say_ok();
+    }
+
+    /// This publication and those that follow it directly, while the table is held; what comes after them.
+    fn publish_all(&mut self, first: Publish) -> Result<Option<ClientOp>, Close> {
+        let shared = Arc::clone(&self.shared);
+        let table = shared.table();
+        let mut route = Route::new(&table);
+        let mut publish = first;
+        loop {
+            self.publish(&mut route, &publish)?;
+            match self.decoder.next_op()? {
+                Some(ClientOp::Publish(next)) => publish = next,
+                other => return Ok(other),
+            }
+        }
+    }
+
+    fn publish(&mut self, route: &mut Route<'_>, publish: &Publish) -> Result<(), Close> {
+        if publish.is_hpub() && !self.options.headers {
+            return Err(Close::silent(CloseReason::HeadersRequired));
+        }
+        self.messages_in += 1;
+        let valid = subject::can_publish(publish.subject());
+        if !valid {
+            self.shared.counters.invalid_publish_subjects.add(1);
+            self.say(&err("Invalid Publish Subject"));
+        }
+        self.say_ok();
+        let except = (!self.options.echo).then_some(self.client.id);
+        let delivered = valid && self.delivery.deliver(route, publish, except);
+        if let Some(reply) = publish.reply().filter(|_| !delivered) {
+            self.nobody_got_it(route, publish.subject(), reply);
+        }
+        Ok(())
+    }
+
+    fn nobody_got_it(&mut self, route: &mut Route<'_>, subject: &[u8], reply: &[u8]) {
+        let jetstream = subject.starts_with(server_op::JETSTREAM_API);
+        if jetstream {
+            self.shared.counters.jetstream_requests.add(1);
+            let subject = String::from_utf8_lossy(subject);
+            tracing::warn!(%subject, "this broker has no JetStream: use nats-server for it");
+        }
+        if !self.options.no_responders {
+            return;
+        }
+        let Some(own) = route.own(reply, &self.client) else {
+            return;
+        };
+        self.shared.counters.no_responders.add(1);
+        let block = if jetstream {
+            server_op::NO_JETSTREAM
+        } else {
+            server_op::NO_RESPONDERS
+        };
+        // Not counted towards the subscription's maximum. [obs 2.9.10]
+        let mut status = Vec::new();
+        server_op::write_status(&mut status, reply, &own.sid, block);
+        self.say(&status);
+    }
+}
+
+impl Close {
+    fn silent(reason: CloseReason) -> Self {
+        Self {
+            reason,
+            error: None,
+        }
+    }
+
+    fn saying(reason: CloseReason, error: &'static str) -> Self {
+        Self {
+            reason,
+            error: Some(error),
+        }
+    }
+
+    fn authorization() -> Self {
+        Self::saying(CloseReason::Authorization, "Authorization Violation")
+    }
+}
+
+impl From<DecodeError> for Close {
+    fn from(error: DecodeError) -> Self {
+        match error {
+            DecodeError::UnknownOperation => {
+                Self::saying(CloseReason::Protocol, "Unknown Protocol Operation")
+            }
+            DecodeError::ControlLine => {
+                Self::saying(CloseReason::ControlLine, "maximum control line exceeded")
+            }
+            DecodeError::Payload => Self::saying(CloseReason::Payload, "Maximum Payload Violation"),
+            DecodeError::Arguments | DecodeError::PeerError => Self::silent(CloseReason::Protocol),
+        }
+    }
+}
