@@ -14,6 +14,9 @@ use crate::{PeerProcess, find_program, peers_dir};
 /// Loading a library takes a second or two, more on a busy machine.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Some libraries wait for their handlers.
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Longer than anything that a client waits for unless told otherwise.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -153,17 +156,18 @@ impl<L: NatsLibrary> PeerService<L> {
     /// It has ended already.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         self.process.signal("KILL")?;
-        self.process.wait(START_TIMEOUT).await?;
-        Ok(())
+        self.process.wait(STOP_TIMEOUT).await?;
+        self.process.wait_for_end_of_output(STOP_TIMEOUT).await
     }
 
-    /// Has it stop its service as the library does that, and waits for its end.
+    /// Has it stop its service as the library does that, which needs the broker, and waits for its end.
     ///
     /// # Errors
     /// It has ended already, or does not end without a failure.
     pub async fn stop(&mut self) -> anyhow::Result<()> {
         self.process.signal("TERM")?;
-        let status = self.process.wait(START_TIMEOUT).await?;
+        let status = self.process.wait(STOP_TIMEOUT).await?;
+        self.process.wait_for_end_of_output(STOP_TIMEOUT).await?;
         ensure!(status.success(), "{status}; it printed:\n{}", self.logs());
         Ok(())
     }

@@ -199,7 +199,7 @@ impl NatsServer {
     async fn end_with(&mut self, signal: &str) -> anyhow::Result<()> {
         self.process.signal(signal)?;
         self.process.wait(STOP_TIMEOUT).await?;
-        Ok(())
+        self.process.wait_for_end_of_output(STOP_TIMEOUT).await
     }
 }
 

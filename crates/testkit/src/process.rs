@@ -89,6 +89,17 @@ impl PeerProcess {
         )
     }
 
+    /// Waits until all that it printed is kept, which is a moment after its end, or later if others have its output.
+    ///
+    /// # Errors
+    /// Its output is not closed in time.
+    pub async fn wait_for_end_of_output(&mut self, timeout: Duration) -> anyhow::Result<()> {
+        let ended = tokio::time::timeout(timeout, self.lines.wait_for(|_| false)).await;
+        // The error says that nothing counts lines any more.
+        ended.context("the peer's output stays open")?.err();
+        Ok(())
+    }
+
     /// Sends a signal (`INT`, `TERM`, `KILL`, `STOP`, `CONT`, `USR2`) to its process group.
     ///
     /// # Errors
