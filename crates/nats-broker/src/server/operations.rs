@@ -13,10 +13,10 @@ use crate::stats::CloseReason;
 impl Reader {
     /// Everything that was read.
     pub(super) fn process(&mut self) -> Result<(), Close> {
-        let mut next = self.decoder.next_op()?;
+        let mut next = self.decoder.next_op().map_err(|error| self.refuse(error))?;
         while let Some(op) = next {
-            if self.shared.auth.is_required() && !self.client.admitted.load(Relaxed) {
-                self.require_connect(&op)?;
+            if self.awaits_credentials() && !matches!(op, ClientOp::Connect(_)) {
+                return Err(Close::authorization());
             }
             next = match op {
                 ClientOp::Publish(publish) => {
@@ -33,16 +33,16 @@ impl Reader {
         Ok(())
     }
 
-    fn require_connect(&self, op: &ClientOp) -> Result<(), Close> {
-        match op {
-            ClientOp::Connect(_) => Ok(()),
-            ClientOp::Ping
-            | ClientOp::Pong
-            | ClientOp::Subscribe(_)
-            | ClientOp::Unsubscribe { .. }
-            | ClientOp::Publish(_)
-            | ClientOp::Ignored => Err(Close::authorization()),
+    fn awaits_credentials(&self) -> bool {
+        self.shared.auth.is_required() && !self.client.admitted.load(Relaxed)
+    }
+
+    /// Before its credentials, a client is only told that it needs them. [obs 2.9.10]
+    fn refuse(&self, error: DecodeError) -> Close {
+        if self.awaits_credentials() && error != DecodeError::ControlLine {
+            return Close::authorization();
         }
+        Close::from(error)
     }
 
     fn operation(&mut self, op: ClientOp) -> Result<(), Close> {
