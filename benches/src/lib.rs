@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod nanograph;
+pub mod nats;
 pub mod process;
 pub mod report;
 pub mod workflow;

@@ -68,6 +68,28 @@ impl ServerProcess {
         })
     }
 
+    /// Starts another program, its errors thrown away, and waits until it prints a line with `ready` in it; that line is
+    /// the address.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn other(
+        program: &Path,
+        args: &[&str],
+        ready: &str,
+        core: Option<u32>,
+    ) -> anyhow::Result<Self> {
+        let mut child = pinned(program, core)
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let address = wait_for_line(&mut child, |line| {
+            line.contains(ready).then(|| line.to_owned())
+        })?;
+        Ok(Self { child, address })
+    }
+
     /// Seconds of processor time it has used.
     ///
     /// # Errors
