@@ -5,6 +5,8 @@
 //! been (`STATS`).
 //!
 //! - [`Service`] serves endpoints over an `async_nats` connection;
+//! - [`run`] is a program around them: it connects, serves until a signal comes, and leaves in the right order, with a
+//!   [`Context`];
 //! - [`middleware`] is code around handlers.
 //!
 //! ```no_run
@@ -28,6 +30,7 @@
 
 #![forbid(unsafe_code)]
 
+mod context;
 pub mod document;
 mod endpoint;
 mod handler;
@@ -42,6 +45,10 @@ mod service_error;
 mod transport;
 
 pub use async_nats::HeaderMap;
+pub use context::{
+    AddServiceError, ConnectOptions, ConnectionCounts, ConnectionEvent, ConnectionEvents, Context,
+    ContextClosed, RunError, Signals, run,
+};
 pub use endpoint::{
     DEFAULT_CONCURRENCY, Endpoint, EndpointSnapshot, Group, Overflow, PendingLimits,
 };
