@@ -82,6 +82,11 @@ impl Request {
         self.message.headers.as_ref()
     }
 
+    /// All headers, to change them: middleware that decodes the body takes its encoding out.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.message.headers.get_or_insert_default()
+    }
+
     /// The first value of a header: by its exact name, else by one that differs in case only.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -198,5 +203,12 @@ impl Request {
                 },
                 RespondFailure::Closed(_) => RespondError::Closed,
             })
+    }
+}
+
+/// For handlers that pass it on with `?`. The caller of a reply that was too large has its answer already.
+impl From<RespondError> for ServiceError {
+    fn from(error: RespondError) -> Self {
+        Self::internal(error)
     }
 }
