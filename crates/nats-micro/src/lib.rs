@@ -7,6 +7,7 @@
 //! - [`Service`] serves endpoints over an `async_nats` connection;
 //! - [`run`] is a program around them: it connects, serves until a signal comes, and leaves in the right order, with a
 //!   [`Context`];
+//! - [`#[service]`](macro@service) makes a service from an `impl` block, [`schema`] says what its endpoints take and give;
 //! - [`middleware`] is code around handlers.
 //!
 //! ```no_run
@@ -40,11 +41,13 @@ pub mod middleware;
 mod name;
 mod request;
 mod response;
+pub mod schema;
 mod service;
 mod service_error;
 mod transport;
 
 pub use async_nats::HeaderMap;
+pub use bytes::Bytes;
 pub use context::{
     AddServiceError, ConnectOptions, ConnectionCounts, ConnectionEvent, ConnectionEvents, Context,
     ContextClosed, RunError, Signals, run,
@@ -55,8 +58,10 @@ pub use endpoint::{
 pub use handler::Handler;
 pub use metadata::{MAX_METADATA_BYTES, Metadata};
 pub use name::ConfigError;
+pub use nats_micro_macros::service;
 pub use request::{Request, RespondError};
 pub use response::{IntoResponse, Json, Reply, Response};
+pub use schemars;
 pub use service::{AddError, EndpointHandle, Service, ServiceBuilder, StartError, StopReason};
 pub use service_error::ServiceError;
 pub use transport::ConnectionClosed;
