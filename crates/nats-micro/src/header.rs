@@ -26,3 +26,19 @@ pub fn lookup<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 pub(crate) fn one_line(text: &str) -> String {
     text.replace(['\r', '\n'], " ")
 }
+
+/// How long the header block is when it is sent; 0 without headers.
+pub(crate) fn block_bytes(headers: &HeaderMap) -> usize {
+    const VERSION_LINE_AND_END: usize = "NATS/1.0\r\n\r\n".len();
+    const SEPARATORS: usize = ": \r\n".len();
+    if headers.is_empty() {
+        return 0;
+    }
+    let line = |name: &str, value: &str| name.len() + value.len() + SEPARATORS;
+    let lines = headers.iter().flat_map(|(name, values)| {
+        values
+            .iter()
+            .map(move |value| line(name.as_ref(), value.as_str()))
+    });
+    VERSION_LINE_AND_END + lines.sum::<usize>()
+}

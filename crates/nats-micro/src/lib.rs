@@ -7,6 +7,7 @@
 //! - [`Service`] serves endpoints over an `async_nats` connection;
 //! - [`run`] is a program around them: it connects, serves until a signal comes, and leaves in the right order, with a
 //!   [`Context`];
+//! - [`client`] calls services, and finds them;
 //! - [`#[service]`](macro@service) makes a service from an `impl` block, [`schema`] says what its endpoints take and give;
 //! - [`middleware`] is code around handlers.
 //!
@@ -31,6 +32,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod client;
 mod context;
 pub mod document;
 mod endpoint;

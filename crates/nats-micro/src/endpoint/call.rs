@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use thiserror::Error;
 
 use super::core::EndpointCore;
+use crate::header;
 use crate::response::Response;
 use crate::service_error::ServiceError;
 use crate::transport::ConnectionClosed;
@@ -100,7 +101,7 @@ impl Call {
         headers: Option<HeaderMap>,
     ) -> Result<(), RespondFailure> {
         let transport = &self.core.transport;
-        let actual_bytes = payload.len() + headers.as_ref().map_or(0, header_bytes);
+        let actual_bytes = payload.len() + headers.as_ref().map_or(0, header::block_bytes);
         let max_bytes = transport.max_payload_bytes();
         if actual_bytes <= max_bytes {
             return Ok(transport.publish(reply.clone(), payload, headers).await?);
@@ -140,19 +141,6 @@ impl Call {
     fn said(&self) -> MutexGuard<'_, Said> {
         self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// An upper bound of a header block's length.
-fn header_bytes(headers: &HeaderMap) -> usize {
-    const VERSION_LINE_AND_END: usize = "NATS/1.0\r\n\r\n".len();
-    const SEPARATORS: usize = ": \r\n".len();
-    let line = |name: &str, value: &str| name.len() + value.len() + SEPARATORS;
-    let lines = headers.iter().flat_map(|(name, values)| {
-        values
-            .iter()
-            .map(move |value| line(name.as_ref(), value.as_str()))
-    });
-    VERSION_LINE_AND_END + lines.sum::<usize>()
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {
