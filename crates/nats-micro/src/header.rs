@@ -1,6 +1,6 @@
 //! The headers of replies. spec: nats-micro 5
 
-use async_nats::HeaderMap;
+use async_nats::{HeaderMap, HeaderName};
 
 /// The description of an error reply.
 pub const ERROR: &str = "Nats-Service-Error";
@@ -20,6 +20,34 @@ pub fn lookup<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         .find(|(other, _)| AsRef::<str>::as_ref(*other).eq_ignore_ascii_case(name))
         .and_then(|(_, values)| values.first())
         .map(|value| value.as_str())
+}
+
+/// All values of a header, whatever the case of its name.
+#[cfg(any(feature = "compression", feature = "trace"))]
+pub(crate) fn values<'a>(
+    headers: &'a HeaderMap,
+    name: &'a str,
+) -> impl Iterator<Item = &'a str> + use<'a> {
+    headers
+        .iter()
+        .filter(move |(other, _)| AsRef::<str>::as_ref(*other).eq_ignore_ascii_case(name))
+        .flat_map(|(_, values)| values.iter().map(async_nats::HeaderValue::as_str))
+}
+
+/// Takes a header out, whatever the case of its name. Whether it was there.
+pub fn remove(headers: &mut HeaderMap, name: &str) -> bool {
+    let is_it = |other: &HeaderName| AsRef::<str>::as_ref(other).eq_ignore_ascii_case(name);
+    if !headers.iter().any(|(other, _)| is_it(other)) {
+        return false;
+    }
+    let mut kept = HeaderMap::new();
+    for (other, values) in headers.iter().filter(|(other, _)| !is_it(other)) {
+        for value in values {
+            kept.append(other.clone(), value.clone());
+        }
+    }
+    *headers = kept;
+    true
 }
 
 /// A header's value has no line ends.

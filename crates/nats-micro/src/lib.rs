@@ -46,6 +46,7 @@ mod response;
 pub mod schema;
 mod service;
 mod service_error;
+pub mod testing;
 mod transport;
 
 pub use async_nats::HeaderMap;

@@ -16,8 +16,7 @@ use futures_util::{Stream, StreamExt};
 use thiserror::Error;
 use tokio::time::timeout;
 
-pub(crate) use memory::Bus;
-use memory::BusSubscription;
+pub(crate) use memory::{Bus, BusSubscription};
 
 /// How long the broker may take to answer a round trip that only orders what was sent before it.
 const FENCE_TIMEOUT: Duration = Duration::from_secs(2);

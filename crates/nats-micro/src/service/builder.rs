@@ -49,7 +49,7 @@ pub struct ServiceBuilder {
     pub(super) metadata: Metadata,
     /// Everything that all endpoints share, and the endpoints.
     root: Group,
-    pub(super) control_prefix: String,
+    pub(crate) control_prefix: String,
     id: Option<String>,
     id_generator: IdGenerator,
     pub(super) clock: Clock,

@@ -8,6 +8,8 @@ use async_nats::{HeaderMap, Message, StatusCode, Subject};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
+use crate::header;
+
 /// Messages that wait for one subscriber. What goes beyond is dropped and counted, as a broker does.
 const QUEUE_MESSAGES: usize = 65_536;
 
@@ -89,8 +91,12 @@ impl Bus {
         headers: Option<HeaderMap>,
         payload: Bytes,
     ) {
+        let header_bytes = headers.as_ref().map_or(0, header::block_bytes);
         let message = Message {
-            length: subject.len() + payload.len(),
+            length: subject.len()
+                + reply.as_ref().map_or(0, |reply| reply.len())
+                + header_bytes
+                + payload.len(),
             subject,
             reply,
             payload,
@@ -172,6 +178,18 @@ impl BusSubscription {
         if let Some(bus) = self.bus.upgrade() {
             bus.lock().subscriptions.remove(&self.sid);
         }
+    }
+
+    /// What has arrived, without waiting.
+    pub(crate) fn try_next(&mut self) -> Option<Message> {
+        self.receiver.try_recv().ok()
+    }
+
+    /// Waits for the next message; `None` after a drain, once all is delivered.
+    ///
+    /// Dropping the future loses nothing.
+    pub(crate) async fn next(&mut self) -> Option<Message> {
+        self.receiver.recv().await
     }
 
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
