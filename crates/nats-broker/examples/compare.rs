@@ -2,7 +2,11 @@
 //!
 //! One load generator, both brokers as processes of their own, interleaved; medians. CPU is that of the broker alone.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program that reports to people")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a program that reports to people"
+)]
 
 use std::io::Read as _;
 use std::process::Stdio;
@@ -32,9 +36,18 @@ const LOADS: [Load; 7] = [
     Load::Echo(64),
     Load::Echo(256),
     Load::Publish,
-    Load::FanOut { bytes: 16, subscribers: 1 },
-    Load::FanOut { bytes: 16, subscribers: 8 },
-    Load::FanOut { bytes: 65_536, subscribers: 8 },
+    Load::FanOut {
+        bytes: 16,
+        subscribers: 1,
+    },
+    Load::FanOut {
+        bytes: 16,
+        subscribers: 8,
+    },
+    Load::FanOut {
+        bytes: 65_536,
+        subscribers: 8,
+    },
 ];
 
 #[tokio::main]
@@ -95,7 +108,9 @@ async fn child() -> anyhow::Result<(Child, String)> {
         .kill_on_drop(true)
         .spawn()?;
     let mut url = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).await?;
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut url)
+        .await?;
     Ok((child, url.trim().to_owned()))
 }
 
@@ -107,8 +122,12 @@ fn listener_pid(port: u16) -> anyhow::Result<u32> {
     let inode = line.split_whitespace().nth(9).unwrap();
     let socket = format!("socket:[{inode}]");
     for process in std::fs::read_dir("/proc")?.flatten() {
-        let fds = std::fs::read_dir(process.path().join("fd")).into_iter().flatten();
-        let mut links = fds.flatten().filter_map(|fd| std::fs::read_link(fd.path()).ok());
+        let fds = std::fs::read_dir(process.path().join("fd"))
+            .into_iter()
+            .flatten();
+        let mut links = fds
+            .flatten()
+            .filter_map(|fd| std::fs::read_link(fd.path()).ok());
         if links.any(|link| link.as_os_str() == socket.as_str()) {
             return Ok(process.file_name().to_string_lossy().parse()?);
         }
@@ -154,7 +173,10 @@ async fn echo(url: &str, concurrency: usize) -> anyhow::Result<(f64, f64)> {
             tokio::spawn(async move {
                 let mut count = 0u32;
                 while start.elapsed() < ROUND {
-                    client.request("echo", "0123456789abcdef".into()).await.unwrap();
+                    client
+                        .request("echo", "0123456789abcdef".into())
+                        .await
+                        .unwrap();
                     count += 1;
                 }
                 count

@@ -15,7 +15,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// How the connection's end is written in what was received.
 pub(crate) const CLOSED: &str = "<closed>";
 
-pub(crate) const CONNECT: &str = "CONNECT {\"verbose\":false,\"headers\":true,\"no_responders\":true}\r\n";
+pub(crate) const CONNECT: &str =
+    "CONNECT {\"verbose\":false,\"headers\":true,\"no_responders\":true}\r\n";
 
 /// A broker with its defaults.
 pub(crate) async fn broker() -> Broker {
@@ -88,13 +89,16 @@ impl Raw {
     /// Up to and with a text, or until the end.
     pub(crate) async fn read_until(&mut self, what: &str, end: &str) -> anyhow::Result<String> {
         let read = async {
+            // What was searched already is not searched again: some of this is long.
+            let mut searched = 0;
             loop {
-                let received = &self.received;
-                let mut windows = received.windows(end.len().max(1));
+                let mut windows = self.received[searched..].windows(end.len());
                 if let Some(at) = windows.position(|window| window == end.as_bytes()) {
-                    let rest = self.received.split_off(at + end.len());
+                    let rest = self.received.split_off(searched + at + end.len());
                     return text(std::mem::replace(&mut self.received, rest));
                 }
+                searched = self.received.len().saturating_sub(end.len() - 1);
+                self.received.reserve(1 << 16);
                 match self.socket.read_buf(&mut self.received).await {
                     Ok(bytes) if bytes > 0 => {}
                     Ok(_) | Err(_) => {
