@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -34,7 +33,7 @@ pub(crate) trait DynHandler: Send + Sync {
     fn call(&self, request: Request) -> BoxFuture<Response>;
 
     /// The whole handling of a request, in one allocation.
-    fn serve(&self, request: Request, waited: Duration) -> BoxFuture<()>;
+    fn serve(&self, request: Request) -> BoxFuture<()>;
 }
 
 impl<H: Handler> DynHandler for Innermost<H> {
@@ -42,11 +41,11 @@ impl<H: Handler> DynHandler for Innermost<H> {
         Box::pin(self.0.handle(request))
     }
 
-    fn serve(&self, request: Request, waited: Duration) -> BoxFuture<()> {
+    fn serve(&self, request: Request) -> BoxFuture<()> {
         let call = Arc::clone(request.call());
         // The handler is called when the future is polled, so that its panic is caught.
         let handler = Arc::clone(&self.0);
-        Box::pin(call.run(waited, async move { handler.handle(request).await }))
+        Box::pin(call.run(async move { handler.handle(request).await }))
     }
 }
 
@@ -61,8 +60,8 @@ impl DynHandler for Spawned {
         self.0.call(request)
     }
 
-    fn serve(&self, request: Request, waited: Duration) -> BoxFuture<()> {
-        let task = AbortOnDrop(tokio::spawn(self.0.serve(request, waited)));
+    fn serve(&self, request: Request) -> BoxFuture<()> {
+        let task = AbortOnDrop(tokio::spawn(self.0.serve(request)));
         Box::pin(async move {
             // The task counts its own failures; it fails as a whole only when the runtime goes down.
             let _ = task.await;

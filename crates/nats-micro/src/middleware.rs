@@ -23,11 +23,57 @@
 //! is published once, after the outermost middleware has returned. A handler that says nothing is silent.
 //! [Streaming](crate::Endpoint::streaming) endpoints are the exception: there replies go out at once, and middleware
 //! sees only what the handler returns.
+//!
+//! Ready-made, in the order in which they are best added:
+//!
+//! | Middleware | What it does | Feature |
+//! |---|---|---|
+//! | [`Tracing`] | a span within the caller's trace | `trace` (default) |
+//! | [`Metrics`] | counts and times for Prometheus | `metrics` |
+//! | [`Logging`] | an event in the log for each request | |
+//! | [`Auth`] | lets through only those who may call | |
+//! | [`RateLimit`] | so many requests in a time, else 429 | |
+//! | [`ConcurrencyLimit`] | so many requests at the same time, else 503 | |
+//! | [`Timeout`] | so much time, else 504 | |
+//! | [`Compression`] | gzip and snappy | `compression` |
+//! | `tower_layer` on [`Endpoint`](crate::Endpoint), [`Group`](crate::Group), [`ServiceBuilder`](crate::ServiceBuilder) | layers of the `tower` package | `tower` |
+//!
+//! Those that refuse count what they refuse: keep a clone to ask it.
+
+mod auth;
+#[cfg(feature = "compression")]
+mod compression;
+mod concurrency_limit;
+mod logging;
+#[cfg(feature = "metrics")]
+mod metrics;
+mod outcome;
+mod rate_limit;
+mod timeout;
+#[cfg(feature = "tower")]
+mod tower_layer;
+#[cfg(feature = "trace")]
+mod trace;
+
+pub use auth::{Auth, AuthFn, Authenticate, BearerIdentity, BearerTokens};
+#[cfg(feature = "compression")]
+pub use compression::{Compression, CompressionRefusals};
+pub use concurrency_limit::ConcurrencyLimit;
+pub use logging::Logging;
+#[cfg(feature = "metrics")]
+pub use metrics::Metrics;
+pub use rate_limit::{RETRY_AFTER, RETRY_AFTER_MS, RateLimit};
+pub use timeout::Timeout;
+#[cfg(feature = "tower")]
+pub(crate) use tower_layer::TowerLayered;
+#[cfg(feature = "tower")]
+pub use tower_layer::{HandlerFuture, HandlerService, TowerLayer};
+#[cfg(feature = "trace")]
+pub use trace::{TraceContext, Tracing};
 
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::handler::{BoxFuture, Chain, DynHandler};
 use crate::request::Request;
@@ -90,9 +136,9 @@ impl<M: Middleware> DynHandler for Layered<M> {
         Box::pin(async move { layer.0.handle(request, next).await })
     }
 
-    fn serve(&self, request: Request, waited: Duration) -> BoxFuture<()> {
+    fn serve(&self, request: Request) -> BoxFuture<()> {
         let call = Arc::clone(request.call());
         let (layer, next) = (Arc::clone(&self.layer), Next(Arc::clone(&self.inner)));
-        Box::pin(call.run(waited, async move { layer.0.handle(request, next).await }))
+        Box::pin(call.run(async move { layer.0.handle(request, next).await }))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_nats::{HeaderMap, Message};
+use async_nats::HeaderMap;
 use bytes::Bytes;
 use http::Extensions;
 use serde::de::DeserializeOwned;
@@ -20,8 +20,15 @@ use crate::service_error::ServiceError;
 /// [`testing::RequestStub`](crate::testing::RequestStub) makes one without a broker.
 #[derive(Debug)]
 pub struct Request {
-    message: Message,
     call: Arc<Call>,
+    /// What middleware changed.
+    changed: Option<Box<Changed>>,
+}
+
+#[derive(Debug, Default)]
+struct Changed {
+    payload: Option<Bytes>,
+    headers: Option<HeaderMap>,
     extensions: Extensions,
 }
 
@@ -45,46 +52,57 @@ pub enum RespondError {
 }
 
 impl Request {
-    pub(crate) fn new(message: Message, call: Arc<Call>) -> Self {
+    pub(crate) fn new(call: Arc<Call>) -> Self {
         Self {
-            message,
             call,
-            extensions: Extensions::new(),
+            changed: None,
         }
     }
 
     /// The subject it was sent to; at a wildcard endpoint not the endpoint's own.
     #[must_use]
     pub fn subject(&self) -> &str {
-        &self.message.subject
+        &self.call.message.subject
     }
 
     /// Where the caller waits for replies; `None` if it does not.
     #[must_use]
     pub fn reply_subject(&self) -> Option<&str> {
-        self.message.reply.as_deref()
+        self.call.message.reply.as_deref()
     }
 
     /// The body.
     #[must_use]
     pub fn payload(&self) -> &Bytes {
-        &self.message.payload
+        let changed = self
+            .changed
+            .as_ref()
+            .and_then(|changed| changed.payload.as_ref());
+        changed.unwrap_or(&self.call.message.payload)
     }
 
-    /// The body, to change it: middleware that decompresses does.
-    pub fn payload_mut(&mut self) -> &mut Bytes {
-        &mut self.message.payload
+    /// Gives the request another body: middleware that decompresses does.
+    pub fn set_payload(&mut self, payload: impl Into<Bytes>) {
+        self.changed.get_or_insert_default().payload = Some(payload.into());
     }
 
     /// All headers.
     #[must_use]
     pub fn headers(&self) -> Option<&HeaderMap> {
-        self.message.headers.as_ref()
+        let changed = self
+            .changed
+            .as_ref()
+            .and_then(|changed| changed.headers.as_ref());
+        changed.or(self.call.message.headers.as_ref())
     }
 
     /// All headers, to change them: middleware that decodes the body takes its encoding out.
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
-        self.message.headers.get_or_insert_default()
+        let original = &self.call.message.headers;
+        let changed = self.changed.get_or_insert_default();
+        changed
+            .headers
+            .get_or_insert_with(|| original.clone().unwrap_or_default())
     }
 
     /// The first value of a header: by its exact name, else by one that differs in case only.
@@ -129,13 +147,13 @@ impl Request {
 
     /// What middleware left for the handler.
     #[must_use]
-    pub fn extensions(&self) -> &Extensions {
-        &self.extensions
+    pub fn extension<T: Clone + Send + Sync + 'static>(&self) -> Option<&T> {
+        self.changed.as_ref()?.extensions.get()
     }
 
     /// What middleware leaves for the handler.
     pub fn extensions_mut(&mut self) -> &mut Extensions {
-        &mut self.extensions
+        &mut self.changed.get_or_insert_default().extensions
     }
 
     /// Completes when the service begins to stop. The handler still has the rest of the stop's time limit; past that it

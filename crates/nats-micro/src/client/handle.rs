@@ -218,7 +218,12 @@ impl Client {
             sent = sent.headers(request.headers);
         }
         // The time covers handing over, which waits while the connection is away.
-        let kind = match timeout(after, self.connection.send_request(subject.to_owned(), sent)).await {
+        let kind = match timeout(
+            after,
+            self.connection.send_request(subject.to_owned(), sent),
+        )
+        .await
+        {
             Ok(Ok(reply)) => return Ok(reply),
             Ok(Err(error)) => error.kind(),
             Err(_) => RequestErrorKind::TimedOut,

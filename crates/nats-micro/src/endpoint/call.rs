@@ -3,9 +3,9 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use async_nats::{HeaderMap, Subject};
+use async_nats::{HeaderMap, Message, Subject};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use thiserror::Error;
@@ -30,13 +30,16 @@ pub(crate) enum RespondFailure {
     Closed(#[from] ConnectionClosed),
 }
 
+/// A request with what is known about its handling: one allocation that the request, its handler and the endpoint's task
+/// share.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) core: Arc<EndpointCore>,
-    reply: Option<Subject>,
+    pub(crate) message: Message,
     said: Mutex<Said>,
 }
 
+/// What the handler said through its request.
 #[derive(Debug, Default)]
 struct Said {
     replies: u32,
@@ -44,11 +47,20 @@ struct Said {
     captured: Option<Response>,
 }
 
+/// A reply that the broker will take.
+struct Outgoing {
+    to: Subject,
+    payload: Bytes,
+    headers: Option<HeaderMap>,
+    /// It stands for a larger one.
+    too_large: Option<RespondFailure>,
+}
+
 impl Call {
-    pub(crate) fn new(core: Arc<EndpointCore>, reply: Option<Subject>) -> Arc<Self> {
+    pub(crate) fn new(core: Arc<EndpointCore>, message: Message) -> Arc<Self> {
         Arc::new(Self {
             core,
-            reply,
+            message,
             said: Mutex::default(),
         })
     }
@@ -59,7 +71,17 @@ impl Call {
             self.said().captured = Some(response);
             return Ok(());
         }
-        self.publish(response).await
+        let error = response.error().map(ServiceError::for_statistics);
+        let sent = self.publish(response).await;
+        let mut said = self.said();
+        if !matches!(sent, Err(RespondFailure::Closed(_))) {
+            said.replies += 1;
+        }
+        let failure = sent.as_ref().err().map(ToString::to_string);
+        if let Some(error) = failure.or(error) {
+            said.error = Some(error);
+        }
+        sent
     }
 
     /// What the handler said last, if replies are held back.
@@ -72,58 +94,8 @@ impl Call {
         self.said().replies > 0
     }
 
-    /// Publishes, or does nothing if nobody waits for a reply. spec: nats-micro 5
-    pub(crate) async fn publish(&self, response: Response) -> Result<(), RespondFailure> {
-        let error = response.error().map(ServiceError::for_statistics);
-        let Some((payload, headers)) = response.into_parts() else {
-            return Ok(());
-        };
-        if error.is_some() {
-            self.said().error = error;
-        }
-        let Some(reply) = &self.reply else {
-            return Ok(());
-        };
-        let sent = self.send(reply, payload, headers).await;
-        let mut said = self.said();
-        match &sent {
-            Ok(()) => said.replies += 1,
-            Err(failure) => said.error = Some(failure.to_string()),
-        }
-        sent
-    }
-
-    /// What the broker would not take would leave the caller waiting: it gets an error instead.
-    async fn send(
-        &self,
-        reply: &Subject,
-        payload: Bytes,
-        headers: Option<HeaderMap>,
-    ) -> Result<(), RespondFailure> {
-        let transport = &self.core.transport;
-        let actual_bytes = payload.len() + headers.as_ref().map_or(0, header::block_bytes);
-        let max_bytes = transport.max_payload_bytes();
-        if actual_bytes <= max_bytes {
-            return Ok(transport.publish(reply.clone(), payload, headers).await?);
-        }
-        let (payload, headers) = ServiceError::new(500, "Response too large").into_parts();
-        transport
-            .publish(reply.clone(), payload, Some(headers))
-            .await?;
-        self.said().replies += 1;
-        Err(RespondFailure::TooLarge {
-            actual_bytes,
-            max_bytes,
-        })
-    }
-
     /// Handles a request to its end. Counts it exactly once, also if the future is dropped.
-    pub(crate) async fn run(
-        self: Arc<Self>,
-        waited: Duration,
-        handling: impl Future<Output = Response>,
-    ) {
-        self.core.counters.started(waited);
+    pub(crate) async fn run(self: Arc<Self>, handling: impl Future<Output = Response>) {
         let mut measure = Measure {
             call: &self,
             started: Instant::now(),
@@ -133,9 +105,48 @@ impl Call {
             Ok(response) => response,
             Err(panic) => Response::Error(ServiceError::internal(panic_text(&*panic))),
         };
+        let error = response.error().map(ServiceError::for_statistics);
         // A failure is in the statistics; there is nobody else to tell.
-        let _ = self.publish(response).await;
-        measure.end();
+        let failure = self.publish(response).await.err();
+        measure.end(failure.map(|failure| failure.to_string()).or(error));
+    }
+
+    /// Publishes, or does nothing if nobody waits for a reply. spec: nats-micro 5
+    pub(crate) async fn publish(&self, response: Response) -> Result<(), RespondFailure> {
+        let Some(outgoing) = self.prepare(response) else {
+            return Ok(());
+        };
+        let transport = &self.core.transport;
+        transport
+            .publish(outgoing.to, outgoing.payload, outgoing.headers)
+            .await?;
+        outgoing.too_large.map_or(Ok(()), Err)
+    }
+
+    /// What the broker would not take would leave the caller waiting: it gets an error instead.
+    fn prepare(&self, response: Response) -> Option<Outgoing> {
+        let to = self.message.reply.clone()?;
+        let (payload, headers) = response.into_parts()?;
+        let actual_bytes = payload.len() + headers.as_ref().map_or(0, header::block_bytes);
+        let max_bytes = self.core.transport.max_payload_bytes();
+        if actual_bytes <= max_bytes {
+            return Some(Outgoing {
+                to,
+                payload,
+                headers,
+                too_large: None,
+            });
+        }
+        let (payload, headers) = ServiceError::new(500, "Response too large").into_parts();
+        Some(Outgoing {
+            to,
+            payload,
+            headers: Some(headers),
+            too_large: Some(RespondFailure::TooLarge {
+                actual_bytes,
+                max_bytes,
+            }),
+        })
     }
 
     fn said(&self) -> MutexGuard<'_, Said> {
@@ -159,10 +170,12 @@ struct Measure<'a> {
 }
 
 impl Measure<'_> {
-    fn end(&mut self) {
+    /// An error at the end is the last one.
+    fn end(&mut self, error: Option<String>) {
         self.ended = true;
-        let error = self.call.said().error.take();
-        self.call.core.counters.ended(self.started.elapsed(), error);
+        let took = self.started.elapsed();
+        let error = error.or_else(|| self.call.said().error.take());
+        self.call.core.counters.ended(took, error);
     }
 }
 

@@ -104,6 +104,15 @@ macro_rules! inherited_setters {
             self.inherited.add_middleware(middleware);
             self
         }
+
+        /// Adds a layer of the `tower` package as middleware, inside what was added before. Each endpoint has its own
+        /// service of the layer, made when its first request comes.
+        #[cfg(feature = "tower")]
+        #[must_use]
+        pub fn tower_layer(mut self, layer: impl $crate::middleware::TowerLayer) -> Self {
+            self.inherited.add_tower_layer(layer);
+            self
+        }
     };
 }
 
@@ -129,6 +138,12 @@ impl Inherited {
 
     pub(crate) fn add_middleware(&mut self, middleware: impl Middleware) {
         self.layers.push(Arc::new(MiddlewareLayer(middleware)));
+    }
+
+    #[cfg(feature = "tower")]
+    pub(crate) fn add_tower_layer(&mut self, layer: impl crate::middleware::TowerLayer) {
+        let layer = crate::middleware::TowerLayered(layer);
+        self.layers.push(Arc::new(layer));
     }
 
     /// What is said further in wins; middleware further in is further in.

@@ -58,15 +58,13 @@ struct Counts {
 }
 
 impl Counters {
-    pub(crate) fn started(&self, waited: Duration) {
-        let mut counts = self.lock();
-        counts.in_flight += 1;
-        counts.queue_time += waited;
+    /// A request that waited got its turn.
+    pub(crate) fn waited(&self, waited: Duration) {
+        self.lock().queue_time += waited;
     }
 
     pub(crate) fn ended(&self, took: Duration, error: Option<String>) {
         let mut counts = self.lock();
-        counts.in_flight = counts.in_flight.saturating_sub(1);
         counts.num_requests += 1;
         counts.processing_time += took;
         if let Some(error) = error {
@@ -79,8 +77,11 @@ impl Counters {
         self.lock().rejected += 1;
     }
 
-    pub(crate) fn set_queued(&self, queued: usize) {
-        self.lock().queued = queued;
+    /// What the endpoint's task has at the moment.
+    pub(crate) fn set_load(&self, in_flight: usize, queued: usize) {
+        let mut counts = self.lock();
+        counts.in_flight = in_flight;
+        counts.queued = queued;
     }
 
     /// What runs and waits is counted when it ends, into the new period.

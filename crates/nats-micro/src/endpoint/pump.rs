@@ -50,6 +50,8 @@ pub(crate) struct Pump {
     pub(super) running: FuturesUnordered<Running>,
     pub(super) pending: Pending,
     overflowed: bool,
+    /// What the counters were last told: requests that run, and that wait.
+    shown_load: (usize, usize),
     /// A refusal on its way. While there is one no further message is read, so that refusals cannot pile up.
     pub(super) refusing: Option<Refusal>,
 }
@@ -80,6 +82,7 @@ impl Pump {
             closed: false,
             running: FuturesUnordered::new(),
             overflowed: false,
+            shown_load: (0, 0),
             refusing: None,
         }
     }
@@ -134,6 +137,7 @@ impl Pump {
         poll_fn(|cx| {
             loop {
                 let progressed = self.work(cx);
+                self.show_load();
                 if let Poll::Ready(met) = condition(self, cx) {
                     return Poll::Ready(met);
                 }
@@ -178,11 +182,10 @@ impl Pump {
     pub(super) fn take(&mut self, message: Message, cx: &mut Context<'_>) {
         self.received += 1;
         if self.pending.is_empty() && self.running.len() < self.core.concurrency {
-            return self.start(message, Duration::ZERO, cx);
+            return self.start(message, cx);
         }
         if self.pending.has_room_for(&message) {
             self.pending.push(message);
-            self.core.counters.set_queued(self.pending.len());
         } else {
             self.refuse(message);
         }
@@ -194,31 +197,36 @@ impl Pump {
             let Some((message, since)) = self.pending.pop() else {
                 break;
             };
-            self.start(message, since.elapsed(), cx);
+            self.core.counters.waited(since.elapsed());
+            self.start(message, cx);
             started = true;
-        }
-        if started {
-            self.core.counters.set_queued(self.pending.len());
         }
         started
     }
 
     /// Most handlers end at their first poll, and never come to the set of those that run.
-    fn start(&mut self, mut message: Message, waited: Duration, cx: &mut Context<'_>) {
-        // The request keeps its reply subject too: handlers may want to know it.
-        let call = Call::new(Arc::clone(&self.core), message.reply.clone());
-        message.status = None;
-        let request = Request::new(message, Arc::clone(&call));
-        let mut future = self.core.handler.serve(request, waited);
+    fn start(&mut self, message: Message, cx: &mut Context<'_>) {
+        let call = Call::new(Arc::clone(&self.core), message);
+        let request = Request::new(Arc::clone(&call));
+        let mut future = self.core.handler.serve(request);
         if future.poll_unpin(cx).is_pending() {
             self.running.push(Running { call, future });
+        }
+    }
+
+    /// Tells the counters what runs and waits, if that has changed.
+    fn show_load(&mut self) {
+        let load = (self.running.len(), self.pending.len());
+        if load != self.shown_load {
+            self.shown_load = load;
+            self.core.counters.set_load(load.0, load.1);
         }
     }
 
     fn refuse(&mut self, message: Message) {
         self.core.counters.rejected();
         self.overflowed |= self.core.overflow == Overflow::StopService;
-        let call = Call::new(Arc::clone(&self.core), message.reply);
+        let call = Call::new(Arc::clone(&self.core), message);
         self.refusing = Some(Box::pin(async move { answer_unavailable(&call).await }));
     }
 
@@ -231,12 +239,12 @@ impl Pump {
             .filter(|call| !call.has_replied())
             .collect();
         while let Some((message, since)) = self.pending.pop() {
-            self.core.counters.started(since.elapsed());
+            self.core.counters.waited(since.elapsed());
             let error = "503:Service Unavailable: cancelled before it began".to_owned();
             self.core.counters.ended(Duration::ZERO, Some(error));
-            unanswered.push(Call::new(Arc::clone(&self.core), message.reply));
+            unanswered.push(Call::new(Arc::clone(&self.core), message));
         }
-        self.core.counters.set_queued(0);
+        self.show_load();
         for call in unanswered {
             answer_unavailable(&call).await;
         }

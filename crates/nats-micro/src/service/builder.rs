@@ -125,6 +125,13 @@ impl ServiceBuilder {
         middleware(middleware: impl crate::middleware::Middleware);
     }
 
+    #[cfg(feature = "tower")]
+    from_root! {
+        /// Adds a layer of the `tower` package around all endpoints, inside what was added before. Each endpoint has its
+        /// own service of the layer, made when its first request comes.
+        tower_layer(layer: impl crate::middleware::TowerLayer);
+    }
+
     /// What control subjects begin with; `$SRV` unless set.
     #[must_use]
     pub fn control_prefix(mut self, prefix: impl Into<String>) -> Self {

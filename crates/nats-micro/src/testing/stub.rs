@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use async_nats::{HeaderMap, Message};
 use bytes::Bytes;
@@ -271,7 +270,7 @@ impl RequestStub {
 
     async fn serve(&self, core: &Arc<EndpointCore>) {
         let request = self.request_to(core);
-        core.handler.serve(request, Duration::ZERO).await;
+        core.handler.serve(request).await;
         let last_error = core.snapshot().last_error;
         if !last_error.is_empty() {
             self.answers().last_error = last_error;
@@ -289,8 +288,8 @@ impl RequestStub {
             description: None,
             length: self.subject.len() + self.payload.len(),
         };
-        let call = Call::new(Arc::clone(core), message.reply.clone());
-        let mut request = Request::new(message, call);
+        let call = Call::new(Arc::clone(core), message);
+        let mut request = Request::new(call);
         *request.extensions_mut() = self.extensions.clone();
         request
     }
