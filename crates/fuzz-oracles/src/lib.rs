@@ -11,6 +11,10 @@
 
 #![forbid(unsafe_code)]
 
+mod nats;
+
+pub use nats::nats_protocol;
+
 use nanocore::workflow::Graph;
 use nanograph::config::ConfigFile;
 use nanograph::message::{ClientMessage, ServerMessage};

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use nodewire_fuzz_oracles::{graph, json, nanograph_messages, nanoserver_json};
+use nodewire_fuzz_oracles::{graph, json, nanograph_messages, nanoserver_json, nats_protocol};
 
 /// Longer inputs are not damaged at every byte, only at this many places.
 const PLACES_MAX: usize = 400;
@@ -54,4 +54,9 @@ fn nanoserver_json_holds() {
 #[test]
 fn graph_holds() {
     replay("graph", graph);
+}
+
+#[test]
+fn nats_protocol_holds() {
+    replay("nats_protocol", nats_protocol);
 }

@@ -158,7 +158,7 @@ async fn measure(load: Load, url: &str, pid: u32) -> anyhow::Result<(f64, f64)> 
 async fn echo(url: &str, concurrency: usize) -> anyhow::Result<(f64, f64)> {
     let service = async_nats::connect(url).await?;
     let mut requests = service.queue_subscribe("echo", "q".into()).await?;
-    service.flush().await?;
+    round_trip(&service).await;
     let serving = tokio::spawn(async move {
         while let Some(request) = requests.next().await {
             let reply = request.reply.unwrap();
@@ -202,8 +202,16 @@ async fn publish(url: &str) -> anyhow::Result<(f64, f64)> {
         }
         count += 1000;
     }
-    client.flush().await?;
+    round_trip(&client).await;
     Ok((f64::from(count), start.elapsed().as_secs_f64()))
+}
+
+/// Waits until the broker has taken all that was sent: the client's own `flush` does not.
+async fn round_trip(client: &async_nats::Client) {
+    client
+        .request("nobody.either", "".into())
+        .await
+        .unwrap_err();
 }
 
 async fn fan_out(url: &str, bytes: usize, subscribers: usize) -> anyhow::Result<(f64, f64)> {
@@ -214,7 +222,7 @@ async fn fan_out(url: &str, bytes: usize, subscribers: usize) -> anyhow::Result<
             .connect(url)
             .await?;
         let mut messages = client.subscribe("all").await?;
-        client.flush().await?;
+        round_trip(&client).await;
         counting.push(tokio::spawn(async move {
             let mut count = 0u32;
             while let Some(message) = messages.next().await {
@@ -234,7 +242,7 @@ async fn fan_out(url: &str, bytes: usize, subscribers: usize) -> anyhow::Result<
             client.publish("all", payload.clone()).await?;
         }
         // Nobody is to be closed for being slow.
-        client.flush().await?;
+        round_trip(&client).await;
     }
     client.publish("all", "".into()).await?;
     let mut count = 0;

@@ -63,6 +63,10 @@ fn conversations() -> Vec<(&'static str, &'static str)> {
             "SUB a 1\r\nUNSUB 1 1\r\nPUB a 1\r\ny\r\nSUB b 1\r\nPUB b 1\r\nz\r\n",
         ),
         (CONNECT, "SUB a 1\r\nUNSUB 1\r\nSUB b 1\r\nPUB b 1\r\nz\r\n"),
+        (CONNECT, "SUB a 1\r\nUNSUB 1 +3\r\nPUB a 1\r\nx\r\n"),
+        (CONNECT, "SUB a 1\r\nUNSUB 1 999999999\r\nPUB a 1\r\nx\r\n"),
+        (CONNECT, "SUB a 1\r\nUNSUB 1 9999999999\r\nPUB a 1\r\nx\r\n"),
+        (CONNECT, "SUB a 1\r\nPUB a 0000000001\r\nx\r\n"),
         (CONNECT, "HPUB a 6 5\r\nabcde\r\n"),
         (CONNECT, "HPUB a x 5\r\nabcde\r\n"),
         (CONNECT, "HPUB a 5\r\nabcde\r\n"),
@@ -133,11 +137,8 @@ fn conversations() -> Vec<(&'static str, &'static str)> {
 
 async fn hold(port: u16, first: &str, then: &str) -> (String, String) {
     let mut raw = Raw::open(port).await.unwrap();
-    let answers = (
-        raw.answer_to(first).await.unwrap(),
-        raw.answer_to(then).await.unwrap(),
-    );
-    answers
+    let to_first = raw.answer_to(first).await.unwrap();
+    (to_first, raw.answer_to(then).await.unwrap())
 }
 
 #[tokio::test]

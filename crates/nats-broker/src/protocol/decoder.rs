@@ -265,10 +265,13 @@ fn unsubscribe(line: &Bytes, from: usize) -> Result<ClientOp, DecodeError> {
         [sid, max] => (sid, Some(max)),
         _ => return Err(DecodeError::Arguments),
     };
-    let number = |span: Span| std::str::from_utf8(span.of(line)).ok()?.parse::<u64>().ok();
+    let number = |span: Span| size(span.of(line)).ok();
     Ok(ClientOp::Unsubscribe {
         sid: line.slice(sid.range()),
-        max: max.and_then(number).filter(|max| *max > 0),
+        max: max
+            .and_then(number)
+            .filter(|max| *max > 0)
+            .map(|max| max as u64),
     })
 }
 

@@ -18,16 +18,13 @@ impl Reader {
             if self.awaits_credentials() && !matches!(op, ClientOp::Connect(_)) {
                 return Err(Close::authorization());
             }
-            next = match op {
-                ClientOp::Publish(publish) => {
-                    let next = self.publish_all(publish);
-                    self.remove_ended();
-                    next?
-                }
-                other => {
-                    self.operation(other)?;
-                    self.decoder.next_op()?
-                }
+            next = if let ClientOp::Publish(publish) = op {
+                let next = self.publish_all(publish);
+                self.remove_ended();
+                next?
+            } else {
+                self.operation(op)?;
+                self.decoder.next_op()?
             };
         }
         Ok(())
