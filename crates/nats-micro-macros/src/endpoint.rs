@@ -49,7 +49,7 @@ impl Endpoint {
         let mut ours = ours.collect::<Vec<_>>().into_iter();
         let first = ours.next()?;
         for again in ours {
-            errors.push(again.span(), "a method is one endpoint");
+            errors.push_at(again.path(), "a method is one endpoint");
         }
         let mut options = errors.ok(Options::of(&first.meta)).unwrap_or_default();
         let endpoint = Self::parse(function, &mut options, schema, errors);
@@ -239,21 +239,24 @@ impl Endpoint {
             let reference = argument.by_reference.then(|| quote!(&));
             quote!(#reference #value)
         });
-        let awaited = (self.runs == Runs::Async).then(|| quote!(.await));
-        quote!(Self::#function(#holder #(#arguments),*) #awaited)
+        // What is wrong with the answer is told at its type.
+        let span = self.method.answer.returned.span();
+        let awaited = (self.runs == Runs::Async).then(|| quote_spanned!(span=> .await));
+        quote_spanned!(span=> Self::#function(#holder #(#arguments),*) #awaited)
     }
 
     /// A response from what the method returned.
     fn respond(&self, call: &TokenStream) -> TokenStream {
         let answer = &self.method.answer;
-        let into_response =
-            quote_spanned!(answer.returned.span()=> ::nats_micro::IntoResponse::into_response);
+        let span = answer.returned.span();
         let value = match (&answer.body, answer.fails) {
             (Body::WrappedJson(_) | Body::Own, _) => call.clone(),
-            (Body::Json(_), true) => quote!(::core::result::Result::map(#call, ::nats_micro::Json)),
-            (Body::Json(_), false) => quote!(::nats_micro::Json(#call)),
+            (Body::Json(_), true) => {
+                quote_spanned!(span=> ::core::result::Result::map(#call, ::nats_micro::Json))
+            }
+            (Body::Json(_), false) => quote_spanned!(span=> ::nats_micro::Json(#call)),
         };
-        quote!(#into_response(#value))
+        quote_spanned!(span=> ::nats_micro::IntoResponse::into_response(#value))
     }
 
     /// What can be said of the endpoint without being told.

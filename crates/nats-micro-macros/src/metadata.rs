@@ -5,7 +5,7 @@ use quote::quote;
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
 use syn::punctuated::Punctuated;
-use syn::{Expr, Ident, LitStr, Result, Token};
+use syn::{Error, Expr, Ident, LitStr, Result, Token};
 
 use crate::check;
 use crate::options::{Errors, Options};
@@ -28,7 +28,10 @@ impl Metadata {
             .collect();
         for (i, (key, _)) in pairs.iter().enumerate() {
             check::metadata_key(&key.value(), key.span(), errors);
-            if pairs[..i].iter().any(|(earlier, _)| earlier.value() == key.value()) {
+            if pairs[..i]
+                .iter()
+                .any(|(earlier, _)| earlier.value() == key.value())
+            {
                 let message = format!("metadata {:?} is given twice", key.value());
                 errors.push(key.span(), message);
             }
@@ -53,6 +56,11 @@ fn pair(input: ParseStream<'_>) -> Result<(LitStr, Expr)> {
         let key = input.call(Ident::parse_any)?;
         LitStr::new(&key.unraw().to_string(), key.span())
     };
-    input.parse::<Token![=]>()?;
+    // What ends too early has no place of its own.
+    let equals = input.parse::<Option<Token![=]>>()?;
+    if equals.is_none() || input.is_empty() {
+        let message = format!("write `{} = …`", key.value());
+        return Err(Error::new(key.span(), message));
+    }
     Ok((key, input.parse()?))
 }

@@ -1,6 +1,7 @@
 //! What stands in an attribute's parentheses: flags, `key = value`, `key(…)`; and errors, collected.
 
 use proc_macro2::{Span, TokenStream};
+use quote::ToTokens;
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
 use syn::punctuated::Punctuated;
@@ -181,6 +182,11 @@ pub(crate) struct Errors(Option<Error>);
 impl Errors {
     pub(crate) fn push(&mut self, span: Span, message: impl std::fmt::Display) {
         self.add(Error::new(span, message));
+    }
+
+    /// As [`push`](Self::push), at all of some tokens.
+    pub(crate) fn push_at(&mut self, tokens: impl ToTokens, message: impl std::fmt::Display) {
+        self.add(Error::new_spanned(tokens, message));
     }
 
     fn add(&mut self, error: Error) {

@@ -95,8 +95,8 @@ impl Holder {
             Type::Reference(reference) if reference.mutability.is_none() => Self::Borrowed,
             ty if is_named(ty, "Arc") => Self::Shared,
             _ => {
-                errors.push(
-                    receiver.span(),
+                errors.push_at(
+                    receiver,
                     "requests run at the same time and share the service: take `&self` or `self: Arc<Self>`",
                 );
                 Self::Borrowed
@@ -178,7 +178,7 @@ fn is_unit(ty: &Type) -> bool {
 fn check(signature: &Signature, errors: &mut Errors) {
     let mut refuse = |token: Option<&dyn ToTokens>, message: &str| {
         if let Some(token) = token {
-            errors.push(token.span(), message);
+            errors.push_at(token, message);
         }
     };
     let generic = !signature.generics.params.is_empty();
@@ -238,7 +238,7 @@ fn check_arguments(signature: &Signature, arguments: &[Argument], errors: &mut E
         };
         *count += 1;
         if *count > 1 {
-            errors.push(ty.span(), message);
+            errors.push_at(ty, message);
         }
     }
 }
