@@ -144,11 +144,15 @@ impl Endpoint {
         let flags = &self.flags;
         let described = self.described();
         let metadata = self.metadata.calls();
-        quote! {
+        // At the method's name, where a future that is not `Send` is complained about.
+        let endpoint = quote_spanned! {self.function.span()=>
             {
                 #shared
                 #new(#name, #handler)
             }
+        };
+        quote! {
+            #endpoint
             #(.subject(#subject))*
             #settings
             #(.overflow(#overflow))*
@@ -158,7 +162,6 @@ impl Endpoint {
         }
     }
 
-    /// At the method's name, where a future that is not `Send` is complained about.
     fn constructor(&self) -> TokenStream {
         let span = self.function.span();
         match self.runs {
@@ -172,21 +175,19 @@ impl Endpoint {
         let [request, input] = ["request", "input"].map(hidden);
         let read = self.read(&request, &input);
         let answer = self.answer(service, &request, &input);
-        if self.runs == Runs::OnBlockingPool {
-            return quote! {
-                move |#request: ::nats_micro::Request| {
-                    #read
-                    #answer
-                }
-            };
-        }
-        let shared = (self.method.holder != Holder::None)
+        let span = self.function.span();
+        let body = if self.runs == Runs::OnBlockingPool {
+            answer
+        } else {
+            quote_spanned!(span=> async move { #answer })
+        };
+        let shared = (self.runs != Runs::OnBlockingPool && self.method.holder != Holder::None)
             .then(|| quote!(let #service = ::std::sync::Arc::clone(&#service);));
-        quote! {
+        quote_spanned! {span=>
             move |#request: ::nats_micro::Request| {
                 #shared
                 #read
-                async move { #answer }
+                #body
             }
         }
     }
@@ -236,7 +237,12 @@ impl Endpoint {
                 Role::Request => request,
                 Role::Payload | Role::Json(_) => input,
             };
-            let reference = argument.by_reference.then(|| quote!(&));
+            // At the argument's type, where it is told that it does not fit.
+            let mut value = value.clone();
+            value.set_span(value.span().located_at(argument.span));
+            let reference = argument
+                .by_reference
+                .then(|| quote_spanned!(argument.span=> &));
             quote!(#reference #value)
         });
         // What is wrong with the answer is told at its type.

@@ -30,6 +30,8 @@ pub(crate) enum Holder {
 
 pub(crate) struct Argument {
     pub(crate) role: Role,
+    /// Where its type stands.
+    pub(crate) span: Span,
     pub(crate) by_reference: bool,
 }
 
@@ -116,7 +118,11 @@ impl Argument {
         } else {
             Role::Json(Box::new(owned))
         };
-        Self { role, by_reference }
+        Self {
+            role,
+            span: ty.span(),
+            by_reference,
+        }
     }
 }
 
