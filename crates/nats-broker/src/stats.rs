@@ -127,10 +127,9 @@ impl Counters {
 pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
-    pub(crate) fn add(&self, count: u64) {
-        if count > 0 {
-            self.0.fetch_add(count, Relaxed);
-        }
+    /// What it was before.
+    pub(crate) fn add(&self, count: u64) -> u64 {
+        self.0.fetch_add(count, Relaxed)
     }
 
     pub(crate) fn subtract(&self, count: u64) {

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, HeaderMap, RequestErrorKind};
-use common::{broker, eventually, limited};
+use common::{again_on, broker, eventually, limited};
 use futures_util::StreamExt as _;
 use nats_broker::{Broker, CloseReason, StartError};
 use tokio::sync::mpsc;
@@ -170,7 +170,7 @@ async fn clients_come_back_after_a_restart() {
     first.shutdown().await;
     wait_for(&mut events, Event::Disconnected).await;
 
-    let second = Broker::builder().listen(address).start().await.unwrap();
+    let second = again_on(address).await;
     wait_for(&mut events, Event::Connected).await;
     eventually("it subscribes again", || {
         second.stats().subscriptions_open == 1

@@ -6,7 +6,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Raw, broker, eventually, limited};
+use common::{Raw, again_on, broker, eventually, limited};
 use futures_util::StreamExt as _;
 use nats_broker::{Broker, CloseReason};
 
@@ -354,4 +354,46 @@ async fn a_maximum_is_exact_among_many_publishers() {
     let received = subscriber.answer_to("").await.unwrap();
     assert_eq!(received, "MSG a 1 1\r\nx\r\n".repeat(500));
     assert_eq!(broker.stats().subscriptions_open, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_floods_can_be_closed() {
+    let broker = broker().await;
+    let mut raw = Raw::connected(broker.addr().port()).await.unwrap();
+    let flood = "PUB a 1\r\nx\r\n".repeat(10_000);
+    let flooding = async { while raw.try_send(&flood).await.is_ok() {} };
+    let closing = async {
+        eventually("it floods", || broker.stats().messages_in > 0).await;
+        broker.drop_connections();
+    };
+    let both = async { tokio::join!(flooding, closing) };
+    tokio::time::timeout(common::PATIENCE, both).await.unwrap();
+    nobody_is_left(&broker).await;
+    assert_eq!(broker.stats().closed(CloseReason::Dropped), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_shutdown_ends_amid_new_connections_and_messages() {
+    for _ in 0..20 {
+        let broker = broker().await;
+        let address = broker.addr();
+        let port = address.port();
+        let clients: Vec<_> = (0..8)
+            .map(|_| {
+                tokio::spawn(async move {
+                    while let Ok(mut raw) = Raw::open(port).await {
+                        raw.send("SUB a 1\r\nPUB a 1\r\nx\r\n").await;
+                    }
+                })
+            })
+            .collect();
+        eventually("they come", || broker.stats().messages_in > 10).await;
+        tokio::time::timeout(common::PATIENCE, broker.shutdown())
+            .await
+            .unwrap();
+        again_on(address).await;
+        for client in clients {
+            client.abort();
+        }
+    }
 }

@@ -49,6 +49,10 @@ fn open(shared: &Arc<Shared>, socket: TcpStream, address: SocketAddr) {
         let farewell = err("maximum connections exceeded");
         client.close(CloseReason::TooManyConnections, Some(&farewell));
     }
+    // Whoever ends the broker may have gone through its clients already.
+    if shared.stopped.is_cancelled() {
+        client.close(CloseReason::Shutdown, None);
+    }
     let reader = Reader::new(Arc::clone(shared), client, read);
     shared.tasks.spawn(reader.run());
 }

@@ -102,10 +102,16 @@ impl Subscription {
         }
     }
 
+    /// Whether its maximum is reached. It may still be in the table for a moment.
+    pub(super) fn has_ended(&self) -> bool {
+        let max = self.max.load(Relaxed);
+        max > 0 && self.delivered.load(Relaxed) >= max
+    }
+
     /// `UNSUB sid max`. Whether it has ended by that already.
     pub(super) fn end_after(&self, max: u64) -> bool {
         self.max.store(max, Relaxed);
-        self.delivered.load(Relaxed) >= max
+        self.has_ended()
     }
 }
 

@@ -102,7 +102,10 @@ impl Reader {
         }
         let mut subscriptions = self.client.subscriptions();
         // A sid in use: the line is ignored. [obs 2.9.10]
-        if !subscriptions.contains_key(&sid[..]) {
+        if subscriptions
+            .get(&sid[..])
+            .is_none_or(|one| one.has_ended())
+        {
             if subscriptions.len() >= self.shared.limits.subscriptions_max {
                 drop(subscriptions);
                 self.shared.counters.subscriptions_refused.add(1);
@@ -165,12 +168,23 @@ impl Reader {
         Ok(())
     }
 
+    fn note_jetstream(&self, subject: &[u8]) {
+        let subject = String::from_utf8_lossy(subject);
+        // Once is enough: clients ask again and again.
+        if self.shared.counters.jetstream_requests.add(1) == 0 {
+            tracing::warn!(
+                ?subject,
+                "this broker has no JetStream: use nats-server for it"
+            );
+        } else {
+            tracing::debug!(?subject, "this broker has no JetStream");
+        }
+    }
+
     fn nobody_got_it(&mut self, route: &mut Route<'_>, subject: &[u8], reply: &[u8]) {
         let jetstream = subject.starts_with(server_op::JETSTREAM_API);
         if jetstream {
-            self.shared.counters.jetstream_requests.add(1);
-            let subject = String::from_utf8_lossy(subject);
-            tracing::warn!(%subject, "this broker has no JetStream: use nats-server for it");
+            self.note_jetstream(subject);
         }
         if !self.options.no_responders {
             return;

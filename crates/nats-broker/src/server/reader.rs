@@ -71,8 +71,8 @@ impl Reader {
             let room_bytes = room.capacity() - room.len();
             let read = tokio::select! {
                 biased;
-                read = self.socket.read_buf(room) => read,
                 () = &mut closed => return,
+                read = self.socket.read_buf(room) => read,
             };
             let bytes = match read {
                 Ok(bytes) if bytes > 0 => bytes,
@@ -135,7 +135,10 @@ impl Reader {
         room.as_mut().enable();
         if slow.is_worth_waiting_for(limits.stuck_after) {
             self.shared.counters.publisher_stalls.add(1);
-            let _ = tokio::time::timeout(limits.publisher_stall_max, room).await;
+            tokio::select! {
+                () = self.client.closed.cancelled() => {}
+                _ = tokio::time::timeout(limits.publisher_stall_max, room) => {}
+            }
         }
     }
 
@@ -172,7 +175,7 @@ impl Reader {
         counters.count_closed(reason);
         tracing::debug!(
             client = self.client.id,
-            name = self.options.name,
+            name = ?self.options.name,
             ?reason,
             headers = self.client.headers.load(Relaxed),
             "connection closed"

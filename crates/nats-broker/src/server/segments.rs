@@ -125,3 +125,79 @@ fn write_head(out: &mut Vec<u8>, publish: &Publish, sid: &[u8], skipped: usize) 
     }
     out.extend_from_slice(b"\r\n");
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::protocol::{ClientOp, DecodeLimits, Decoder};
+
+    fn publish(header_bytes: usize, body_bytes: usize) -> Publish {
+        let body: Vec<_> = (0..=250u8).cycle().take(body_bytes).collect();
+        let head = format!("HPUB a r {header_bytes} {body_bytes}\r\n");
+        let mut decoder = Decoder::new(DecodeLimits::default());
+        decoder.extend(&[head.as_bytes(), &body, b"\r\n"].concat());
+        match decoder.next_op() {
+            Ok(Some(ClientOp::Publish(publish))) => publish,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn expected(publish: &Publish, headers: bool) -> Vec<u8> {
+        let header_bytes = publish.header_bytes();
+        let body = &publish.body()[if headers { 0 } else { header_bytes }..];
+        let head = match header_bytes {
+            1.. if headers => format!("HMSG a 7 r {header_bytes} {}\r\n", body.len()),
+            _ => format!("MSG a 7 r {}\r\n", body.len()),
+        };
+        [head.as_bytes(), body, b"\r\n"].concat()
+    }
+
+    /// Body sizes on both sides of where bodies are shared.
+    fn body_bytes() -> impl Strategy<Value = usize> {
+        let limit = SHARED_BODY_BYTES_MIN;
+        prop_oneof![0..100usize, limit - 30..limit + 30]
+    }
+
+    proptest! {
+        #[test]
+        fn what_goes_in_comes_out(
+            messages in prop::collection::vec((any::<bool>(), 0..20usize, body_bytes(), any::<bool>()), 1..60),
+            takes in prop::collection::vec(1..40_000usize, 1..20),
+        ) {
+            let mut segments = Segments::default();
+            let (mut put, mut written) = (Vec::new(), Vec::new());
+            let mut takes = takes.iter().cycle();
+            for (headers, header_bytes, body_bytes, writes) in messages {
+                let publish = publish(header_bytes.min(body_bytes), body_bytes);
+                segments.push_message(&publish, b"7", headers);
+                put.extend(expected(&publish, headers));
+                segments.push(b"PING\r\n");
+                put.extend_from_slice(b"PING\r\n");
+                if writes {
+                    write(&mut segments, *takes.next().unwrap_or(&1), &mut written);
+                }
+                prop_assert_eq!(segments.bytes(), put.len() - written.len());
+            }
+            while !segments.is_empty() {
+                write(&mut segments, *takes.next().unwrap_or(&1), &mut written);
+            }
+            prop_assert!(written == put);
+            prop_assert!(segments.pieces.is_empty() && segments.tail.is_empty());
+        }
+    }
+
+    /// A socket that takes so many bytes.
+    fn write(segments: &mut Segments, take: usize, written: &mut Vec<u8>) {
+        let taken = segments.write(|pieces| {
+            let before = written.len();
+            for piece in pieces {
+                let room = take - (written.len() - before);
+                written.extend_from_slice(&piece[..piece.len().min(room)]);
+            }
+            Ok(written.len() - before)
+        });
+        assert!(taken.is_ok());
+    }
+}

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test program uses a part")]
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -28,6 +29,19 @@ pub(crate) async fn limited(change: impl FnOnce(&mut Limits)) -> Broker {
     let mut limits = Limits::default();
     change(&mut limits);
     Broker::builder().limits(limits).start().await.unwrap()
+}
+
+/// A broker where one was before. Meanwhile, some client may have the port for its own end of a connection.
+pub(crate) async fn again_on(address: SocketAddr) -> Broker {
+    let start = async {
+        loop {
+            match Broker::builder().listen(address).start().await {
+                Ok(broker) => return broker,
+                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, start).await.unwrap()
 }
 
 /// A connection without a client library.
@@ -60,7 +74,11 @@ impl Raw {
 
     /// Sends; a connection that is closed already is no error here.
     pub(crate) async fn send(&mut self, text: &str) {
-        let _ = self.socket.write_all(text.as_bytes()).await;
+        let _ = self.try_send(text).await;
+    }
+
+    pub(crate) async fn try_send(&mut self, text: &str) -> std::io::Result<()> {
+        self.socket.write_all(text.as_bytes()).await
     }
 
     /// Sends something and a `PING`: what comes before the answer to that, which came because of it, or before the end.
