@@ -15,4 +15,4 @@ pub(crate) use call::{Call, RespondFailure};
 pub(crate) use config::{PlannedEndpoint, plan};
 pub(crate) use core::{EndpointCore, ServiceIdentity};
 pub(crate) use counters::Counters;
-pub(crate) use pump::{Pump, PumpEnd};
+pub(crate) use pump::{OnOverflow, Pump, PumpEnd};

@@ -44,7 +44,7 @@ pub(super) async fn find_endpoint(
 
 /// Several endpoints may share a name; those that share the subject too are one to a caller. spec: nats-micro 2.4
 fn select(info: &Info, endpoint: &str) -> Result<Option<EndpointInfo>, LookupError> {
-    let named = info.endpoints.iter().filter(|other| other.name == endpoint);
+    let mut named = info.endpoints.iter().filter(|other| other.name == endpoint);
     let subjects: BTreeSet<_> = named.clone().map(|other| &other.subject).collect();
     if subjects.len() > 1 {
         return Err(LookupError::Ambiguous {
@@ -53,5 +53,5 @@ fn select(info: &Info, endpoint: &str) -> Result<Option<EndpointInfo>, LookupErr
             subjects: subjects.into_iter().cloned().collect(),
         });
     }
-    Ok(named.cloned().next())
+    Ok(named.next().cloned())
 }

@@ -147,7 +147,8 @@ impl Hub {
 
     /// Takes an event of the client.
     pub(super) fn take(&self, event: &Event) {
-        if let Some(event) = self.state().translate(event) {
+        let told = self.state().translate(event);
+        if let Some(event) = told {
             self.tell(&event);
         }
     }

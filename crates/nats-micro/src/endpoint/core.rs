@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::config::{Overflow, PendingLimits};
+use super::config::PendingLimits;
 use super::counters::{Counters, EndpointSnapshot};
 use crate::document::EndpointInfo;
 use crate::handler::Chain;
@@ -28,9 +28,10 @@ pub(crate) struct EndpointCore {
     pub(crate) captures: bool,
     pub(crate) concurrency: usize,
     pub(crate) limits: PendingLimits,
-    pub(crate) overflow: Overflow,
     pub(crate) transport: Transport,
     pub(crate) counters: Counters,
+    /// Held by the one endpoint of the service that gives up its subscription at a quiet moment: nothing else is sent then.
+    pub(crate) quiet: Arc<tokio::sync::Mutex<()>>,
     /// Cancelled when the service begins to stop.
     pub(crate) stopping: CancellationToken,
 }

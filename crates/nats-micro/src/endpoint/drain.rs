@@ -1,12 +1,19 @@
 //! Leaving without losing a request. spec: nats-micro 8
 //!
-//! The client library forgets a subscription as soon as it has *sent* the unsubscription; what the broker delivers until
-//! it has read that is lost. An unsubscription *with a maximum* has no such gap, because broker and client count the
-//! same messages and both end at the same one. So: set the maximum a little further on than anything that can be on its
-//! way, and go on serving until it is reached. Where too few requests come to reach it, wait for a quiet moment and
-//! unsubscribe then.
+//! The client library forgets a subscription as soon as it has *sent* the unsubscription, instead of when the broker has
+//! answered; what the broker delivers in between is lost. An unsubscription *with a maximum* has no such gap, because
+//! broker and client count the same messages and both end at the same one. So: set the maximum a little further on than
+//! anything that can be on its way, and go on serving until it is reached.
+//!
+//! Where too few requests come to reach it, unsubscribe at a quiet moment: several round trips to the broker without a
+//! message in between, and many times as long as one of them takes. What remains is that two requests come within the
+//! one round trip that follows: one alone is still read, as long as nothing else is sent meanwhile, which
+//! [`EndpointCore::quiet`] sees to within a service.
+//!
+//! [`EndpointCore::quiet`]: super::core::EndpointCore
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -18,8 +25,14 @@ use super::pump::{Pump, PumpEnd};
 /// More than can be on its way to one endpoint between the client's reading and the broker's.
 const IN_FLIGHT_MESSAGES: u64 = 256;
 
-/// Without a message for so long, nothing is on its way on this machine's or a near network.
+/// A quiet moment is at least this long...
 const QUIET: Duration = Duration::from_millis(15);
+
+/// ... and this many round trips to the broker, whose length tells how busy everything is.
+const QUIET_ROUND_TRIPS: u32 = 20;
+
+/// Between one round trip and the next.
+const ROUND_TRIP_PAUSE: Duration = Duration::from_millis(3);
 
 /// How long to look for a quiet moment where the maximum cannot be used, after a reconnect.
 const QUIET_PATIENCE: Duration = Duration::from_millis(500);
@@ -60,6 +73,8 @@ impl Pump {
         let patience = (!counted).then_some(QUIET_PATIENCE);
         self.serve_until_quiet(patience).await;
         if !self.closed {
+            let quiet = Arc::clone(&self.core.quiet);
+            let _nothing_else_is_sent = quiet.lock().await;
             self.subscription.drain().await;
             self.serve_until(|pump, _| {
                 if pump.closed {
@@ -94,25 +109,44 @@ impl Pump {
         })
     }
 
-    /// Serves until the subscription has ended, no message has come for a while, or patience has run out.
+    /// Serves until the subscription has ended, there is a quiet moment, or patience has run out.
     async fn serve_until_quiet(&mut self, patience: Option<Duration>) {
         let give_up = patience.map(|patience| Instant::now() + patience);
-        let quiet = sleep(QUIET);
-        tokio::pin!(quiet);
-        let mut seen = self.received;
+        let mut quiet_since = Instant::now();
+        loop {
+            let received = self.received;
+            let round_trip = self.serve_for_a_round_trip().await;
+            let now = Instant::now();
+            if self.closed || give_up.is_some_and(|at| now >= at) {
+                return;
+            }
+            if self.received != received {
+                quiet_since = now;
+            } else if now - quiet_since >= QUIET.max(QUIET_ROUND_TRIPS * round_trip) {
+                return;
+            }
+        }
+    }
+
+    /// How long the round trip took.
+    async fn serve_for_a_round_trip(&mut self) -> Duration {
+        let transport = self.core.transport.clone();
+        let quiet = Arc::clone(&self.core.quiet);
+        let round_trip = async move {
+            sleep(ROUND_TRIP_PAUSE).await;
+            let _one_at_a_time = quiet.lock().await;
+            let began = Instant::now();
+            // A closed connection ends the subscription.
+            let _ = transport.fence().await;
+            began.elapsed()
+        };
+        tokio::pin!(round_trip);
         self.serve_until(|pump, cx| {
             if pump.closed {
-                return Poll::Ready(());
+                return Poll::Ready(Duration::ZERO);
             }
-            if pump.received != seen {
-                seen = pump.received;
-                if give_up.is_some_and(|at| Instant::now() >= at) {
-                    return Poll::Ready(());
-                }
-                quiet.as_mut().reset(Instant::now() + QUIET);
-            }
-            quiet.as_mut().poll(cx)
+            round_trip.as_mut().poll(cx)
         })
-        .await;
+        .await
     }
 }

@@ -15,7 +15,6 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
 
 use super::call::Call;
-use super::config::Overflow;
 use super::core::EndpointCore;
 use super::pending::Pending;
 use crate::handler::BoxFuture;
@@ -33,8 +32,6 @@ pub(crate) enum PumpEnd {
     CutOff,
     /// The connection is closed.
     ConnectionClosed,
-    /// The pending limits were reached and the endpoint is set to stop its service then.
-    Overflow,
 }
 
 /// When to stop, for all endpoints of a service or for one: `None` as long as there is no stop, then its deadline.
@@ -49,12 +46,15 @@ pub(crate) struct Pump {
     pub(super) closed: bool,
     pub(super) running: FuturesUnordered<Running>,
     pub(super) pending: Pending,
-    overflowed: bool,
+    /// What to do when the pending limits are reached for the first time, besides the refusal.
+    on_overflow: Option<OnOverflow>,
     /// What the counters were last told: requests that run, and that wait.
     shown_load: (usize, usize),
     /// A refusal on its way. While there is one no further message is read, so that refusals cannot pile up.
     pub(super) refusing: Option<Refusal>,
 }
+
+pub(crate) type OnOverflow = Box<dyn FnOnce() + Send>;
 
 pub(super) type Refusal = BoxFuture<()>;
 
@@ -73,7 +73,11 @@ impl Future for Running {
 }
 
 impl Pump {
-    pub(crate) fn new(core: Arc<EndpointCore>, subscription: Subscription) -> Self {
+    pub(crate) fn new(
+        core: Arc<EndpointCore>,
+        subscription: Subscription,
+        on_overflow: Option<OnOverflow>,
+    ) -> Self {
         Self {
             pending: Pending::new(core.limits),
             core,
@@ -81,7 +85,7 @@ impl Pump {
             received: 0,
             closed: false,
             running: FuturesUnordered::new(),
-            overflowed: false,
+            on_overflow,
             shown_load: (0, 0),
             refusing: None,
         }
@@ -93,7 +97,7 @@ impl Pump {
             let told = stop.wait_for(Option::is_some);
             tokio::pin!(told);
             self.serve_until(|pump, cx| {
-                if pump.closed || pump.overflowed {
+                if pump.closed {
                     return Poll::Ready(None);
                 }
                 // A stop that nobody can announce any more is due now.
@@ -105,7 +109,6 @@ impl Pump {
         };
         match deadline {
             Some(deadline) => self.drain_by(deadline).await,
-            None if self.overflowed => PumpEnd::Overflow,
             None => {
                 self.finish().await;
                 PumpEnd::ConnectionClosed
@@ -225,7 +228,9 @@ impl Pump {
 
     fn refuse(&mut self, message: Message) {
         self.core.counters.rejected();
-        self.overflowed |= self.core.overflow == Overflow::StopService;
+        if let Some(on_overflow) = self.on_overflow.take() {
+            on_overflow();
+        }
         let call = Call::new(Arc::clone(&self.core), message);
         self.refusing = Some(Box::pin(async move { answer_unavailable(&call).await }));
     }

@@ -14,7 +14,7 @@ use crate::service_error::ServiceError;
 
 /// Finds out who the caller is.
 pub trait Authenticate: Send + Sync + 'static {
-    /// What the handler finds in [`Request::extensions`].
+    /// What the handler finds in [`Request::extension`].
     type Identity: Clone + Send + Sync + 'static;
 
     /// Looks at a request.

@@ -20,7 +20,7 @@ use context::Extracted;
 pub use context::TraceContext;
 
 /// Opens a span for each request, within the caller's trace if the request says which that is (W3C Trace Context), and
-/// leaves a [`TraceContext`] for the handler: in [`Request::extensions`] and, within the handler's own task, in
+/// leaves a [`TraceContext`] for the handler: in [`Request::extension`] and, within the handler's own task, in
 /// [`TraceContext::current`].
 ///
 /// A request without a context, or with one that cannot be read, begins a new trace; it is never refused for that. The

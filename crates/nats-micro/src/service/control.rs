@@ -1,11 +1,13 @@
 //! Answers control requests. spec: nats-micro 3
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use async_nats::Message;
 use bytes::Bytes;
-use futures_util::StreamExt;
 use futures_util::stream::{SelectAll, select_all};
+use futures_util::{Stream, StreamExt};
 
 use super::running::{Running, to_bytes};
 use super::stop;
@@ -14,10 +16,22 @@ use crate::service::lifecycle::StopReason;
 use crate::service_error::ServiceError;
 use crate::transport::{ConnectionClosed, Subscription};
 
-type ControlStream = std::pin::Pin<Box<dyn futures_util::Stream<Item = (Verb, Message)> + Send>>;
-
 /// The nine control subscriptions of a service.
-pub(super) struct Control(SelectAll<ControlStream>);
+pub(super) struct Control(SelectAll<ControlSubscription>);
+
+struct ControlSubscription {
+    verb: Verb,
+    subscription: Subscription,
+}
+
+impl Stream for ControlSubscription {
+    type Item = (Verb, Message);
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = self.subscription.poll_next_unpin(cx);
+        next.map(|message| message.map(|message| (self.verb, message)))
+    }
+}
 
 impl Control {
     /// Subscribes, without a queue group: every instance answers.
@@ -29,7 +43,7 @@ impl Control {
             for (name, id) in [(None, None), (Some(name), None), (Some(name), Some(id))] {
                 let subject = verb.subject(&running.control_prefix, name, id);
                 let subscription = running.transport.subscribe(subject, None).await?;
-                streams.push(with_verb(verb, subscription));
+                streams.push(ControlSubscription { verb, subscription });
             }
         }
         Ok(Self(select_all(streams)))
@@ -38,25 +52,44 @@ impl Control {
     /// Answers until the service ends. That all subscriptions end before means that the connection is closed.
     pub(super) async fn run(mut self, running: Arc<Running>) {
         let ping = to_bytes(&running.ping());
+        let connection_closed = self.answer_until_told(&running, &ping).await;
+        if connection_closed {
+            stop::begin(&running, StopReason::ConnectionClosed);
+        } else {
+            self.give_up(&running, &ping).await;
+        }
+        running.control_ended.cancel();
+    }
+
+    /// Whether the connection closed before anybody said anything.
+    async fn answer_until_told(&mut self, running: &Running, ping: &Bytes) -> bool {
         loop {
             let next = tokio::select! {
                 biased;
-                () = running.control_ends.cancelled() => return,
+                () = running.control_ends.cancelled() => return false,
                 next = self.0.next() => next,
             };
-            match next {
-                Some((verb, message)) => answer(&running, &ping, verb, message).await,
-                None => {
-                    stop::begin(&running, StopReason::ConnectionClosed);
-                    return;
-                }
-            }
+            let Some((verb, message)) = next else {
+                return true;
+            };
+            answer(running, ping, verb, message).await;
         }
     }
-}
 
-fn with_verb(verb: Verb, subscription: Subscription) -> ControlStream {
-    Box::pin(subscription.map(move |message| (verb, message)))
+    /// Unsubscribes; what has arrived is answered. When this returns, the broker sends no more control requests here.
+    async fn give_up(mut self, running: &Running, ping: &Bytes) {
+        if !running.transport.is_connected() {
+            return;
+        }
+        for control in self.0.iter_mut() {
+            control.subscription.drain().await;
+        }
+        while let Some((verb, message)) = self.0.next().await {
+            answer(running, ping, verb, message).await;
+        }
+        // A connection that closes meanwhile sends nothing either.
+        let _ = running.transport.fence().await;
+    }
 }
 
 /// Payload and headers of the request do not matter. A failed reply concerns only that reply.

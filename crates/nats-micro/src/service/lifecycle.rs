@@ -13,7 +13,8 @@ use super::running::{EndpointEntry, Running};
 use super::stop;
 use crate::document::{Info, Ping, Stats};
 use crate::endpoint::{
-    Counters, Endpoint, EndpointCore, EndpointSnapshot, Group, PlannedEndpoint, Pump, PumpEnd, plan,
+    Counters, Endpoint, EndpointCore, EndpointSnapshot, Group, OnOverflow, Overflow,
+    PlannedEndpoint, Pump, PumpEnd, plan,
 };
 use crate::name::ConfigError;
 use crate::transport::{ConnectionClosed, Subscription, Transport};
@@ -107,13 +108,11 @@ impl Service {
         let control = Control::subscribe(&running).await?;
         let mut endpoints = Vec::new();
         for planned in planned {
-            let core = core(&running, planned);
-            let subscription = subscribe(&core).await?;
-            endpoints.push((core, subscription));
+            endpoints.push(Subscribed::new(&running, planned).await?);
         }
         running.transport.fence().await?;
-        for (core, subscription) in endpoints {
-            spawn(&running, core, subscription);
+        for endpoint in endpoints {
+            endpoint.spawn(&running);
         }
         tokio::spawn(control.run(Arc::clone(&running)));
         Ok(Self(Arc::new(Handle(running))))
@@ -194,16 +193,13 @@ impl Service {
         }
         let mut endpoints = Vec::new();
         for planned in planned {
-            let core = core(running, planned);
-            let subscription = subscribe(&core).await.map_err(AddError::Closed)?;
-            endpoints.push((core, subscription));
+            let subscribed = Subscribed::new(running, planned).await;
+            endpoints.push(subscribed.map_err(AddError::Closed)?);
         }
         running.transport.fence().await.map_err(AddError::Closed)?;
         endpoints
             .into_iter()
-            .map(|(core, subscription)| {
-                spawn(running, core, subscription).ok_or(AddError::Stopping)
-            })
+            .map(|endpoint| endpoint.spawn(running).ok_or(AddError::Stopping))
             .collect()
     }
 
@@ -290,52 +286,61 @@ impl Service {
     }
 }
 
-fn core(running: &Running, planned: PlannedEndpoint) -> Arc<EndpointCore> {
-    Arc::new(EndpointCore {
-        service: Arc::clone(&running.identity),
-        info: planned.info,
-        queue_group: planned.queue_group,
-        handler: planned.handler,
-        captures: planned.captures,
-        concurrency: planned.concurrency,
-        limits: planned.limits,
-        overflow: planned.overflow,
-        transport: running.transport.clone(),
-        counters: Counters::default(),
-        stopping: running.stopping.clone(),
-    })
-}
-
-async fn subscribe(core: &EndpointCore) -> Result<Subscription, ConnectionClosed> {
-    let (subject, queue_group) = (core.info.subject.clone(), core.queue_group.clone());
-    core.transport.subscribe(subject, queue_group).await
-}
-
-/// Starts the endpoint's task, unless the service stops.
-fn spawn(
-    running: &Arc<Running>,
+/// An endpoint that the broker sends requests to, and nobody takes them yet.
+struct Subscribed {
     core: Arc<EndpointCore>,
     subscription: Subscription,
-) -> Option<EndpointHandle> {
-    let (stop, told_to_stop) = watch::channel(None);
-    let (ending, ended) = watch::channel(None);
-    let pump = Pump::new(Arc::clone(&core), subscription);
-    let service = Arc::clone(running);
-    let name = core.info.name.clone();
-    let key = running.add(|key| EndpointEntry {
-        key,
-        core,
-        stop,
-        ended,
-    })?;
-    tokio::spawn(async move {
-        let end = pump.run(told_to_stop).await;
-        match end {
-            PumpEnd::Overflow => stop::begin(&service, StopReason::Overflow(name)),
-            PumpEnd::ConnectionClosed => stop::begin(&service, StopReason::ConnectionClosed),
-            PumpEnd::Drained | PumpEnd::CutOff => {}
-        }
-        ending.send_replace(Some(end));
-    });
-    Some(EndpointHandle(key))
+    overflow: Overflow,
+}
+
+impl Subscribed {
+    async fn new(running: &Running, planned: PlannedEndpoint) -> Result<Self, ConnectionClosed> {
+        let overflow = planned.overflow;
+        let core = Arc::new(EndpointCore {
+            service: Arc::clone(&running.identity),
+            info: planned.info,
+            queue_group: planned.queue_group,
+            handler: planned.handler,
+            captures: planned.captures,
+            concurrency: planned.concurrency,
+            limits: planned.limits,
+            transport: running.transport.clone(),
+            counters: Counters::default(),
+            quiet: Arc::clone(&running.quiet),
+            stopping: running.stopping.clone(),
+        });
+        let (subject, queue_group) = (core.info.subject.clone(), core.queue_group.clone());
+        let subscription = core.transport.subscribe(subject, queue_group).await?;
+        Ok(Self {
+            core,
+            subscription,
+            overflow,
+        })
+    }
+
+    /// Starts the endpoint's task, unless the service stops.
+    fn spawn(self, running: &Arc<Running>) -> Option<EndpointHandle> {
+        let on_overflow = (self.overflow == Overflow::StopService).then(|| {
+            let (service, name) = (Arc::clone(running), self.core.info.name.clone());
+            Box::new(move || stop::begin(&service, StopReason::Overflow(name))) as OnOverflow
+        });
+        let pump = Pump::new(Arc::clone(&self.core), self.subscription, on_overflow);
+        let (stop, told_to_stop) = watch::channel(None);
+        let (ending, ended) = watch::channel(None);
+        let key = running.add(|key| EndpointEntry {
+            key,
+            core: self.core,
+            stop,
+            ended,
+        })?;
+        let service = Arc::clone(running);
+        tokio::spawn(async move {
+            let end = pump.run(told_to_stop).await;
+            if end == PumpEnd::ConnectionClosed {
+                stop::begin(&service, StopReason::ConnectionClosed);
+            }
+            ending.send_replace(Some(end));
+        });
+        Some(EndpointHandle(key))
+    }
 }

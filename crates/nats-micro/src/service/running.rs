@@ -28,9 +28,12 @@ pub(super) struct Running {
     pub(super) clock: Clock,
     pub(super) stats_handler: Option<StatsHandler>,
     pub(super) stop_timeout: Duration,
+    pub(super) quiet: Arc<tokio::sync::Mutex<()>>,
     pub(super) stopping: CancellationToken,
     /// Cancelled when the control subjects are to be given up.
     pub(super) control_ends: CancellationToken,
+    /// Cancelled when they have been.
+    pub(super) control_ended: CancellationToken,
     pub(super) stopped: watch::Sender<Option<Arc<StopReason>>>,
     state: Mutex<State>,
 }
@@ -83,8 +86,10 @@ impl Running {
             clock: builder.clock,
             stats_handler: builder.stats_handler,
             stop_timeout: builder.stop_timeout,
+            quiet: Arc::default(),
             stopping: CancellationToken::new(),
             control_ends: CancellationToken::new(),
+            control_ended: CancellationToken::new(),
             stopped: watch::channel(None).0,
         }
     }

@@ -9,7 +9,7 @@ use super::lifecycle::StopReason;
 use super::running::{EndpointEntry, Running};
 use crate::endpoint::PumpEnd;
 
-/// What flushing may take beyond the deadline.
+/// What flushing and giving up control subjects may take beyond the deadline.
 const FLUSH_GRACE: Duration = Duration::from_secs(1);
 
 /// Begins the stop, once; later calls change nothing. The stop goes on in a task of its own, whoever waits for it.
@@ -44,6 +44,8 @@ async fn stop(running: &Running, reason: StopReason) {
     }
     flush(running, deadline).await;
     running.control_ends.cancel();
+    // It ends by itself; only a connection that hangs could hold it up.
+    let _ = timeout_at(deadline + FLUSH_GRACE, running.control_ended.cancelled()).await;
     if cut_off {
         tracing::warn!(
             service = running.identity.name,

@@ -14,7 +14,7 @@ use super::harness::DEFAULT_MAX_PAYLOAD_BYTES;
 use super::reply::TestReply;
 use crate::document::EndpointInfo;
 use crate::endpoint::{
-    Call, Counters, DEFAULT_CONCURRENCY, Endpoint, EndpointCore, Group, Overflow, PendingLimits,
+    Call, Counters, DEFAULT_CONCURRENCY, Endpoint, EndpointCore, Group, PendingLimits,
     ServiceIdentity, plan,
 };
 use crate::handler::{Chain, FnHandler, Innermost};
@@ -303,9 +303,9 @@ impl RequestStub {
             captures,
             concurrency: DEFAULT_CONCURRENCY,
             limits: PendingLimits::default(),
-            overflow: Overflow::default(),
             transport: Transport::Memory(Arc::clone(&self.bus)),
             counters: Counters::default(),
+            quiet: Arc::default(),
             stopping: self.stopping.clone(),
         })
     }
