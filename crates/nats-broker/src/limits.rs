@@ -16,9 +16,9 @@ pub struct Limits {
     /// Header block and payload of one message. Beyond: the connection is closed. Default: 1 MiB.
     pub payload_bytes_max: usize,
     /// What waits to be sent to one client. Beyond: it is closed as slow consumer. From half of it on, publishers are
-    /// slowed down. Default: 64 MiB.
+    /// slowed down. Large messages count in full for each client, though clients share their memory. Default: 64 MiB.
     pub pending_bytes_max: usize,
-    /// How long a publisher is not read after what it sent at once (64 KiB at most) went to a client that has half its
+    /// How long a publisher is not read after what it sent at once (64 KiB, or one message) went to a client that has half its
     /// `pending_bytes_max` waiting. Default: 100 ms.
     pub publisher_stall_max: Duration,
     /// A client that takes nothing for so long slows no publisher down any more. Default: 1 s.

@@ -25,4 +25,5 @@ pub mod subject;
 
 pub use client_op::{ClientOp, Publish, Subscribe};
 pub use connect::ConnectOptions;
+pub(crate) use decoder::LARGE_BYTES_MIN;
 pub use decoder::{DecodeError, DecodeLimits, Decoder};

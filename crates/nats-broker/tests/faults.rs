@@ -141,17 +141,27 @@ async fn there_is_a_bound_on_subscriptions() {
 
 #[tokio::test]
 async fn silent_clients_are_closed() {
-    let broker = limited(|limits| limits.ping_interval = Duration::from_millis(30)).await;
-    let mut silent = Raw::connected(broker.addr().port()).await.unwrap();
+    let broker = limited(|limits| limits.ping_interval = Duration::from_millis(20)).await;
+    let mut silent = Raw::open(broker.addr().port()).await.unwrap();
     let said = silent.rest().await.unwrap();
     assert_eq!(said, "PING\r\nPING\r\n-ERR 'Stale Connection'\r\n<closed>");
+    nobody_is_left(&broker).await;
+    assert_eq!(broker.stats().closed(CloseReason::Stale), 1);
+}
 
-    let mut alive = Raw::connected(broker.addr().port()).await.unwrap();
+#[tokio::test]
+async fn clients_that_answer_stay() {
+    let broker = limited(|limits| {
+        limits.ping_interval = Duration::from_millis(100);
+        limits.pings_unanswered_max = 6;
+    })
+    .await;
+    let mut alive = Raw::open(broker.addr().port()).await.unwrap();
     for _ in 0..10 {
         assert_eq!(alive.read_until("a ping", "\n").await.unwrap(), "PING\r\n");
         alive.send("PONG\r\n").await;
     }
-    assert_eq!(broker.stats().closed(CloseReason::Stale), 1);
+    assert_eq!(broker.stats().connections_open, 1);
 }
 
 #[tokio::test]

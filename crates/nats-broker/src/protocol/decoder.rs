@@ -46,10 +46,18 @@ pub enum DecodeError {
     PeerError,
 }
 
+/// Messages from here on may be kept as slices of what was read, in the queues of slow clients.
+pub(crate) const LARGE_BYTES_MIN: usize = 16 << 10;
+
+/// A buffer that grew beyond this for one message is not kept for the next.
+const KEPT_BUFFER_BYTES: usize = 256 << 10;
+
 /// Takes bytes in any cut, gives operations in order. After an error it gives nothing but that error.
 #[derive(Debug)]
 pub struct Decoder {
     buffer: BytesMut,
+    /// How much memory a slice of the buffer keeps alive.
+    allocated_bytes: usize,
     limits: DecodeLimits,
     /// How far the line at the beginning was searched for its end.
     searched: usize,
@@ -76,6 +84,7 @@ impl Decoder {
     pub fn new(limits: DecodeLimits) -> Self {
         Self {
             buffer: BytesMut::new(),
+            allocated_bytes: 0,
             limits,
             searched: 0,
             head: None,
@@ -85,13 +94,20 @@ impl Decoder {
 
     /// Takes more of what the client sent.
     pub fn extend(&mut self, bytes: &[u8]) {
-        self.buffer.extend_from_slice(bytes);
+        self.buffer_mut(bytes.len()).extend_from_slice(bytes);
     }
 
     /// Where to read into, with room for `bytes`, or for the rest of the message that is arriving.
     pub fn buffer_mut(&mut self, bytes: usize) -> &mut BytesMut {
-        let missing = self.missing_bytes();
-        self.buffer.reserve(bytes.max(missing));
+        let room = bytes.max(self.missing_bytes());
+        let is_oversized = self.allocated_bytes > KEPT_BUFFER_BYTES && self.buffer.is_empty();
+        let has_room = self.buffer.capacity() - self.buffer.len() >= room;
+        if is_oversized || !(has_room || self.buffer.try_reclaim(room)) {
+            self.allocated_bytes = self.buffer.len() + room;
+            let mut buffer = BytesMut::with_capacity(self.allocated_bytes);
+            buffer.extend_from_slice(&self.buffer);
+            self.buffer = buffer;
+        }
         &mut self.buffer
     }
 
@@ -226,7 +242,7 @@ impl Decoder {
             return Ok(None);
         }
         Ok(Some(ClientOp::Publish(Publish {
-            frame: self.buffer.split_to(end).freeze(),
+            frame: self.frame(end),
             subject: head.subject,
             reply: head.reply,
             size_text: head.size_text,
@@ -234,6 +250,16 @@ impl Decoder {
             body_start: head.body_start,
             header_bytes: head.header_bytes,
         })))
+    }
+
+    /// A large message that is a small part of the buffer is copied: kept for a slow client, it would hold far more
+    /// memory than is counted for it.
+    fn frame(&mut self, end: usize) -> Bytes {
+        let frame = self.buffer.split_to(end);
+        if end >= LARGE_BYTES_MIN && self.allocated_bytes > 2 * end {
+            return Bytes::copy_from_slice(&frame);
+        }
+        frame.freeze()
     }
 }
 

@@ -5,10 +5,10 @@ use std::io::{IoSlice, Result};
 
 use bytes::Bytes;
 
-use crate::protocol::Publish;
+use crate::protocol::{LARGE_BYTES_MIN, Publish};
 
 /// Bodies from here on are shared among the queues of all subscribers; smaller ones are copied, which costs less.
-const SHARED_BODY_BYTES_MIN: usize = 16 << 10;
+const SHARED_BODY_BYTES_MIN: usize = LARGE_BYTES_MIN;
 
 /// A queue that grew beyond this gives its memory back when it is empty.
 const KEPT_CAPACITY_BYTES: usize = 256 << 10;
