@@ -38,14 +38,25 @@ pub(crate) trait DynHandler: Send + Sync {
 
 impl<H: Handler> DynHandler for Innermost<H> {
     fn call(&self, request: Request) -> BoxFuture<Response> {
-        Box::pin(self.0.handle(request))
+        let call = Arc::clone(request.call());
+        let answer = self.0.handle(request);
+        Box::pin(async move { settle(answer.await, &call) })
     }
 
+    // Without middleware nothing is held back.
     fn serve(&self, request: Request) -> BoxFuture<()> {
         let call = Arc::clone(request.call());
         // The handler is called when the future is polled, so that its panic is caught.
         let handler = Arc::clone(&self.0);
         Box::pin(call.run(async move { handler.handle(request).await }))
+    }
+}
+
+/// What the handler returned, else what it last said where replies are held back.
+fn settle(returned: Response, call: &Call) -> Response {
+    match returned {
+        Response::Silent => call.take_captured(),
+        Response::Reply(_) | Response::Error(_) => returned,
     }
 }
 
@@ -98,21 +109,8 @@ where
     Fut: Future<Output: IntoResponse> + Send + 'static,
 {
     fn handle(&self, request: Request) -> impl Future<Output = Response> + Send + 'static {
-        let call = request
-            .call()
-            .core
-            .captures
-            .then(|| Arc::clone(request.call()));
         let answer = self.0(request);
-        async move { settle(answer.await, call.as_deref()) }
-    }
-}
-
-/// What the handler returned, else what it last said where replies are held back.
-fn settle(returned: impl IntoResponse, captured: Option<&Call>) -> Response {
-    match (returned.into_response(), captured) {
-        (Response::Silent, Some(call)) => call.take_captured(),
-        (response, _) => response,
+        async move { answer.await.into_response() }
     }
 }
 
@@ -148,12 +146,7 @@ where
 {
     fn handle(&self, request: Request) -> impl Future<Output = Response> + Send + 'static {
         let function = Arc::clone(&self.0);
-        let call = request
-            .call()
-            .core
-            .captures
-            .then(|| Arc::clone(request.call()));
-        let task = tokio::task::spawn_blocking(move || settle(function(request), call.as_deref()));
+        let task = tokio::task::spawn_blocking(move || function(request).into_response());
         async move {
             match task.await {
                 Ok(response) => response,

@@ -20,8 +20,11 @@ pub const DEFAULT_MAX_PAYLOAD_BYTES: usize = 1_048_576;
 /// How long a reply may take, unless a harness says otherwise.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often a condition is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(1);
+/// How soon a condition is looked at again; then less and less often.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
+/// Of the whole time, how much may pass between two looks.
+const LOOKS_MIN: u32 = 64;
 
 /// How a harness is to be; made by [`Harness::options`].
 #[derive(Debug, Clone)]
@@ -255,6 +258,7 @@ impl Harness {
     /// Dropping the future changes nothing.
     pub async fn handled(&self, endpoint: &str, requests: u64) -> Result<(), HarnessError> {
         let deadline = Instant::now() + self.timeout;
+        let mut pause = LOOK_AGAIN;
         loop {
             let actual = self.ended(endpoint);
             if actual >= requests {
@@ -268,7 +272,8 @@ impl Harness {
                     timeout: self.timeout,
                 });
             }
-            sleep(LOOK_EVERY).await;
+            sleep(pause).await;
+            pause = (2 * pause).min(self.timeout / LOOKS_MIN);
         }
     }
 

@@ -130,7 +130,10 @@ impl State {
                 None => chosen.push(entry),
             }
         }
-        self.turn = self.turn.wrapping_add(1);
+        // Only where there are turns: replies in between must not shift them.
+        if !groups.is_empty() {
+            self.turn = self.turn.wrapping_add(1);
+        }
         chosen.extend(
             groups
                 .values()
