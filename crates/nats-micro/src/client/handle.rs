@@ -124,7 +124,7 @@ impl Client {
     /// Sends a request and waits for its first reply.
     ///
     /// Dropping the future gives up the reply; the request may have been sent. A request that is never answered costs
-    /// its connection some 300 bytes until that is closed: `async-nats` 0.51 does not forget whom it waited for.
+    /// its connection some 200 bytes until that is closed: `async-nats` 0.51 does not forget whom it waits for.
     ///
     /// # Errors
     /// The reply is an error, or there is none.

@@ -18,13 +18,13 @@ pub(crate) const LONG: Duration = Duration::from_secs(600);
 pub(crate) const SHORT: Duration = Duration::from_millis(50);
 
 pub(crate) enum Broker {
-    Real(NatsServer),
+    Real(Box<NatsServer>),
     Ours(nats_broker::Broker),
 }
 
 impl Broker {
     pub(crate) async fn real() -> Self {
-        Self::Real(NatsServer::start().await.unwrap())
+        Self::Real(Box::new(NatsServer::start().await.unwrap()))
     }
 
     pub(crate) async fn ours() -> Self {

@@ -51,7 +51,7 @@ async fn finds(client: &Client, id: &str) {
         .unwrap();
     assert_eq!(all.documents, named.documents);
     let ping = client.instance("demo-service", id).ping().await.unwrap();
-    assert_eq!(all.documents, [ping.clone()]);
+    assert_eq!(all.documents, std::slice::from_ref(&ping));
     assert_eq!((ping.id.as_str(), ping.version.as_str()), (id, "1.0.0"));
     assert_eq!(ping.metadata["team"], "a");
 
