@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
-use nodewire_bench::nats::{Load, Outcome, ServiceKind, broker, serve};
+use nodewire_bench::nats::{Discovery, Load, Outcome, ServiceKind, broker, host_instances, serve};
 use nodewire_bench::process::{
     ServerProcess, children_cpu_seconds, machine_cpu_seconds, this_program,
 };
@@ -40,6 +40,10 @@ struct Args {
 enum Role {
     #[command(hide = true)]
     Service { kind: ServiceKind, url: String },
+    #[command(hide = true)]
+    Instances { count: usize, url: String },
+    #[command(hide = true)]
+    Discover { count: usize, url: String },
     #[command(hide = true)]
     Broker,
     #[command(hide = true)]
@@ -84,6 +88,8 @@ const ASYNC_NATS: &str = "async-nats";
 const RAW: &str = "raw";
 const PYTHON: &str = "python";
 const OUR_BROKER: &str = "our broker";
+const INSTANCES: usize = 1000;
+const DISCOVERY: &str = "1,000 instances found";
 const PYTHON_SERVICE: &str = "bench-python";
 
 fn main() -> anyhow::Result<()> {
@@ -92,6 +98,10 @@ fn main() -> anyhow::Result<()> {
         None => measure(&args),
         Some(Role::Load) => put_load(),
         Some(Role::Service { kind, url }) => runtime()?.block_on(serve(*kind, url, announce)),
+        Some(Role::Instances { count, url }) => {
+            runtime()?.block_on(host_instances(url, *count, announce))
+        }
+        Some(Role::Discover { count, url }) => discover(*count, url),
         Some(Role::Broker) => threads()?.block_on(broker(announce)),
     }
 }
@@ -120,6 +130,14 @@ fn put_load() -> anyhow::Result<()> {
     let load: Load = serde_json::from_str(&input)?;
     let outcome = runtime()?.block_on(load.run())?;
     println!("{}", serde_json::to_string(&outcome)?);
+    Ok(())
+}
+
+/// One search for all instances, in a process of its own.
+fn discover(instances: usize, url: &str) -> anyhow::Result<()> {
+    let url = url.to_owned();
+    let took_ms = runtime()?.block_on(Discovery { url, instances }.run())?;
+    println!("{took_ms}");
     Ok(())
 }
 
@@ -249,7 +267,34 @@ fn measure(args: &Args) -> anyhow::Result<()> {
             println!("round {round} of {}", args.rounds);
         }
     }
+    if args
+        .case
+        .as_deref()
+        .is_none_or(|part| DISCOVERY.contains(part))
+    {
+        find_instances(&mut samples, args.rounds)?;
+    }
     report(&samples, &foreign, args)
+}
+
+/// How long it takes to find all instances of a service, over either broker.
+fn find_instances(samples: &mut Samples, rounds: usize) -> anyhow::Result<()> {
+    let count = INSTANCES.to_string();
+    let sites = [
+        (RAW, Site::nats_server(None)?),
+        (OUR_BROKER, Site::our_broker(None)?),
+    ];
+    for (name, site) in &sites {
+        let args = ["instances", count.as_str(), site.url.as_str()];
+        let _instances = ServerProcess::this_program(&args, None)?;
+        for _ in 0..rounds {
+            let output = this_program(&["discover", &count, &site.url], None)?.output()?;
+            let text = String::from_utf8_lossy(&output.stdout);
+            let took_ms: f64 = text.trim().parse().context("the search failed")?;
+            samples.add(DISCOVERY, "ms", Better::Lower, name, took_ms);
+        }
+    }
+    Ok(())
 }
 
 fn sample(

@@ -12,8 +12,10 @@
 #![forbid(unsafe_code)]
 
 mod nats;
+mod nats_documents;
 
 pub use nats::nats_protocol;
+pub use nats_documents::nats_documents;
 
 use nanocore::workflow::Graph;
 use nanograph::config::ConfigFile;

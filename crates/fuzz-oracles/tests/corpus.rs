@@ -5,7 +5,9 @@
 use std::fs;
 use std::path::Path;
 
-use nodewire_fuzz_oracles::{graph, json, nanograph_messages, nanoserver_json, nats_protocol};
+use nodewire_fuzz_oracles::{
+    graph, json, nanograph_messages, nanoserver_json, nats_documents, nats_protocol,
+};
 
 /// Longer inputs are not damaged at every byte, only at this many places.
 const PLACES_MAX: usize = 400;
@@ -59,4 +61,9 @@ fn graph_holds() {
 #[test]
 fn nats_protocol_holds() {
     replay("nats_protocol", nats_protocol);
+}
+
+#[test]
+fn nats_documents_hold() {
+    replay("nats_documents", nats_documents);
 }
