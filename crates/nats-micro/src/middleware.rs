@@ -28,14 +28,14 @@
 //!
 //! | Middleware | What it does | Feature |
 //! |---|---|---|
-//! | [`Tracing`] | a span within the caller's trace | `trace` (default) |
-//! | [`Metrics`] | counts and times for Prometheus | `metrics` |
+//! | `Tracing` | a span within the caller's trace | `trace` (default) |
+//! | `Metrics` | counts and times for Prometheus | `metrics` |
 //! | [`Logging`] | an event in the log for each request | |
 //! | [`Auth`] | lets through only those who may call | |
 //! | [`RateLimit`] | so many requests in a time, else 429 | |
 //! | [`ConcurrencyLimit`] | so many requests at the same time, else 503 | |
 //! | [`Timeout`] | so much time, else 504 | |
-//! | [`Compression`] | gzip and snappy | `compression` |
+//! | `Compression` | gzip and snappy | `compression` |
 //! | `tower_layer` on [`Endpoint`](crate::Endpoint), [`Group`](crate::Group), [`ServiceBuilder`](crate::ServiceBuilder) | layers of the `tower` package | `tower` |
 //!
 //! Those that refuse count what they refuse: keep a clone to ask it.

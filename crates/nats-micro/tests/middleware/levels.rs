@@ -207,7 +207,7 @@ async fn a_returned_error_goes_through_middleware_which_may_turn_it() {
                 Response::Error(error) if error.code() == Some(404) => {
                     Response::Reply(Reply::new("default"))
                 }
-                response => response,
+                other @ (Response::Error(_) | Response::Reply(_) | Response::Silent) => other,
             }
         }
     }
@@ -345,12 +345,13 @@ async fn middleware_changes_request_and_response() {
 }
 
 /// A handler of a type of its own, that says its answer.
-struct Sayer;
+struct Sayer(&'static str);
 
 impl Handler for Sayer {
     fn handle(&self, request: Request) -> impl Future<Output = Response> + Send + 'static {
+        let text = self.0;
         async move {
-            let _ = request.respond("said").await;
+            let _ = request.respond(text).await;
             Response::Silent
         }
     }
@@ -358,7 +359,7 @@ impl Handler for Sayer {
 
 #[tokio::test]
 async fn what_a_handler_of_its_own_type_says_is_captured_too() {
-    let endpoint = Endpoint::from_handler("sayer", Sayer).middleware(Mark("m"));
+    let endpoint = Endpoint::from_handler("sayer", Sayer("said")).middleware(Mark("m"));
     let harness = serve(service().endpoint(endpoint)).await;
     let mut replies = harness.replies("sayer", "").unwrap();
     harness.handled("sayer", 1).await.unwrap();

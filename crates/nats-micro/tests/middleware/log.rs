@@ -47,6 +47,7 @@ impl Log {
         take(&self.kept.events, target)
     }
 
+    #[cfg(feature = "trace")]
     pub(crate) fn take_spans(&self, target: &str) -> Vec<Entry> {
         take(&self.kept.spans, target)
     }

@@ -1,5 +1,7 @@
 //! Middleware: its order, what it sees, and what is shipped. In memory, but for one look at the real broker.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
 mod auth;
 #[cfg(feature = "compression")]
 mod compression;
