@@ -44,8 +44,11 @@ impl Reply {
     }
 
     /// The same reply with one more header. Line ends in the value become spaces.
+    ///
+    /// # Panics
+    /// The name is no header name; names that are not literals go through [`HeaderMap`] and are checked there.
     #[must_use]
-    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+    pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
         self.headers.append(name, header::one_line(value));
         self
     }

@@ -72,8 +72,11 @@ impl ServiceError {
     }
 
     /// The same error with one more header. The two error headers themselves cannot be set this way.
+    ///
+    /// # Panics
+    /// The name is no header name; names that are not literals go through [`HeaderMap`] and are checked there.
     #[must_use]
-    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+    pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
         self.0.headers.append(name, header::one_line(value));
         self
     }
