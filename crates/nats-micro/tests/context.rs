@@ -1,5 +1,11 @@
 //! The run context, with the real broker.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 use std::future::pending;
 use std::process::Command;
 use std::sync::{Arc, Mutex};

@@ -15,13 +15,13 @@ use tokio::task::JoinHandle;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) enum TestBroker {
-    Real(NatsServer),
+    Real(Box<NatsServer>),
     Embedded(Broker),
 }
 
 impl TestBroker {
     pub(crate) async fn real() -> Self {
-        Self::Real(NatsServer::start().await.unwrap())
+        Self::Real(Box::new(NatsServer::start().await.unwrap()))
     }
 
     pub(crate) async fn embedded() -> Self {
