@@ -9,7 +9,8 @@
 //!   [`Context`];
 //! - [`client`] calls services, and finds them;
 //! - [`#[service]`](macro@service) makes a service from an `impl` block, [`schema`] says what its endpoints take and give;
-//! - [`middleware`] is code around handlers.
+//! - [`middleware`] is code around handlers, and has some ready-made;
+//! - [`testing`] runs handlers and whole services without a broker.
 //!
 //! ```no_run
 //! use nats_micro::{Endpoint, Service, ServiceError};
@@ -24,6 +25,9 @@
 //! service.stop().await;
 //! # Ok(()) }
 //! ```
+//!
+//! Features: `trace` (default) is middleware for traces, `metrics` that for Prometheus, `compression` that for gzip and
+//! snappy, and `tower` takes layers of the `tower` package.
 //!
 //! Invariants: a request that was taken ends exactly once, with a reply, an error, silence that its handler chose, or a
 //! counted cancellation; a panic ends one request; every queue has a bound, and what goes beyond is answered with 503 and

@@ -1,5 +1,6 @@
 //! One event in the log for each request.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
@@ -7,6 +8,7 @@ use tracing::Level;
 
 use super::outcome::{EndWatch, Outcome, body_bytes, code};
 use super::{Middleware, Next};
+use crate::endpoint::Call;
 use crate::header;
 use crate::request::Request;
 use crate::response::Response;
@@ -80,10 +82,7 @@ impl Middleware for Logging {
 
 /// What the event says about a request that is passed on.
 struct Seen {
-    service: String,
-    instance: String,
-    endpoint: String,
-    subject: String,
+    call: Arc<Call>,
     request_bytes: usize,
     started: Instant,
 }
@@ -104,10 +103,7 @@ impl Seen {
     fn new(request: &Request) -> Self {
         let header_bytes = request.headers().map_or(0, header::block_bytes);
         Self {
-            service: request.service_name().to_owned(),
-            instance: request.service_id().to_owned(),
-            endpoint: request.endpoint().name.clone(),
-            subject: request.subject().to_owned(),
+            call: Arc::clone(request.call()),
             request_bytes: header_bytes + request.payload().len(),
             started: Instant::now(),
         }
@@ -116,12 +112,13 @@ impl Seen {
     fn log(&self, level: &Level, outcome: Outcome, response: Option<&Response>) {
         let headers = response.and_then(response_headers);
         let reply_bytes = headers.map_or(0, header::block_bytes) + response.map_or(0, body_bytes);
+        let service = &self.call.core.service;
         event_at!(
             level,
-            service = self.service,
-            instance = self.instance,
-            endpoint = self.endpoint,
-            subject = self.subject,
+            service = service.name,
+            instance = service.id,
+            endpoint = self.call.core.info.name,
+            subject = self.call.message.subject.as_str(),
             outcome = outcome.as_str(),
             code = response.and_then(code),
             error = error_text(outcome, response),

@@ -61,6 +61,24 @@ async fn a_caller_may_ask_for_less_time_but_not_for_more() {
     assert_eq!(timeout.timed_out(), 4);
 }
 
+#[tokio::test(start_paused = true)]
+async fn at_a_streaming_endpoint_the_504_comes_after_what_was_sent() {
+    let counts = Endpoint::new("counts", |request: Request| async move {
+        for number in ["1", "2", "3"] {
+            request.respond(number).await.unwrap();
+            sleep(20 * MS).await;
+        }
+    });
+    let counts = counts.streaming().middleware(Timeout::new(30 * MS));
+    let harness = serve(service().endpoint(counts)).await;
+    let mut replies = harness.replies("counts", "").unwrap();
+    harness.handled("counts", 1).await.unwrap();
+    let received = replies.received();
+    let codes: Vec<_> = received.iter().map(code).collect();
+    assert_eq!(codes, [None, None, Some(504)]);
+    assert_eq!(received[1].payload(), "2");
+}
+
 /// Runs until it is let go.
 fn held(name: &str, gate: &Arc<Semaphore>) -> Endpoint {
     let gate = Arc::clone(gate);

@@ -76,7 +76,20 @@ fn hex(digits: &[u8]) -> Option<u128> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::proptest;
+
     use super::TraceParent;
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text: String, nearly in "[0-9a-f]{2}-[0-9a-fA-F]{31,33}-[0-9a-f]{16}-.{2,4}") {
+            for text in [text, nearly] {
+                if let Some(parsed) = TraceParent::parse(&text) {
+                    assert_eq!(TraceParent::parse(&parsed.to_string()), Some(parsed));
+                }
+            }
+        }
+    }
 
     const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
