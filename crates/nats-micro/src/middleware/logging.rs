@@ -3,13 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_nats::HeaderMap;
 use tracing::Level;
 
 use super::outcome::{EndWatch, Outcome, body_bytes, code};
 use super::{Middleware, Next};
 use crate::endpoint::Call;
-use crate::header;
 use crate::request::Request;
 use crate::response::Response;
 
@@ -23,8 +21,8 @@ use crate::response::Response;
 /// | panic | `ERROR` |
 /// | dropped before its end | `WARN` |
 ///
-/// With durations and sizes, and never with a body or a header. Descriptions of errors 400 to 499 are left out too: they
-/// may quote what the caller sent.
+/// With the duration and the sizes of the bodies, and never with a body or a header. Descriptions of errors 400 to 499
+/// are left out too: they may quote what the caller sent.
 ///
 /// ```
 /// use nats_micro::Service;
@@ -101,17 +99,14 @@ macro_rules! event_at {
 
 impl Seen {
     fn new(request: &Request) -> Self {
-        let header_bytes = request.headers().map_or(0, header::block_bytes);
         Self {
             call: Arc::clone(request.call()),
-            request_bytes: header_bytes + request.payload().len(),
+            request_bytes: request.payload().len(),
             started: Instant::now(),
         }
     }
 
     fn log(&self, level: &Level, outcome: Outcome, response: Option<&Response>) {
-        let headers = response.and_then(response_headers);
-        let reply_bytes = headers.map_or(0, header::block_bytes) + response.map_or(0, body_bytes);
         let service = &self.call.core.service;
         event_at!(
             level,
@@ -124,17 +119,9 @@ impl Seen {
             error = error_text(outcome, response),
             took_us = micros(self.started.elapsed()),
             request_bytes = self.request_bytes,
-            reply_bytes,
+            reply_bytes = response.map_or(0, body_bytes),
             "request"
         );
-    }
-}
-
-fn response_headers(response: &Response) -> Option<&HeaderMap> {
-    match response {
-        Response::Reply(reply) => Some(&reply.headers),
-        Response::Error(error) => Some(error.headers()),
-        Response::Silent => None,
     }
 }
 

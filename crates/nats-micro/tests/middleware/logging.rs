@@ -95,8 +95,7 @@ async fn sizes_and_durations_are_there_but_nothing_that_was_sent() {
     assert_eq!(reply.await.unwrap().payload(), "33");
     let entry = one(&log);
     assert_eq!(entry.level, Level::INFO);
-    // Header block: version line and end 12, `X-Key: confidential` and line end 21.
-    assert_eq!(entry.fields["request_bytes"], "43");
+    assert_eq!(entry.fields["request_bytes"], "10");
     assert_eq!(entry.fields["reply_bytes"], "2");
     assert_eq!(entry.fields["service"], "demo");
     assert_eq!(entry.fields["instance"], "i1");
