@@ -26,9 +26,11 @@
 //! ```
 
 mod harness;
+mod replies;
 mod reply;
 mod stub;
 
-pub use harness::{DEFAULT_MAX_PAYLOAD_BYTES, Harness, HarnessError, HarnessOptions, Replies};
+pub use harness::{DEFAULT_MAX_PAYLOAD_BYTES, Harness, HarnessError, HarnessOptions};
+pub use replies::Replies;
 pub use reply::TestReply;
 pub use stub::{NoResponse, RequestStub, StubError};

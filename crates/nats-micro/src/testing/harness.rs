@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_nats::{HeaderMap, StatusCode};
+use async_nats::HeaderMap;
 use bytes::Bytes;
 use thiserror::Error;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
+use super::replies::Replies;
 use super::reply::TestReply;
 use crate::document::{Document, DocumentError, Info, Ping, Stats};
 use crate::service::{Service, ServiceBuilder, StartError, StopReason};
-use crate::transport::{Bus, BusSubscription, Transport};
+use crate::transport::{Bus, Transport};
 
 /// What a message may have at most, unless a harness says otherwise: as a broker with its defaults.
 pub const DEFAULT_MAX_PAYLOAD_BYTES: usize = 1_048_576;
@@ -354,42 +355,5 @@ impl Harness {
             .iter()
             .filter(|snapshot| snapshot.info.name == endpoint);
         named.map(|snapshot| snapshot.num_requests).sum()
-    }
-}
-
-/// Replies to one request.
-#[derive(Debug)]
-pub struct Replies {
-    subject: String,
-    subscription: BusSubscription,
-    timeout: Duration,
-}
-
-impl Replies {
-    /// Waits for the next reply.
-    ///
-    /// # Errors
-    /// Nobody serves the subject, or no further reply comes.
-    ///
-    /// Dropping the future loses no reply.
-    pub async fn next(&mut self) -> Result<TestReply, HarnessError> {
-        match timeout(self.timeout, self.subscription.next()).await {
-            Ok(Some(message)) if message.status == Some(StatusCode::NO_RESPONDERS) => {
-                Err(HarnessError::NoResponders(self.subject.clone()))
-            }
-            Ok(Some(message)) => Ok(TestReply::new(message)),
-            Ok(None) | Err(_) => Err(HarnessError::NoReply {
-                subject: self.subject.clone(),
-                timeout: self.timeout,
-            }),
-        }
-    }
-
-    /// The replies that have arrived and were not taken yet, without waiting. With [`Harness::handled`] before, these
-    /// are all.
-    #[must_use]
-    pub fn received(&mut self) -> Vec<TestReply> {
-        let arrived = std::iter::from_fn(|| self.subscription.try_next());
-        arrived.map(TestReply::new).collect()
     }
 }
