@@ -17,7 +17,12 @@ pub(crate) fn run(cargo_args: &[String], example: bool) -> anyhow::Result<()> {
         return command::run(cargo(["test"]).args(cargo_args));
     }
     // Builds the examples, which some tests run, and runs the documentation's examples too.
-    command::run(&mut cargo(["test", "--workspace", "--no-fail-fast"]))?;
+    command::run(&mut cargo([
+        "test",
+        "--workspace",
+        "--all-features",
+        "--no-fail-fast",
+    ]))?;
     if example { run_example() } else { Ok(()) }
 }
 

@@ -20,11 +20,28 @@ pub(crate) type Chain = Arc<dyn DynHandler>;
 
 /// What answers requests. Functions are turned into one by [`Endpoint::new`](crate::Endpoint::new) and its siblings;
 /// implement it for a type that keeps state of its own.
+///
+/// ```
+/// use nats_micro::{Endpoint, Handler, IntoResponse, Request, Response};
+///
+/// struct Greeter {
+///     word: String,
+/// }
+///
+/// impl Handler for Greeter {
+///     async fn handle(&self, request: Request) -> Response {
+///         let name = String::from_utf8_lossy(request.payload());
+///         format!("{}, {name}!", self.word).into_response()
+///     }
+/// }
+///
+/// let greet = Endpoint::from_handler("greet", Greeter { word: "Hello".to_owned() });
+/// ```
 pub trait Handler: Send + Sync + 'static {
-    /// Handles one request. Requests run concurrently up to the endpoint's limit.
+    /// Handles one request; an `async fn` will do. Requests run concurrently up to the endpoint's limit.
     ///
     /// The future is dropped when the service's stop takes too long, or by middleware that limits the time.
-    fn handle(&self, request: Request) -> impl Future<Output = Response> + Send + 'static;
+    fn handle(&self, request: Request) -> impl Future<Output = Response> + Send;
 }
 
 /// The object-safe twin of [`Handler`].
@@ -39,8 +56,8 @@ pub(crate) trait DynHandler: Send + Sync {
 impl<H: Handler> DynHandler for Innermost<H> {
     fn call(&self, request: Request) -> BoxFuture<Response> {
         let call = Arc::clone(request.call());
-        let answer = self.0.handle(request);
-        Box::pin(async move { settle(answer.await, &call) })
+        let handler = Arc::clone(&self.0);
+        Box::pin(async move { settle(handler.handle(request).await, &call) })
     }
 
     // Without middleware nothing is held back.
@@ -108,7 +125,7 @@ where
     F: Fn(Request) -> Fut + Send + Sync + 'static,
     Fut: Future<Output: IntoResponse> + Send + 'static,
 {
-    fn handle(&self, request: Request) -> impl Future<Output = Response> + Send + 'static {
+    fn handle(&self, request: Request) -> impl Future<Output = Response> + Send {
         let answer = self.0(request);
         async move { answer.await.into_response() }
     }
@@ -125,7 +142,7 @@ where
     O: Serialize + 'static,
     E: Into<ServiceError> + 'static,
 {
-    fn handle(&self, request: Request) -> impl Future<Output = Response> + Send + 'static {
+    fn handle(&self, request: Request) -> impl Future<Output = Response> + Send {
         let answer = request.json().map(&self.0);
         async move {
             match answer {
@@ -144,7 +161,7 @@ where
     F: Fn(Request) -> R + Send + Sync + 'static,
     R: IntoResponse + 'static,
 {
-    fn handle(&self, request: Request) -> impl Future<Output = Response> + Send + 'static {
+    fn handle(&self, request: Request) -> impl Future<Output = Response> + Send {
         let function = Arc::clone(&self.0);
         let task = tokio::task::spawn_blocking(move || function(request).into_response());
         async move {

@@ -31,8 +31,8 @@
 //!
 //! Invariants: a request that was taken ends exactly once, with a reply, an error, silence that its handler chose, or a
 //! counted cancellation; a panic ends one request; every queue has a bound, and what goes beyond is answered with 503 and
-//! counted. Starting is all or nothing; stopping loses nothing that the broker had delivered. This crate reads no
-//! environment, prints nothing and installs no TLS provider: programs do.
+//! counted. Starting is all or nothing; stopping answers what was taken ([`Service::stop`] says how the rest is kept from
+//! getting lost). This crate reads no environment, prints nothing and installs no TLS provider: programs do.
 
 #![forbid(unsafe_code)]
 

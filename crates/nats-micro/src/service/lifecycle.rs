@@ -237,6 +237,10 @@ impl Service {
     /// waits is answered, and past the stop's time limit cut off with 503; the control subjects go last. The connection
     /// stays open; one that is closed already is no error. Calling it again only waits.
     ///
+    /// Under load no request is lost: broker and client end at the same message. An endpoint that few requests come to is
+    /// given up at a quiet moment, of at least 15 ms; there two requests within the one round trip that follows would be
+    /// one lost. After a reconnect every endpoint is given up that way, since broker and client count apart then.
+    ///
     /// Dropping the future changes nothing: the service stops all the same.
     pub async fn stop(&self) -> Arc<StopReason> {
         stop::begin(self.running(), StopReason::Requested);

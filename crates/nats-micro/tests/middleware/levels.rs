@@ -348,12 +348,9 @@ async fn middleware_changes_request_and_response() {
 struct Sayer(&'static str);
 
 impl Handler for Sayer {
-    fn handle(&self, request: Request) -> impl Future<Output = Response> + Send + 'static {
-        let text = self.0;
-        async move {
-            let _ = request.respond(text).await;
-            Response::Silent
-        }
+    async fn handle(&self, request: Request) -> Response {
+        let _ = request.respond(self.0).await;
+        Response::Silent
     }
 }
 
