@@ -6,6 +6,7 @@ pub(crate) const EDGES: &[(&str, &[&str])] = &[
     ("nodewire-core", &["nodewire-json"]),
     ("nodewire-macros", &[]),
     ("nanograph", &["nodewire-json"]),
+    ("autotrainer-api", &[]),
     ("nats-broker", &[]),
     ("nats-micro-macros", &[]),
     ("nats-micro", &["nats-micro-macros"]),
@@ -60,6 +61,7 @@ pub(crate) const EDGES: &[(&str, &[&str])] = &[
 /// What a test may use beyond [`EDGES`]: anything below it in the same direction, and the test kit.
 pub(crate) const TEST_EDGES: &[(&str, &[&str])] = &[
     ("nanograph", &["nodewire-testkit"]),
+    ("autotrainer-api", &["nodewire-testkit"]),
     ("nats-broker", &["nodewire-testkit"]),
     ("nats-micro", &["nats-broker", "nodewire-testkit"]),
     ("nats-micro-macros", &["nats-micro"]),
