@@ -1,4 +1,3 @@
-// helper-9 has this file since 15:38: see SPLIT.txt.
 //! `nodewire micro ping`, `info` and `stats`.
 
 use std::time::Duration;
@@ -38,15 +37,13 @@ Examples:
   nodewire micro stats orders 8QcXnVNWbBCrNXhWyRdAJ3
   nodewire micro stats orders -e 'price*'
 
-Answers are collected until the time is over, enough have come, or none came for the interval. Nobody answering is no
+Answers are collected until the time is over, enough have come, or none came for the interval. Nobody answering is no \
 failure: the result is empty (`[]` with --json), and the exit status 0.";
 
 /// `ping`, and what `info` and `stats` share with it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(super) struct DiscoverArgs {
-    #[command(flatten)]
-    pub(super) connection: ConnectionFlags,
     /// Only this service.
     service: Option<String>,
     /// Only this instance of it.
@@ -56,16 +53,19 @@ pub(super) struct DiscoverArgs {
     /// Print the documents as a JSON array, with the keys of the wire.
     #[arg(long)]
     json: bool,
+    // Last: its heading holds for all that follows.
+    #[command(flatten)]
+    pub(super) connection: ConnectionFlags,
 }
 
 /// `info` and `stats`.
 #[derive(Debug, clap::Args)]
 pub(super) struct EndpointsArgs {
-    #[command(flatten)]
-    pub(super) discover: DiscoverArgs,
     /// Only endpoints whose name or subject matches, with * for any text.
     #[arg(short, long, value_name = "PATTERN")]
     pub(super) endpoint: Option<Pattern>,
+    #[command(flatten)]
+    pub(super) discover: DiscoverArgs,
 }
 
 /// How long answers are collected.
@@ -150,14 +150,13 @@ pub(super) async fn collect<D: Document>(
     if let Some(first) = found.unusable.first() {
         left_out(found.unusable_count, first);
     }
-    match found.end {
-        End::Closed => Err(not_asked(&RequestError::Closed)),
-        End::MaxBytes => {
-            warn("there are more answers than can be taken");
-            Ok(found.documents)
-        }
-        _ => Ok(found.documents),
+    if found.end == End::Closed {
+        return Err(not_asked(&RequestError::Closed));
     }
+    if found.end == End::MaxBytes {
+        warn("there are more answers than can be taken");
+    }
+    Ok(found.documents)
 }
 
 fn left_out(count: usize, first: &dyn std::error::Error) {
@@ -315,18 +314,26 @@ impl Shown for Stats {
             "LAST ERROR",
         ]);
         for stats in documents {
-            for endpoint in &stats.endpoints {
+            let mut row = |endpoint: [String; 7]| {
+                let [name, subject, requests, errors, average, total, last_error] = endpoint;
+                let (service, id) = (stats.name.clone(), stats.id.clone());
                 table.row([
-                    stats.name.clone(),
-                    stats.id.clone(),
-                    endpoint.name.clone(),
-                    endpoint.subject.clone(),
+                    service, id, name, subject, requests, errors, average, total, last_error,
+                ]);
+            };
+            for endpoint in &stats.endpoints {
+                row([
+                    or_dash(&endpoint.name),
+                    or_dash(&endpoint.subject),
                     endpoint.num_requests.to_string(),
                     endpoint.num_errors.to_string(),
                     nanoseconds(endpoint.average_processing_time),
                     nanoseconds(endpoint.processing_time),
                     shortened(&endpoint.last_error),
                 ]);
+            }
+            if stats.endpoints.is_empty() {
+                row(std::array::from_fn(|_| or_dash("")));
             }
         }
         table

@@ -1,4 +1,3 @@
-// helper-9 has this file since 15:38: see SPLIT.txt.
 //! `nodewire micro ls`: services with their instances, endpoints and load.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,12 +25,13 @@ Requests, errors and the average time are those of all instances together.";
 #[command(after_help = HELP)]
 pub(super) struct ListArgs {
     #[command(flatten)]
-    pub(super) connection: ConnectionFlags,
-    #[command(flatten)]
     collect: CollectArgs,
     /// Print a JSON array.
     #[arg(long)]
     json: bool,
+    // Last: its heading holds for all that follows.
+    #[command(flatten)]
+    pub(super) connection: ConnectionFlags,
 }
 
 /// All instances of a service.

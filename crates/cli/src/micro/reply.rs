@@ -1,4 +1,3 @@
-// helper-9 has this file since 15:38: see SPLIT.txt.
 //! How replies are printed.
 
 use std::borrow::Cow;

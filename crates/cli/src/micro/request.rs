@@ -1,4 +1,3 @@
-// helper-9 has this file since 15:38: see SPLIT.txt.
 //! `nodewire micro request`. spec: nats-micro 12
 
 use std::str::FromStr;
@@ -8,7 +7,7 @@ use async_nats::header::{HeaderName, HeaderValue};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use nats_micro::client::{
-    CallError, Client, DEFAULT_REQUEST_TIMEOUT, End, OutgoingRequest, RequestError,
+    CallError, Client, DEFAULT_REQUEST_TIMEOUT, End, Limits, OutgoingRequest, RequestError,
 };
 use nats_micro::{HeaderMap, Reply, ServiceError};
 use tokio::io::AsyncReadExt;
@@ -21,6 +20,9 @@ use super::units::seconds;
 use crate::failure::{Failure, chain};
 use crate::terminal;
 
+/// How long other instances may take to answer after the last one, when none has had the endpoint.
+const LOOKUP_INTERVAL: Duration = Duration::from_millis(500);
+
 const HELP: &str = "\
 Examples:
   nodewire micro request orders.price '{\"item\": 7}'
@@ -31,18 +33,16 @@ Examples:
   # The replies of everybody who answers within two seconds
   nodewire micro request fleet.where --replies 0 --timeout 2
 
-The body of the reply is printed with a line end after it; one that is no UTF-8 text as it is, but not to a terminal. Of an
-error reply, `code: description` is printed on standard error and the body on standard output. It, nobody listening, and no
+The body of the reply is printed with a line end after it; one that is no UTF-8 text as it is, but not to a terminal. Of an \
+error reply, `code: description` is printed on standard error and the body on standard output. It, nobody listening, and no \
 reply in time are failures, with exit status 1.
 
-With --json there is one line for each reply: an object with `subject`, `headers` (an array of values for each name), `data`
+With --json there is one line for each reply: an object with `subject`, `headers` (an array of values for each name), `data` \
 or, if the body is no UTF-8 text, `data_base64`, and, if it is an error, `error` with `code` and `description`.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(super) struct RequestArgs {
-    #[command(flatten)]
-    pub(super) connection: ConnectionFlags,
     /// The subject and the payload; with --endpoint only the payload. `-` is standard input; without one the payload is
     /// empty.
     #[arg(value_name = "SUBJECT] [PAYLOAD", num_args = 0..=2, allow_negative_numbers = true)]
@@ -75,6 +75,9 @@ pub(super) struct RequestArgs {
     /// Wait for so many replies of one request; 0 for all that come in time.
     #[arg(long, value_name = "N", default_value_t = 1)]
     replies: usize,
+    // Last: its heading holds for all that follows.
+    #[command(flatten)]
+    pub(super) connection: ConnectionFlags,
 }
 
 pub(super) async fn request(settings: &Settings, args: RequestArgs) -> Result<(), Failure> {
@@ -83,10 +86,13 @@ pub(super) async fn request(settings: &Settings, args: RequestArgs) -> Result<()
     let timeout = timeout.unwrap_or(DEFAULT_REQUEST_TIMEOUT);
     let place = Place::find(settings.clone(), Purpose::Ask).await?;
     let context = place.connect().await?;
-    let client = client(settings, context.client().clone(), timeout)?;
+    let client = Client::new(context.client().clone());
     let subject = match target {
         Target::Subject(subject) => subject,
-        Target::Endpoint { service, endpoint } => look_up(&client, &service, &endpoint).await?,
+        Target::Endpoint { service, endpoint } => {
+            let finder = finder(settings, context.client().clone(), timeout)?;
+            look_up(&finder, &service, &endpoint).await?
+        }
     };
     let request = OutgoingRequest::new(read(payload, context.client().max_payload()).await?)
         .with_headers(args.headers())
@@ -145,13 +151,17 @@ impl RequestArgs {
     }
 }
 
-/// One that waits as long to find an endpoint as for a reply.
-fn client(
+/// For looking an endpoint up: all instances are asked, since they may differ, and the first that has it is enough.
+fn finder(
     settings: &Settings,
     connection: async_nats::Client,
     max_wait: Duration,
 ) -> Result<Client, Failure> {
-    let mut client = Client::builder(connection).max_wait(max_wait);
+    let mut client = Client::builder(connection).limits(Limits {
+        max_wait,
+        max_interval: Some(LOOKUP_INTERVAL),
+        ..Limits::default()
+    });
     if let Some(prefix) = &settings.control_prefix {
         client = client.control_prefix(prefix);
     }
@@ -223,8 +233,8 @@ fn print_one_of_many(
     }
 }
 
-async fn look_up(client: &Client, service: &str, endpoint: &str) -> Result<String, Failure> {
-    let found = client.service(service).endpoint(endpoint).await;
+async fn look_up(finder: &Client, service: &str, endpoint: &str) -> Result<String, Failure> {
+    let found = finder.service(service).endpoint(endpoint).await;
     let found = found.map_err(|error| Failure::failed(chain(&error)))?;
     let subject = found.subject;
     if subject.split('.').any(|token| matches!(token, "*" | ">")) {

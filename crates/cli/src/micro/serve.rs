@@ -1,4 +1,3 @@
-// helper-9 has this file since 15:38: see SPLIT.txt.
 //! `nodewire micro serve`: a shell command as a service.
 
 use std::sync::Arc;
@@ -20,12 +19,12 @@ Examples:
   nodewire micro serve shout --command 'tr a-z A-Z'
   nodewire micro serve thumbnails --subject images.thumbnail --command 'convert - -resize 128 png:-' --concurrency 2
 
-Each request runs the command with `sh -c`: the payload is its standard input, what it prints is the reply. In its environment
-NATS_REQUEST_SUBJECT is the request's subject, NATS_REQUEST_HEADER_<NAME> the first value of each header (upper case, other
+Each request runs the command with `sh -c`: the payload is its standard input, what it prints is the reply. In its environment \
+NATS_REQUEST_SUBJECT is the request's subject, NATS_REQUEST_HEADER_<NAME> the first value of each header (upper case, other \
 characters as _), and NATS_REQUEST_HEADERS all of them as JSON.
 
-A command that ends with another status than 0 is answered with error 500: the last line that it wrote on standard error is
-the description, what it printed is the body, the header Nodewire-Exit-Code has the status (128 and its number for a signal).
+A command that ends with another status than 0 is answered with error 500: the last line that it wrote on standard error is \
+the description, what it printed is the body, the header Nodewire-Exit-Code has the status (128 and its number for a signal). \
 One that takes too long is killed, with all that it started, and answered with error 504; one that prints too much, with 500.
 
 It serves until SIGINT, SIGTERM or SIGHUP; what it has taken by then is answered.";
@@ -36,8 +35,6 @@ const STOP_MARGIN: Duration = Duration::from_secs(5);
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP, disable_version_flag = true)]
 pub(super) struct ServeArgs {
-    #[command(flatten)]
-    pub(super) connection: ConnectionFlags,
     /// The service's name.
     name: String,
     /// What answers a request.
@@ -73,6 +70,9 @@ pub(super) struct ServeArgs {
     /// How much a command may print.
     #[arg(long, value_name = "BYTES", default_value_t = 1 << 20)]
     max_output: usize,
+    // Last: its heading holds for all that follows.
+    #[command(flatten)]
+    pub(super) connection: ConnectionFlags,
 }
 
 pub(super) async fn serve(settings: Settings, args: ServeArgs) -> Result<(), Failure> {
