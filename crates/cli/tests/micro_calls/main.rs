@@ -8,7 +8,6 @@
 )]
 
 mod discovery;
-#[allow(dead_code, reason = "the other tests use the rest")]
 #[path = "../micro_support/mod.rs"]
 mod micro_support;
 mod recorded;
