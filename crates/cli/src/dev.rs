@@ -6,20 +6,26 @@ use nanocore::process::{
     self, Launch, LaunchOptions, ProcessError, ServerFolder, ServerProcess, Tools,
 };
 use nanograph::config::Language;
-use notify::{EventKind, RecursiveMode};
-use notify_debouncer_full::{DebounceEventResult, DebouncedEvent, new_debouncer};
 use tokio::sync::mpsc;
 
 use crate::args::DevArgs;
 use crate::failure::{Failure, chain};
 use crate::signals::Signals;
 use crate::terminal;
+use crate::watching;
 
 pub(crate) async fn dev(args: DevArgs) -> Result<(), Failure> {
     let server = server_folder(&args.folder)?;
     let signals = Signals::listen()?;
     let (changed, mut changes) = mpsc::channel(1);
-    let _watcher = watch(&server, changed)?;
+    let root = server.folder.clone();
+    let _watcher = watching::watch(
+        std::slice::from_ref(&server.folder),
+        server.config.watch_debounce,
+        move |path| is_source(&root, path),
+        changed,
+    )
+    .map_err(Failure::servers)?;
     let mut options = LaunchOptions::new(&args.asset_endpoint, &args.asset_token);
     options.tools = Tools {
         path: std::env::var_os("PATH"),
@@ -48,30 +54,6 @@ fn server_folder(folder: &Path) -> Result<ServerFolder, Failure> {
         )));
     }
     Ok(server)
-}
-
-/// Tells about changes of sources; while one waits to be looked at, others add nothing.
-fn watch(server: &ServerFolder, changed: mpsc::Sender<()>) -> Result<impl Sized + use<>, Failure> {
-    let failed = |error: notify::Error| {
-        Failure::servers(format!("cannot watch {}: {error}", server.folder.display()))
-    };
-    let root = server.folder.clone();
-    let on_events = move |events: DebounceEventResult| {
-        if events.is_ok_and(|events| events.iter().any(|event| is_source_change(&root, event))) {
-            let _ = changed.try_send(());
-        }
-    };
-    let mut watcher =
-        new_debouncer(server.config.watch_debounce, None, on_events).map_err(failed)?;
-    watcher
-        .watch(&server.folder, RecursiveMode::Recursive)
-        .map_err(failed)?;
-    Ok(watcher)
-}
-
-fn is_source_change(root: &Path, event: &DebouncedEvent) -> bool {
-    !matches!(event.kind, EventKind::Access(_))
-        && event.paths.iter().any(|path| is_source(root, path))
 }
 
 /// Rust sources and the files that say how to build and run them; not what a build writes.

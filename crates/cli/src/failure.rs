@@ -1,5 +1,6 @@
 //! Why the command fails: an exit status and a message.
 
+use std::fmt;
 use std::process::ExitCode;
 
 use crate::terminal;
@@ -14,6 +15,14 @@ pub(crate) struct Failure {
 impl Failure {
     /// A node failed.
     pub(crate) fn node(message: impl Into<String>) -> Self {
+        Self {
+            status: 1,
+            message: message.into(),
+        }
+    }
+
+    /// What was asked for was not done.
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
         Self {
             status: 1,
             message: message.into(),
@@ -48,6 +57,12 @@ impl Failure {
     pub(crate) fn report(&self) -> ExitCode {
         terminal::error(&terminal::plain(&self.message));
         ExitCode::from(self.status)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
     }
 }
 

@@ -9,8 +9,11 @@ use crate::args::{Args, LogFormat};
 /// Installs the log: warnings, with `-v` more; `NODEWIRE_LOG` says it in detail.
 pub(crate) fn install(args: &Args) {
     let level = match args.verbose {
-        0 => "warn",
-        1 => "nanocore=info,nanograph=info,nodewire=info,warn",
+        // What async-nats reports as an error is in our own messages.
+        0 => "warn,async_nats=off",
+        1 => {
+            "nanocore=info,nanograph=info,nats_broker=info,nats_micro=info,nodewire=info,warn,async_nats=off"
+        }
         _ => "debug",
     };
     let filter = if args.verbose == 0 {

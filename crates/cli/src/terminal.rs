@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 
 use console::{StyledObject, style};
 
+use crate::failure::Failure;
+
 /// A line on standard error.
 pub(crate) fn say(line: impl Display) {
     let _ = writeln!(std::io::stderr(), "{line}");
@@ -24,6 +26,24 @@ pub(crate) fn result(line: impl Display) {
         && error.kind() != ErrorKind::BrokenPipe
     {
         let _ = LOST.set(error.to_string());
+    }
+}
+
+/// Bytes on standard output as they are; otherwise as [`result`].
+pub(crate) fn result_bytes(bytes: &[u8]) {
+    let mut stdout = std::io::stdout();
+    if let Err(error) = stdout.write_all(bytes).and_then(|()| stdout.flush())
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        let _ = LOST.set(error.to_string());
+    }
+}
+
+/// Fails if results could not be written.
+pub(crate) fn results_written() -> Result<(), Failure> {
+    match lost_results() {
+        Some(error) => Err(Failure::failed(format!("standard output: {error}"))),
+        None => Ok(()),
     }
 }
 
