@@ -6,7 +6,6 @@
     reason = "a test fails by panicking"
 )]
 
-#[allow(dead_code, reason = "not every test binary uses all of it")]
 mod micro_support;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! What the tests of `nodewire micro` share.
 
+#![allow(dead_code, reason = "not every test binary uses all of it")]
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
