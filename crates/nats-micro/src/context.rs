@@ -256,10 +256,12 @@ impl Inner {
         match **reason {
             StopReason::Requested => {}
             StopReason::ConnectionClosed => self.fail(RunError::ConnectionClosed),
-            StopReason::Error(_) | StopReason::Overflow(_) => self.fail(RunError::Service {
-                name,
-                reason: Arc::clone(reason),
-            }),
+            StopReason::Error(_) | StopReason::Interrupted | StopReason::Overflow(_) => {
+                self.fail(RunError::Service {
+                    name,
+                    reason: Arc::clone(reason),
+                });
+            }
         }
     }
 

@@ -8,7 +8,7 @@ mod drain;
 mod pending;
 mod pump;
 
-pub use config::{DEFAULT_CONCURRENCY, Endpoint, Group, Overflow, PendingLimits};
+pub use config::{DEFAULT_CONCURRENCY, Endpoint, Group, MAX_CONCURRENCY, Overflow, PendingLimits};
 pub use counters::EndpointSnapshot;
 
 pub(crate) use call::{Call, RespondFailure};

@@ -163,7 +163,10 @@ where
 {
     fn handle(&self, request: Request) -> impl Future<Output = Response> + Send {
         let function = Arc::clone(&self.0);
-        let task = tokio::task::spawn_blocking(move || function(request).into_response());
+        // One that has not begun when this is dropped does not begin.
+        let task = AbortOnDrop(tokio::task::spawn_blocking(move || {
+            function(request).into_response()
+        }));
         async move {
             match task.await {
                 Ok(response) => response,

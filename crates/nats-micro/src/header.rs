@@ -50,9 +50,15 @@ pub fn remove(headers: &mut HeaderMap, name: &str) -> bool {
     true
 }
 
-/// A header's value has no line ends.
+/// Takes the error headers out.
+pub(crate) fn remove_error(headers: &mut HeaderMap) {
+    remove(headers, ERROR);
+    remove(headers, ERROR_CODE);
+}
+
+/// A header's value has no line ends, nor other control characters.
 pub(crate) fn one_line(text: &str) -> String {
-    text.replace(['\r', '\n'], " ")
+    text.replace(char::is_control, " ")
 }
 
 /// How long the header block is when it is sent; 0 without headers.

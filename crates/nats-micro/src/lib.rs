@@ -60,7 +60,8 @@ pub use context::{
     ContextClosed, RunError, Signals, run,
 };
 pub use endpoint::{
-    DEFAULT_CONCURRENCY, Endpoint, EndpointSnapshot, Group, Overflow, PendingLimits,
+    DEFAULT_CONCURRENCY, Endpoint, EndpointSnapshot, Group, MAX_CONCURRENCY, Overflow,
+    PendingLimits,
 };
 pub use handler::Handler;
 pub use metadata::{MAX_METADATA_BYTES, Metadata};

@@ -62,9 +62,14 @@ pub enum ConfigError {
         /// How much it may be.
         max_bytes: usize,
     },
-    /// A limit that would let nothing through.
-    #[error("{0} must be at least 1")]
-    ZeroLimit(&'static str),
+    /// A concurrency of 0, or over [`crate::MAX_CONCURRENCY`].
+    #[error("a concurrency of {actual}: use 1 to {max}")]
+    Concurrency {
+        /// What was asked for.
+        actual: usize,
+        /// How much it may be.
+        max: usize,
+    },
 }
 
 pub(crate) fn check_service_name(name: &str) -> Result<(), ConfigError> {

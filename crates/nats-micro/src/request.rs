@@ -46,6 +46,11 @@ pub enum RespondError {
         /// The broker's limit.
         max_bytes: usize,
     },
+    /// The service's stop took too long and the caller was told so; nothing more is sent.
+    #[error(
+        "the service's stop took too long; the caller was told that the service is unavailable"
+    )]
+    Ended,
     /// The connection is closed.
     #[error("the connection to the broker is closed")]
     Closed,
@@ -166,8 +171,10 @@ impl Request {
     /// replies are held back until it has seen them and only the last goes out, except at a
     /// [streaming](crate::Endpoint::streaming) endpoint.
     ///
+    /// A task that the handler leaves behind may go on answering; what it says then is in no statistics.
+    ///
     /// # Errors
-    /// It is too large, or the connection is closed.
+    /// It is too large, the request was cut off by a stop, or the connection is closed.
     ///
     /// Dropping the future sends nothing or the whole reply.
     pub async fn respond(&self, reply: impl Into<Reply>) -> Result<(), RespondError> {
@@ -219,14 +226,15 @@ impl Request {
                     actual_bytes,
                     max_bytes,
                 },
+                RespondFailure::Ended => RespondError::Ended,
                 RespondFailure::Closed(_) => RespondError::Closed,
             })
     }
 }
 
-/// For handlers that pass it on with `?`. The caller of a reply that was too large has its answer already.
+/// For handlers that pass it on with `?`: the request counts as failed, and the caller gets nothing more.
 impl From<RespondError> for ServiceError {
     fn from(error: RespondError) -> Self {
-        Self::internal(error)
+        Self::answered(error)
     }
 }

@@ -106,12 +106,30 @@ impl Response {
         }
     }
 
-    /// What is published: body, and headers if there are any.
+    /// How large it is when it is sent, headers included; the error headers apart.
+    pub(crate) fn size_bytes(&self) -> usize {
+        let size = |payload: &Bytes, headers| payload.len() + header::block_bytes(headers);
+        match self {
+            Self::Reply(reply) => size(&reply.payload, &reply.headers),
+            Self::Error(error) => size(error.payload(), error.headers()),
+            Self::Silent => 0,
+        }
+    }
+
+    /// What is published: body, and headers if there are any. A reply that is no error has no error headers, since callers
+    /// would take it for one.
     pub(crate) fn into_parts(self) -> Option<(Bytes, Option<HeaderMap>)> {
         match self {
-            Self::Reply(Reply { payload, headers }) => {
+            Self::Reply(Reply {
+                payload,
+                mut headers,
+            }) => {
+                if !headers.is_empty() {
+                    header::remove_error(&mut headers);
+                }
                 Some((payload, (!headers.is_empty()).then_some(headers)))
             }
+            Self::Error(error) if error.is_answered() => None,
             Self::Error(error) => {
                 let (payload, headers) = error.into_parts();
                 Some((payload, Some(headers)))

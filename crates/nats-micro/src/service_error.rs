@@ -31,6 +31,8 @@ struct Inner {
     payload: Bytes,
     headers: HeaderMap,
     source: Option<Source>,
+    /// The caller has its answer: this is only for the statistics.
+    answered: bool,
 }
 
 impl ServiceError {
@@ -43,6 +45,7 @@ impl ServiceError {
             payload: Bytes::new(),
             headers: HeaderMap::new(),
             source: None,
+            answered: false,
         }))
     }
 
@@ -106,6 +109,7 @@ impl ServiceError {
             payload: reply.payload.clone(),
             headers: headers.clone(),
             source: None,
+            answered: false,
         })))
     }
 
@@ -157,7 +161,18 @@ impl ServiceError {
             .map_or_else(|| self.to_string(), |source| format!("{self}: {source}"))
     }
 
-    /// What is published. The error headers come last, so that nothing overrides them.
+    /// An error that is counted and not sent, since the caller has an answer already.
+    pub(crate) fn answered(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        let mut error = Self::internal(source);
+        error.0.answered = true;
+        error
+    }
+
+    pub(crate) fn is_answered(&self) -> bool {
+        self.0.answered
+    }
+
+    /// What is published. Nothing overrides the error headers.
     pub(crate) fn into_parts(self) -> (Bytes, HeaderMap) {
         let Inner {
             code,
@@ -166,6 +181,7 @@ impl ServiceError {
             mut headers,
             ..
         } = *self.0;
+        header::remove_error(&mut headers);
         headers.insert(header::ERROR, description);
         headers.insert(
             header::ERROR_CODE,

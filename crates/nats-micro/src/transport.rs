@@ -26,6 +26,22 @@ const FENCE_TIMEOUT: Duration = Duration::from_secs(2);
 #[error("the connection is closed; connect again")]
 pub struct ConnectionClosed;
 
+/// Why a round trip to the broker was not made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FenceError {
+    Closed,
+    /// The connection is lost at the moment.
+    Away,
+}
+
+/// How the subjects end that round trips go to.
+const FENCE: &str = ".nodewire-fence";
+
+/// Whether a message is such a round trip: an endpoint on `>` gets everybody's.
+pub(crate) fn is_fence(subject: &str) -> bool {
+    subject.ends_with(FENCE)
+}
+
 #[derive(Debug, Clone)]
 pub(crate) enum Transport {
     Nats(Client),
@@ -84,17 +100,18 @@ impl Transport {
     }
 
     /// Waits until the broker has taken everything that was sent before: a request to nobody, which the broker itself
-    /// answers after it has processed the subscriptions before it. A broker that does not answer (a client without
-    /// permission to its own inbox) only costs the waiting time.
-    pub(crate) async fn fence(&self) -> Result<(), ConnectionClosed> {
+    /// answers after it has processed the subscriptions before it.
+    pub(crate) async fn fence(&self) -> Result<(), FenceError> {
         let Self::Nats(client) = self else {
             return Ok(());
         };
-        let nobody = client.new_inbox();
+        let nobody = format!("{}{FENCE}", client.new_inbox());
         match timeout(FENCE_TIMEOUT, client.request(nobody, Bytes::new())).await {
-            Ok(Err(error)) if error.kind() == RequestErrorKind::Other => Err(ConnectionClosed),
+            Ok(Err(error)) if error.kind() == RequestErrorKind::Other => Err(FenceError::Closed),
             Ok(_) => Ok(()),
+            Err(_) if !self.is_connected() => Err(FenceError::Away),
             Err(_) => {
+                // A client without permission to its own inbox cannot know.
                 tracing::debug!("the broker did not answer a round trip in time");
                 Ok(())
             }

@@ -454,7 +454,10 @@ async fn what_is_not_said_comes_from_the_package_and_the_builder_can_go_on() {
     let error = shared.to_service().check().unwrap_err();
     assert_eq!(
         error,
-        nats_micro::ConfigError::ZeroLimit("the concurrency of an endpoint")
+        nats_micro::ConfigError::Concurrency {
+            actual: 0,
+            max: nats_micro::MAX_CONCURRENCY,
+        }
     );
     let service = service.queue_group("hellos").start(&client).await.unwrap();
     let info = service.info();

@@ -211,8 +211,9 @@ fn reactions(context: &Context, reset: bool, cancel_on_lame_duck: bool) -> Liste
 
 async fn watch_end(inner: Weak<Inner>, hub: Arc<Hub>, closed: CancellationToken) {
     closed.cancelled().await;
-    hub.close();
+    // What listens may take its time; the context is to end now.
     if let Some(inner) = inner.upgrade() {
         inner.fail(RunError::ConnectionClosed);
     }
+    hub.close();
 }

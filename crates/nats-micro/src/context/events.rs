@@ -1,6 +1,7 @@
 //! What happens to a connection. spec: nats-micro 9
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
@@ -71,6 +72,8 @@ pub struct ConnectionCounts {
     pub slow_consumers: u64,
     /// Errors that the server reported.
     pub server_errors: u64,
+    /// Panics of what listens.
+    pub listener_panics: u64,
 }
 
 /// A connection's events; from [`Context::events`](super::Context::events). At most 256 wait; older ones give way to
@@ -169,7 +172,11 @@ impl Hub {
     fn tell(&self, event: &ConnectionEvent) {
         tracing::debug!(%event, "connection");
         for listener in self.reaction.get().into_iter().chain(&self.listeners) {
-            listener(event);
+            // Called by the client's own task, which has to go on whatever users do.
+            if catch_unwind(AssertUnwindSafe(|| listener(event))).is_err() {
+                self.state().counts.listener_panics += 1;
+                tracing::error!(%event, "what listens to the connection panicked");
+            }
         }
         if let Some(sender) = &self.state().sender {
             // Nobody may listen.

@@ -22,7 +22,11 @@ use crate::service_error::ServiceError;
 /// How many requests of one endpoint run at the same time, unless it says otherwise.
 pub const DEFAULT_CONCURRENCY: usize = 64;
 
-/// What may wait for an endpoint's handler. What goes beyond is answered with 503 at once and counted.
+/// How many requests of one endpoint may run at the same time at most.
+pub const MAX_CONCURRENCY: usize = 1 << 20;
+
+/// What may wait for an endpoint's handler. What goes beyond is answered with 503 at once and counted. 0 in either field
+/// lets nothing wait: requests run at once or are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PendingLimits {
     /// Requests; 524,288 unless set.
@@ -423,8 +427,11 @@ fn plan_endpoint(
     }
     let concurrency = inherited.concurrency.unwrap_or(DEFAULT_CONCURRENCY);
     let limits = inherited.pending_limits.unwrap_or_default();
-    if concurrency == 0 {
-        return Err(ConfigError::ZeroLimit("the concurrency of an endpoint"));
+    if !(1..=MAX_CONCURRENCY).contains(&concurrency) {
+        return Err(ConfigError::Concurrency {
+            actual: concurrency,
+            max: MAX_CONCURRENCY,
+        });
     }
     Ok(PlannedEndpoint {
         info: EndpointInfo {

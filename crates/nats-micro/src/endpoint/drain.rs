@@ -22,8 +22,10 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::pump::{Pump, PumpEnd};
 
-/// More than can be on its way to one endpoint between the client's reading and the broker's.
-const IN_FLIGHT_MESSAGES: u64 = 256;
+/// What may be on its way to one endpoint between the client's reading and the broker's: at least this many messages, twice
+/// as many as run together, and this many times what came during one round trip.
+const ON_ITS_WAY_MESSAGES: u64 = 256;
+const ON_ITS_WAY_ROUND_TRIPS: u64 = 4;
 
 /// A quiet moment is at least this long...
 const QUIET: Duration = Duration::from_millis(15);
@@ -64,8 +66,12 @@ impl Pump {
     }
 
     async fn end_subscription(&mut self) {
+        let before = self.received;
+        self.serve_for_a_round_trip().await;
         self.read_ahead().await;
-        let on_its_way = IN_FLIGHT_MESSAGES.max(2 * self.core.concurrency as u64);
+        let on_its_way = ON_ITS_WAY_MESSAGES
+            .max(2 * self.core.concurrency as u64)
+            .max(ON_ITS_WAY_ROUND_TRIPS * (self.received - before));
         let counted = self
             .subscription
             .end_after(self.received + on_its_way)

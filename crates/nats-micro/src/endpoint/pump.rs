@@ -4,12 +4,13 @@
 //! Handlers run inside this task: a task per request would cost two to four times as much per request.
 
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use async_nats::Message;
+use bytes::Bytes;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
@@ -21,7 +22,7 @@ use crate::handler::BoxFuture;
 use crate::request::Request;
 use crate::response::Response;
 use crate::service_error::ServiceError;
-use crate::transport::Subscription;
+use crate::transport::{Subscription, is_fence};
 
 /// Why an endpoint's task ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +51,8 @@ pub(crate) struct Pump {
     on_overflow: Option<OnOverflow>,
     /// What the counters were last told: requests that run, and that wait.
     shown_load: (usize, usize),
-    /// A refusal on its way. While there is one no further message is read, so that refusals cannot pile up.
+    /// A refusal, or the answer to a fence, on its way. While there is one no further message is read, so that they cannot
+    /// pile up.
     pub(super) refusing: Option<Refusal>,
 }
 
@@ -184,6 +186,9 @@ impl Pump {
     /// Takes a message off the subscription: starts it, keeps it, or refuses it.
     pub(super) fn take(&mut self, message: Message, cx: &mut Context<'_>) {
         self.received += 1;
+        if is_fence(&message.subject) {
+            return self.answer_fence(message);
+        }
         if self.pending.is_empty() && self.running.len() < self.core.concurrency {
             return self.start(message, cx);
         }
@@ -226,6 +231,17 @@ impl Pump {
         }
     }
 
+    /// A round trip to the broker that a wildcard subscription got: it is no request.
+    fn answer_fence(&mut self, fence: Message) {
+        let transport = self.core.transport.clone();
+        self.refusing = fence.reply.map(|reply| -> Refusal {
+            Box::pin(async move {
+                // A closed connection has nobody who waits.
+                let _ = transport.publish(reply, Bytes::new(), None).await;
+            })
+        });
+    }
+
     fn refuse(&mut self, message: Message) {
         self.core.counters.rejected();
         if let Some(on_overflow) = self.on_overflow.take() {
@@ -237,21 +253,24 @@ impl Pump {
 
     /// Ends what runs and answers it, and what waits, with 503.
     pub(super) async fn cut_off(&mut self) {
-        let mut unanswered: Vec<_> = std::mem::take(&mut self.running)
-            .into_iter()
-            // Dropping its future counts the request.
-            .map(|running| running.call)
-            .filter(|call| !call.has_replied())
+        let running: Vec<_> = std::mem::take(&mut self.running).into_iter().collect();
+        let mut calls: Vec<_> = running
+            .iter()
+            .map(|running| Arc::clone(&running.call))
             .collect();
         while let Some((message, since)) = self.pending.pop() {
             self.core.counters.waited(since.elapsed());
-            let error = "503:Service Unavailable: cancelled before it began".to_owned();
-            self.core.counters.ended(Duration::ZERO, Some(error));
-            unanswered.push(Call::new(Arc::clone(&self.core), message));
+            calls.push(Call::new(Arc::clone(&self.core), message));
         }
         self.show_load();
-        for call in unanswered {
-            answer_unavailable(&call).await;
+        for call in calls {
+            if call.cut_off() {
+                answer_unavailable(&call).await;
+            }
+        }
+        for running in running {
+            // What the user's future does when it is dropped must not keep the others from their end.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(running)));
         }
     }
 }

@@ -13,10 +13,13 @@ use super::lifecycle::Service;
 use crate::endpoint::{Endpoint, EndpointSnapshot, Group, PlannedEndpoint, plan};
 use crate::metadata::{Metadata, check_metadata};
 use crate::name::{ConfigError, check_control_prefix, check_id, check_service_name, check_version};
-use crate::transport::{ConnectionClosed, Transport};
+use crate::transport::{ConnectionClosed, FenceError, Transport};
 
 /// How long a stop may take, unless a service says otherwise.
 pub(crate) const DEFAULT_STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Longer ones are cut to this, so that no time can overflow the clock.
+const MAX_STOP_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 pub(crate) type IdGenerator = Arc<dyn Fn() -> String + Send + Sync>;
@@ -32,6 +35,18 @@ pub enum StartError {
     /// The connection cannot be used.
     #[error("the service cannot start: the connection to the broker is closed")]
     Closed(#[source] ConnectionClosed),
+    /// The connection is lost at the moment, so that nobody knows whether the broker has the subscriptions.
+    #[error("the service cannot start: the broker is away; try again when it is back")]
+    BrokerAway,
+}
+
+impl From<FenceError> for StartError {
+    fn from(error: FenceError) -> Self {
+        match error {
+            FenceError::Closed => Self::Closed(ConnectionClosed),
+            FenceError::Away => Self::BrokerAway,
+        }
+    }
 }
 
 impl From<ConnectionClosed> for StartError {
@@ -160,8 +175,8 @@ impl ServiceBuilder {
         self
     }
 
-    /// Makes the `data` of an endpoint's statistics. It is called when statistics are asked for, outside any lock; a
-    /// panic in it leaves `data` empty.
+    /// Makes the `data` of an endpoint's statistics. It is called when statistics are asked for, outside any lock, and
+    /// must not block: other control requests wait meanwhile. A panic in it leaves `data` empty.
     #[must_use]
     pub fn stats_handler(
         mut self,
@@ -171,10 +186,10 @@ impl ServiceBuilder {
         self
     }
 
-    /// How long a stop may take before running requests are cut off with 503; 30 s unless set.
+    /// How long a stop may take before running requests are cut off with 503; 30 s unless set, a year at most.
     #[must_use]
     pub fn stop_timeout(mut self, timeout: Duration) -> Self {
-        self.stop_timeout = timeout;
+        self.stop_timeout = timeout.min(MAX_STOP_TIMEOUT);
         self
     }
 
@@ -186,13 +201,14 @@ impl ServiceBuilder {
         self.plan().map(drop)
     }
 
-    /// Starts the service on a connection, which it shares with whatever else uses it. When this returns, the broker
-    /// knows all subscriptions.
+    /// Starts the service on a connection, which it shares with whatever else uses it, in the runtime that this is called
+    /// in. When this returns, the broker has processed all subscriptions. One that it denied, for want of permission,
+    /// cannot be told from here: it is a server error among the connection's events ([`Context`](crate::Context)).
     ///
     /// # Errors
-    /// The description cannot be used, or the connection is closed.
+    /// The description cannot be used, the connection is closed, or the broker is away. What had begun is stopped.
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future stops what had begun, as [`Service::stop`] does.
     pub async fn start(self, client: &Client) -> Result<Service, StartError> {
         self.start_on(Transport::Nats(client.clone())).await
     }

@@ -51,6 +51,7 @@ impl Control {
 
     /// Answers until the service ends. That all subscriptions end before means that the connection is closed.
     pub(super) async fn run(mut self, running: Arc<Running>) {
+        let _runtime_gone = RuntimeGone(Arc::clone(&running));
         let ping = to_bytes(&running.ping());
         let connection_closed = self.answer_until_told(&running, &ping).await;
         if connection_closed {
@@ -58,7 +59,6 @@ impl Control {
         } else {
             self.give_up(&running, &ping).await;
         }
-        running.control_ended.cancel();
     }
 
     /// Whether the connection closed before anybody said anything.
@@ -89,6 +89,18 @@ impl Control {
         }
         // A connection that closes meanwhile sends nothing either.
         let _ = running.transport.fence().await;
+    }
+}
+
+/// However the task ends: nobody needs to wait for it, and if nobody has begun a stop, its runtime is gone and nobody will.
+struct RuntimeGone(Arc<Running>);
+
+impl Drop for RuntimeGone {
+    fn drop(&mut self) {
+        self.0.control_ended.cancel();
+        if self.0.begin_stop() {
+            drop(stop::Unfinished(Arc::clone(&self.0)));
+        }
     }
 }
 

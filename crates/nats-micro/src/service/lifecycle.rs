@@ -17,7 +17,7 @@ use crate::endpoint::{
     PlannedEndpoint, Pump, PumpEnd, plan,
 };
 use crate::name::ConfigError;
-use crate::transport::{ConnectionClosed, Subscription, Transport};
+use crate::transport::{ConnectionClosed, FenceError, Subscription, Transport};
 
 /// Why a service has stopped.
 #[derive(Debug, Error)]
@@ -32,6 +32,9 @@ pub enum StopReason {
     /// The connection closed for good.
     #[error("the connection to the broker is closed")]
     ConnectionClosed,
+    /// The runtime that it ran in was shut down before it had stopped.
+    #[error("the runtime was shut down before the service had stopped")]
+    Interrupted,
     /// An endpoint's pending limits were reached and it is set to [`Overflow::StopService`](crate::Overflow).
     #[error("endpoint {0} had more requests waiting than its pending limits allow")]
     Overflow(String),
@@ -58,6 +61,18 @@ pub enum AddError {
     /// The connection cannot be used.
     #[error("the endpoint cannot start: the connection to the broker is closed")]
     Closed(#[source] ConnectionClosed),
+    /// The connection is lost at the moment, so that nobody knows whether the broker has the subscription.
+    #[error("the endpoint cannot start: the broker is away; try again when it is back")]
+    BrokerAway,
+}
+
+impl From<FenceError> for AddError {
+    fn from(error: FenceError) -> Self {
+        match error {
+            FenceError::Closed => Self::Closed(ConnectionClosed),
+            FenceError::Away => Self::BrokerAway,
+        }
+    }
 }
 
 /// A running service instance. Clones are handles to the same; when the last is dropped, it stops as if
@@ -70,10 +85,7 @@ struct Handle(Arc<Running>);
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        // Without a runtime nothing runs that could be stopped.
-        if tokio::runtime::Handle::try_current().is_ok() {
-            stop::begin(&self.0, StopReason::Requested);
-        }
+        stop::begin(&self.0, StopReason::Requested);
     }
 }
 
@@ -104,18 +116,16 @@ impl Service {
         transport: Transport,
     ) -> Result<Self, StartError> {
         let running = Arc::new(Running::new(builder, id, transport));
-        // Until this returns, the subscriptions belong to it: an early end gives up all of them.
         let control = Control::subscribe(&running).await?;
-        let mut endpoints = Vec::new();
+        tokio::spawn(control.run(Arc::clone(&running)));
+        // From here on an early end drops the handle, which stops what has begun.
+        let service = Self(Arc::new(Handle(running)));
+        let running = service.running();
         for planned in planned {
-            endpoints.push(Subscribed::new(&running, planned).await?);
+            start_endpoint(running, planned).await?;
         }
         running.transport.fence().await?;
-        for endpoint in endpoints {
-            endpoint.spawn(&running);
-        }
-        tokio::spawn(control.run(Arc::clone(&running)));
-        Ok(Self(Arc::new(Handle(running))))
+        Ok(service)
     }
 
     /// The service's name.
@@ -168,9 +178,9 @@ impl Service {
     /// Adds an endpoint. When this returns, the broker knows its subscription.
     ///
     /// # Errors
-    /// The description cannot be used, the service stops, or the connection is closed.
+    /// The description cannot be used, the service stops, the connection is closed, or the broker is away.
     ///
-    /// Dropping the future adds nothing, or the whole endpoint.
+    /// Dropping the future takes out what it had added.
     pub async fn add_endpoint(&self, endpoint: Endpoint) -> Result<EndpointHandle, AddError> {
         let added = self.add_group(Group::new("").endpoint(endpoint)).await?;
         added.first().copied().ok_or(AddError::Stopping)
@@ -181,39 +191,37 @@ impl Service {
     /// # Errors
     /// As [`add_endpoint`](Self::add_endpoint).
     ///
-    /// Dropping the future adds nothing, or all.
+    /// Dropping the future takes out what it had added.
     pub async fn add_group(&self, group: Group) -> Result<Vec<EndpointHandle>, AddError> {
         let running = self.running();
         let planned = plan(
             &running.defaults.clone().group(group),
             &running.control_prefix,
         )?;
-        if running.stopping.is_cancelled() {
-            return Err(AddError::Stopping);
-        }
-        let mut endpoints = Vec::new();
+        let mut added = Adding {
+            running,
+            keys: Vec::new(),
+        };
         for planned in planned {
-            let subscribed = Subscribed::new(running, planned).await;
-            endpoints.push(subscribed.map_err(AddError::Closed)?);
+            let key = start_endpoint(running, planned).await;
+            let key = key.map_err(AddError::Closed)?;
+            added.keys.push(key.ok_or(AddError::Stopping)?);
         }
-        running.transport.fence().await.map_err(AddError::Closed)?;
-        endpoints
-            .into_iter()
-            .map(|endpoint| endpoint.spawn(running).ok_or(AddError::Stopping))
-            .collect()
+        running.transport.fence().await?;
+        Ok(added.keep())
     }
 
     /// Takes an endpoint out of the service: no new requests, those that run and wait are answered, within the stop's
-    /// time limit. `false` if it is not there any more.
+    /// time limit. `false`, at once, if somebody takes or has taken it out already, or the service stops.
     ///
     /// Dropping the future changes nothing: the endpoint ends all the same.
     pub async fn remove_endpoint(&self, endpoint: EndpointHandle) -> bool {
-        let running = Arc::clone(self.running());
-        let Some(entry) = running.remove(endpoint.0) else {
+        let running = self.running();
+        let Some(ended) = running.remove(endpoint.0) else {
             return false;
         };
-        let removal = tokio::spawn(async move { stop::stop_endpoint(&running, entry).await });
-        removal.await.is_ok()
+        stop::wait_for_removed(running, ended).await;
+        true
     }
 
     /// The endpoints that are there, with their names and subjects, in the order in which they were added.
@@ -241,6 +249,8 @@ impl Service {
     /// given up at a quiet moment, of at least 15 ms; there two requests within the one round trip that follows would be
     /// one lost. After a reconnect every endpoint is given up that way, since broker and client count apart then.
     ///
+    /// Awaited in a handler of the service itself, it waits for that handler, until the time limit.
+    ///
     /// Dropping the future changes nothing: the service stops all the same.
     pub async fn stop(&self) -> Arc<StopReason> {
         stop::begin(self.running(), StopReason::Requested);
@@ -267,16 +277,15 @@ impl Service {
         async move {
             match stopped.wait_for(Option::is_some).await.as_deref() {
                 Ok(Some(reason)) => Arc::clone(reason),
-                // The runtime went down before the stop was done.
-                Ok(None) | Err(_) => Arc::new(StopReason::Requested),
+                // Nobody is left who could say more.
+                Ok(None) | Err(_) => Arc::new(StopReason::Interrupted),
             }
         }
     }
 
-    /// Calls a function when the service has stopped.
+    /// Calls a function when the service has stopped, before [`stop`](Self::stop) returns; at once if it has.
     pub fn on_stopped(&self, callback: impl FnOnce(&StopReason) + Send + 'static) {
-        let stopped = self.stopped();
-        tokio::spawn(async move { callback(&*stopped.await) });
+        self.running().on_stopped(Box::new(callback));
     }
 
     /// Whether it stops or has stopped.
@@ -290,61 +299,78 @@ impl Service {
     }
 }
 
-/// An endpoint that the broker sends requests to, and nobody takes them yet.
-struct Subscribed {
+/// Endpoints that leave again unless all goes well.
+struct Adding<'a> {
+    running: &'a Arc<Running>,
+    keys: Vec<u64>,
+}
+
+impl Adding<'_> {
+    fn keep(mut self) -> Vec<EndpointHandle> {
+        let keys = std::mem::take(&mut self.keys);
+        keys.into_iter().map(EndpointHandle).collect()
+    }
+}
+
+impl Drop for Adding<'_> {
+    fn drop(&mut self) {
+        for key in &self.keys {
+            self.running.remove(*key);
+        }
+    }
+}
+
+/// Subscribes, and takes requests from then on, so that none is lost whatever happens next. `None` if the service stops:
+/// the endpoint leaves again.
+async fn start_endpoint(
+    running: &Arc<Running>,
+    planned: PlannedEndpoint,
+) -> Result<Option<u64>, ConnectionClosed> {
+    let overflow = planned.overflow;
+    let core = Arc::new(EndpointCore {
+        service: Arc::clone(&running.identity),
+        info: planned.info,
+        queue_group: planned.queue_group,
+        handler: planned.handler,
+        captures: planned.captures,
+        concurrency: planned.concurrency,
+        limits: planned.limits,
+        transport: running.transport.clone(),
+        counters: Counters::default(),
+        quiet: Arc::clone(&running.quiet),
+        stopping: running.stopping.clone(),
+    });
+    let (subject, queue_group) = (core.info.subject.clone(), core.queue_group.clone());
+    let subscription = core.transport.subscribe(subject, queue_group).await?;
+    Ok(serve(running, core, subscription, overflow))
+}
+
+/// Starts the endpoint's task.
+fn serve(
+    running: &Arc<Running>,
     core: Arc<EndpointCore>,
     subscription: Subscription,
     overflow: Overflow,
-}
-
-impl Subscribed {
-    async fn new(running: &Running, planned: PlannedEndpoint) -> Result<Self, ConnectionClosed> {
-        let overflow = planned.overflow;
-        let core = Arc::new(EndpointCore {
-            service: Arc::clone(&running.identity),
-            info: planned.info,
-            queue_group: planned.queue_group,
-            handler: planned.handler,
-            captures: planned.captures,
-            concurrency: planned.concurrency,
-            limits: planned.limits,
-            transport: running.transport.clone(),
-            counters: Counters::default(),
-            quiet: Arc::clone(&running.quiet),
-            stopping: running.stopping.clone(),
-        });
-        let (subject, queue_group) = (core.info.subject.clone(), core.queue_group.clone());
-        let subscription = core.transport.subscribe(subject, queue_group).await?;
-        Ok(Self {
-            core,
-            subscription,
-            overflow,
-        })
-    }
-
-    /// Starts the endpoint's task, unless the service stops.
-    fn spawn(self, running: &Arc<Running>) -> Option<EndpointHandle> {
-        let on_overflow = (self.overflow == Overflow::StopService).then(|| {
-            let (service, name) = (Arc::clone(running), self.core.info.name.clone());
-            Box::new(move || stop::begin(&service, StopReason::Overflow(name))) as OnOverflow
-        });
-        let pump = Pump::new(Arc::clone(&self.core), self.subscription, on_overflow);
-        let (stop, told_to_stop) = watch::channel(None);
-        let (ending, ended) = watch::channel(None);
-        let key = running.add(|key| EndpointEntry {
-            key,
-            core: self.core,
-            stop,
-            ended,
-        })?;
-        let service = Arc::clone(running);
-        tokio::spawn(async move {
-            let end = pump.run(told_to_stop).await;
-            if end == PumpEnd::ConnectionClosed {
-                stop::begin(&service, StopReason::ConnectionClosed);
-            }
-            ending.send_replace(Some(end));
-        });
-        Some(EndpointHandle(key))
-    }
+) -> Option<u64> {
+    let on_overflow = (overflow == Overflow::StopService).then(|| {
+        let (service, name) = (Arc::clone(running), core.info.name.clone());
+        Box::new(move || stop::begin(&service, StopReason::Overflow(name))) as OnOverflow
+    });
+    let pump = Pump::new(Arc::clone(&core), subscription, on_overflow);
+    let (stop, told_to_stop) = watch::channel(None);
+    let (ending, ended) = watch::channel(None);
+    let service = Arc::clone(running);
+    running.runtime.spawn(async move {
+        let end = pump.run(told_to_stop).await;
+        if end == PumpEnd::ConnectionClosed {
+            stop::begin(&service, StopReason::ConnectionClosed);
+        }
+        ending.send_replace(Some(end));
+    });
+    running.add(|key| EndpointEntry {
+        key,
+        core,
+        stop,
+        ended,
+    })
 }

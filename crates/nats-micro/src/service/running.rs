@@ -1,11 +1,13 @@
 //! What a running service consists of.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +30,8 @@ pub(super) struct Running {
     pub(super) clock: Clock,
     pub(super) stats_handler: Option<StatsHandler>,
     pub(super) stop_timeout: Duration,
+    /// Where the service's tasks run, whoever stops it from where.
+    pub(super) runtime: Handle,
     pub(super) quiet: Arc<tokio::sync::Mutex<()>>,
     pub(super) stopping: CancellationToken,
     /// Cancelled when the control subjects are to be given up.
@@ -43,6 +47,9 @@ pub(super) struct State {
     pub(super) phase: Phase,
     next_key: u64,
     pub(super) endpoints: Vec<EndpointEntry>,
+    /// Endpoints that were removed, or came too late, and are not done yet.
+    leaving: Vec<Ended>,
+    on_stopped: Vec<OnStopped>,
     /// The INFO document, made when it is first asked for after a change.
     info: Option<Bytes>,
 }
@@ -57,8 +64,21 @@ pub(super) struct EndpointEntry {
     pub(super) key: u64,
     pub(super) core: Arc<EndpointCore>,
     pub(super) stop: watch::Sender<Option<Instant>>,
-    /// How its task ended, once it has.
-    pub(super) ended: watch::Receiver<Option<PumpEnd>>,
+    pub(super) ended: Ended,
+}
+
+/// How an endpoint's task ended, once it has.
+pub(super) type Ended = watch::Receiver<Option<PumpEnd>>;
+
+pub(super) type OnStopped = Box<dyn FnOnce(&StopReason) + Send>;
+
+impl EndpointEntry {
+    /// Tells the endpoint to end, and keeps in mind that it does.
+    fn leave(self, timeout: Duration, leaving: &mut Vec<Ended>) {
+        self.stop.send_replace(Some(Instant::now() + timeout));
+        leaving.retain(|ended| ended.borrow().is_none() && ended.has_changed().is_ok());
+        leaving.push(self.ended);
+    }
 }
 
 impl Running {
@@ -70,6 +90,8 @@ impl Running {
                 phase: Phase::Serving,
                 next_key: 0,
                 endpoints: Vec::new(),
+                leaving: Vec::new(),
+                on_stopped: Vec::new(),
                 info: None,
             }),
             identity: Arc::new(ServiceIdentity {
@@ -86,6 +108,7 @@ impl Running {
             clock: builder.clock,
             stats_handler: builder.stats_handler,
             stop_timeout: builder.stop_timeout,
+            runtime: Handle::current(),
             quiet: Arc::default(),
             stopping: CancellationToken::new(),
             control_ends: CancellationToken::new(),
@@ -118,13 +141,16 @@ impl Running {
         self.cores().iter().map(|core| core.snapshot()).collect()
     }
 
-    /// INFO as it is sent.
+    /// INFO as it is sent. Made under the lock, so that a change meanwhile cannot be overwritten by what was before it.
     pub(super) fn info_bytes(&self) -> Bytes {
-        if let Some(info) = &self.state().info {
+        let mut state = self.state();
+        if let Some(info) = &state.info {
             return info.clone();
         }
-        let made = to_bytes(&self.info());
-        self.state().info = Some(made.clone());
+        let endpoints = state.endpoints.iter().map(|entry| entry.core.info.clone());
+        let info = documents::info(&self.identity, &self.description, endpoints.collect());
+        let made = to_bytes(&info);
+        state.info = Some(made.clone());
         made
     }
 
@@ -137,28 +163,49 @@ impl Running {
         }
     }
 
-    /// Adds an endpoint, unless the service stops already.
+    /// Adds an endpoint; if the service stops already, it leaves at once and is in no document.
     pub(super) fn add(&self, entry: impl FnOnce(u64) -> EndpointEntry) -> Option<u64> {
         let mut state = self.state();
-        if state.phase == Phase::Stopping {
-            return None;
-        }
         let key = state.next_key;
         state.next_key += 1;
-        state.endpoints.push(entry(key));
+        let entry = entry(key);
+        if state.phase == Phase::Stopping {
+            entry.leave(self.stop_timeout, &mut state.leaving);
+            return None;
+        }
+        state.endpoints.push(entry);
         state.info = None;
         Some(key)
     }
 
-    /// Takes an endpoint out of the documents; its task is the caller's to stop.
-    pub(super) fn remove(&self, key: u64) -> Option<EndpointEntry> {
+    /// Takes an endpoint out of the documents and lets it leave; gives what tells its end.
+    pub(super) fn remove(&self, key: u64) -> Option<Ended> {
         let mut state = self.state();
         if state.phase == Phase::Stopping {
             return None;
         }
         let index = state.endpoints.iter().position(|entry| entry.key == key)?;
         state.info = None;
-        Some(state.endpoints.remove(index))
+        let entry = state.endpoints.remove(index);
+        let ended = entry.ended.clone();
+        entry.leave(self.stop_timeout, &mut state.leaving);
+        Some(ended)
+    }
+
+    /// Tells all endpoints to end, and gives what tells their ends. The entries stay, so that STATS shows the drain.
+    pub(super) fn tell_all(&self, deadline: Instant) -> Vec<Ended> {
+        let mut state = self.state();
+        for entry in &state.endpoints {
+            entry.stop.send_replace(Some(deadline));
+        }
+        let leaving = std::mem::take(&mut state.leaving);
+        let endpoints = state.endpoints.iter().map(|entry| entry.ended.clone());
+        endpoints.chain(leaving).collect()
+    }
+
+    /// Whether endpoints that came too late are not waited for yet.
+    pub(super) fn has_leaving(&self) -> bool {
+        !self.state().leaving.is_empty()
     }
 
     /// From now on nothing is added or removed; `false` if it was so already.
@@ -167,6 +214,44 @@ impl Running {
         let first = state.phase == Phase::Serving;
         state.phase = Phase::Stopping;
         first
+    }
+
+    /// Calls a function when the service has stopped; now if it has.
+    pub(super) fn on_stopped(&self, callback: OnStopped) {
+        let mut state = self.state();
+        let reason = self.stopped.borrow().clone();
+        match reason {
+            None => state.on_stopped.push(callback),
+            Some(reason) => {
+                drop(state);
+                callback(&reason);
+            }
+        }
+    }
+
+    /// The service has stopped: tells those who asked for it, and then those who wait. The first reason holds.
+    pub(super) fn tell_stopped(&self, reason: StopReason) {
+        let reason = Arc::new(reason);
+        let callbacks = std::mem::take(&mut self.state().on_stopped);
+        for callback in callbacks {
+            let told = catch_unwind(AssertUnwindSafe(|| callback(&reason)));
+            if told.is_err() {
+                tracing::error!(
+                    service = self.identity.name,
+                    "a callback of the stop panicked"
+                );
+            }
+        }
+        self.stopped.send_if_modified(|stopped| {
+            let first = stopped.is_none();
+            stopped.get_or_insert(reason);
+            first
+        });
+        // Those that came since.
+        let late = std::mem::take(&mut self.state().on_stopped);
+        if let Some(reason) = self.stopped.borrow().clone() {
+            late.into_iter().for_each(|callback| callback(&reason));
+        }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
