@@ -8,10 +8,13 @@
 )]
 
 mod control;
+mod cut_off;
 mod endpoints;
 mod limits;
 mod loss;
+mod races;
 mod replies;
+mod runtimes;
 mod statistics;
 mod stop;
 mod support;

@@ -11,6 +11,8 @@ on_both_brokers! {
     zero_one_or_many_replies
     a_panic_is_an_internal_error
     too_large_replies_become_errors
+    one_error_for_a_reply_that_was_too_large
+    a_reply_is_an_error_only_if_it_says_so
     blocking_and_spawned_handlers_answer
 }
 
@@ -203,6 +205,57 @@ async fn too_large_replies_become_errors(broker: &mut TestBroker) {
         .map(|e| e.num_errors)
         .collect();
     assert_eq!(errors, [1, 0, 1]);
+}
+
+async fn one_error_for_a_reply_that_was_too_large(broker: &mut TestBroker) {
+    let client = broker.connect().await;
+    let max = client.max_payload();
+    let large = Endpoint::new("large", move |request: Request| async move {
+        request.respond(vec![b'x'; max + 1]).await?;
+        Ok::<_, ServiceError>(())
+    });
+    let service = demo()
+        .endpoint(large)
+        .endpoint(echo("echo"))
+        .start(&client)
+        .await
+        .unwrap();
+    let mut replies = ask(&client, "large", "").await;
+    let error = ServiceError::from_reply(&replies.next().await).unwrap();
+    assert_eq!(error.to_string(), "500:Response too large");
+    replies.assert_no_more(&client, "echo").await;
+    let stats = service.stats().endpoints.remove(0);
+    assert_eq!((stats.num_requests, stats.num_errors), (1, 1), "{stats:?}");
+}
+
+async fn a_reply_is_an_error_only_if_it_says_so(broker: &mut TestBroker) {
+    let client = broker.connect().await;
+    let good = Endpoint::new("good", |_: Request| async {
+        Reply::new("fine")
+            .with_header(header::ERROR_CODE, "404")
+            .with_header("nats-service-error", "no")
+            .with_header("X", "kept")
+    });
+    let bad = Endpoint::new("bad", |_: Request| async {
+        ServiceError::new(404, "no").with_header("nats-service-error-code", "200")
+    });
+    let service = demo()
+        .endpoint(good)
+        .endpoint(bad)
+        .start(&client)
+        .await
+        .unwrap();
+    let reply = client.request("good", "".into()).await.unwrap();
+    assert!(
+        ServiceError::from_reply(&reply).is_none(),
+        "{:?}",
+        reply.headers
+    );
+    assert_eq!(support::header(&reply, "X"), Some("kept"));
+    let reply = client.request("bad", "".into()).await.unwrap();
+    let headers = reply.headers.as_ref().unwrap();
+    assert_eq!(headers.len(), 2, "{headers:?}");
+    assert_eq!(service.stats().endpoints[0].num_errors, 0);
 }
 
 async fn blocking_and_spawned_handlers_answer(broker: &mut TestBroker) {
