@@ -6,7 +6,7 @@ pub(crate) const EDGES: &[(&str, &[&str])] = &[
     ("nodewire-core", &["nodewire-json"]),
     ("nodewire-macros", &[]),
     ("nanograph", &["nodewire-json"]),
-    ("autotrainer-api", &[]),
+    ("autotrainer-api", &["nodewire-json"]),
     ("nats-broker", &[]),
     ("nats-micro-macros", &[]),
     ("nats-micro", &["nats-micro-macros"]),
