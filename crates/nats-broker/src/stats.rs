@@ -94,7 +94,7 @@ counters! {
     no_responders,
     /// Requests to the JetStream API, which this broker has not.
     jetstream_requests,
-    /// Messages that were not delivered because of their subject.
+    /// Messages to what is no subject: patterns, which are delivered all the same, and empty tokens, which are not.
     invalid_publish_subjects,
     /// Subscriptions that were refused because of their subject.
     invalid_subscribe_subjects,

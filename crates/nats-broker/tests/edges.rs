@@ -10,6 +10,12 @@ use nodewire_testkit::NatsServer;
 
 const VERBOSE: &str = "CONNECT {\"verbose\":true,\"headers\":true}\r\n";
 const PLAIN: &str = "CONNECT {\"verbose\":false}\r\n";
+const PEDANTIC: &str =
+    "CONNECT {\"verbose\":false,\"pedantic\":true,\"headers\":true,\"no_responders\":true}\r\n";
+/// As usual clients say it.
+const LENIENT: &str =
+    "CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true}\r\n";
+const LENIENT_VERBOSE: &str = "CONNECT {\"pedantic\":false}\r\n";
 
 /// What is sent first, and what is sent then. Each is sent at once, and its answer awaited.
 fn conversations() -> Vec<(&'static str, &'static str)> {
@@ -135,6 +141,56 @@ fn conversations() -> Vec<(&'static str, &'static str)> {
     ]
 }
 
+/// What `CONNECT` sets, what it leaves as it was, and what is refused because of it.
+fn connects() -> Vec<(&'static str, &'static str)> {
+    let mut all = Vec::new();
+    for mode in ["", PEDANTIC, LENIENT, LENIENT_VERBOSE] {
+        let odd_subjects = [
+            "SUB > 1\r\nPUB a.> 1\r\nx\r\nPUB * 1\r\nx\r\nPUB a.>.b 1\r\nx\r\n",
+            "SUB > 1\r\nPUB a..b 1\r\nx\r\nPUB .a 1\r\nx\r\nPUB a. 1\r\nx\r\n",
+            "SUB r 1\r\nPUB a.> r 0\r\n\r\nPUB a..b r 0\r\n\r\nPUB a r 0\r\n\r\n",
+            "SUB a..b 1\r\nSUB r.> 2\r\nPUB n r..x 0\r\n\r\nPUB n r.> 0\r\n\r\n",
+            "SUB a.> 1\r\nSUB a.* 2\r\nSUB *.b 3\r\nSUB * 4\r\nSUB a.b 5\r\nPUB a.> 1\r\nx\r\nPUB *.b 0\r\n\r\nPUB a.* 0\r\n\r\nPUB * 0\r\n\r\n",
+        ];
+        all.extend(odd_subjects.map(|then| (mode, then)));
+    }
+    let again = [
+        "CONNECT {}\r\nSUB > 1\r\nPUB a.> 1\r\nx\r\n",
+        "CONNECT null\r\nSUB > 1\r\nPUB a.> 1\r\nx\r\n",
+        "CONNECT {\"pedantic\":true}\r\nSUB > 1\r\nPUB a.> 1\r\nx\r\n",
+        "CONNECT {\"verbose\":null,\"headers\":null}\r\nSUB a 1\r\nHPUB a 12 12\r\nNATS/1.0\r\n\r\n\r\n",
+        "CONNECT {\"echo\":false}\r\nSUB a 1\r\nPUB a 1\r\nx\r\nCONNECT {}\r\nPUB a 1\r\nx\r\nCONNECT {\"echo\":true}\r\nPUB a 1\r\nx\r\n",
+        "CONNECT {\"headers\":false}\r\n",
+        "CONNECT {\"headers\":false,\"no_responders\":false}\r\nHPUB a 12 12\r\nNATS/1.0\r\n\r\n\r\n",
+        "CONNECT {\"protocol\":2}\r\n",
+    ];
+    all.extend(again.map(|again| (LENIENT, again)));
+    let documents = [
+        "CONNECT {\"VERBOSE\":false,\"Headers\":true}\r\n",
+        "CONNECT {\"verbose\":false,\"verbose\":true,\"headers\":true}\r\n",
+        "CONNECT {\"pedantic\":\"x\"}\r\n",
+        "CONNECT {\"lang\":1}\r\n",
+        "CONNECT {\"lang\":\"\u{e9}\"}\r\n",
+        "CONNECT {\"tls_required\":1}\r\n",
+        "CONNECT []\r\n",
+        "CONNECT {} x\r\n",
+    ];
+    let message = "SUB a 1\r\nHPUB a 12 12\r\nNATS/1.0\r\n\r\n\r\n";
+    all.extend(documents.map(|document| (document, message)));
+    for refused in [
+        "HPUB a 3 99999999\r\n",
+        "HPUB a 3 2000000\r\nabc",
+        "HPUB a 3 3\r\n",
+        "HPUB a x y\r\n",
+        "HPUB a\r\n",
+    ] {
+        all.extend(["", PLAIN, CONNECT].map(|mode| (mode, refused)));
+    }
+    let errors = ["-ERR\r\n", "-ERR\n", "-ERR \r\n", "-ERR\tx\r\n"];
+    all.extend(errors.map(|error| (CONNECT, error)));
+    all
+}
+
 async fn hold(port: u16, first: &str, then: &str) -> (String, String) {
     let mut raw = Raw::open(port).await.unwrap();
     let to_first = raw.answer_to(first).await.unwrap();
@@ -145,7 +201,7 @@ async fn hold(port: u16, first: &str, then: &str) -> (String, String) {
 async fn both_brokers_say_the_same() {
     let broker = Broker::builder().start().await.unwrap();
     let server = NatsServer::start().await.unwrap();
-    for (first, then) in conversations() {
+    for (first, then) in conversations().into_iter().chain(connects()) {
         let ours = hold(broker.addr().port(), first, then).await;
         let theirs = hold(server.port(), first, then).await;
         assert_eq!(ours, theirs, "{first:?}, {then:?}");

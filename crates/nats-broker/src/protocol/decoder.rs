@@ -38,6 +38,9 @@ pub enum DecodeError {
     /// A body over [`DecodeLimits::payload_bytes_max`].
     #[error("the payload is too large: send less, or raise the limit")]
     Payload,
+    /// `HPUB` where [`Decoder::accept_headers`] says that there is none.
+    #[error("HPUB needs a CONNECT that announces headers")]
+    HeadersRequired,
     /// Too few, too many or malformed arguments.
     #[error("the arguments do not fit the operation: check their number and the sizes")]
     Arguments,
@@ -63,6 +66,7 @@ pub struct Decoder {
     searched: usize,
     /// A publication whose body has not arrived yet.
     head: Option<Head>,
+    accepts_headers: bool,
     failed: Option<DecodeError>,
 }
 
@@ -88,8 +92,14 @@ impl Decoder {
             limits,
             searched: 0,
             head: None,
+            accepts_headers: true,
             failed: None,
         }
+    }
+
+    /// Whether `HPUB` may come, from the next operation on. It may, unless this says otherwise.
+    pub fn accept_headers(&mut self, accepts: bool) {
+        self.accepts_headers = accepts;
     }
 
     /// Takes more of what the client sent.
@@ -196,6 +206,10 @@ impl Decoder {
     }
 
     fn head(&self, keyword: Keyword, from: usize, end: usize) -> Result<Head, DecodeError> {
+        // Before its arguments are looked at. [obs 2.9.10]
+        if keyword == Keyword::PublishHeaders && !self.accepts_headers {
+            return Err(DecodeError::HeadersRequired);
+        }
         let line = &self.buffer[..end];
         let arguments = Arguments::split(line, from)?;
         let (subject, reply, header_size_text, size_text) = match (keyword, arguments.as_slice()) {

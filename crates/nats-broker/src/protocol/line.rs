@@ -28,7 +28,7 @@ const KEYWORDS: [(&[u8], Keyword, bool); 10] = [
     (b"CONNECT", Keyword::Connect, false),
     (b"INFO", Keyword::Info, false),
     (b"+OK", Keyword::Ok, false),
-    (b"-ERR", Keyword::Err, false),
+    (b"-ERR", Keyword::Err, true),
 ];
 
 /// The operation that a line begins with, and where its arguments begin. `None` when too little of it is there.

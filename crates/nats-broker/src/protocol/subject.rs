@@ -30,6 +30,12 @@ pub fn can_publish(subject: &[u8]) -> bool {
     !start
 }
 
+/// Whether a token of it is empty: nobody gets what is published to that. [obs 2.9.10]
+#[must_use]
+pub fn has_empty_token(subject: &[u8]) -> bool {
+    tokens(subject).any(<[u8]>::is_empty)
+}
+
 /// Whether a token of it is a wildcard.
 #[must_use]
 pub fn has_wildcard(subject: &[u8]) -> bool {
@@ -66,6 +72,9 @@ mod tests {
             ("", false, false),
         ] {
             assert_eq!(can_subscribe(subject.as_bytes()), subscribes, "{subject}");
+            assert_eq!(can_publish(subject.as_bytes()), publishes, "{subject}");
+            let publishes =
+                !has_empty_token(subject.as_bytes()) && !has_wildcard(subject.as_bytes());
             assert_eq!(can_publish(subject.as_bytes()), publishes, "{subject}");
         }
         assert!(has_wildcard(b"a.*") && has_wildcard(b">") && !has_wildcard(b"a*.b>"));

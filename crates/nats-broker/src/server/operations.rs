@@ -7,7 +7,7 @@ use super::client::Subscription;
 use super::delivery::Route;
 use super::reader::{Close, Reader};
 use crate::protocol::server_op::{self, err};
-use crate::protocol::{ClientOp, ConnectOptions, DecodeError, Publish, Subscribe, subject};
+use crate::protocol::{ClientOp, DecodeError, Publish, Subscribe, subject};
 use crate::stats::CloseReason;
 
 impl Reader {
@@ -66,8 +66,10 @@ impl Reader {
     }
 
     fn connect(&mut self, json: &[u8]) -> Result<(), Close> {
-        let options =
-            ConnectOptions::parse(json).map_err(|_| Close::silent(CloseReason::Protocol))?;
+        let mut options = self.options.clone();
+        options
+            .update(json)
+            .map_err(|_| Close::silent(CloseReason::Protocol))?;
         if !self.shared.auth.admits(&options) {
             return Err(Close::authorization());
         }
@@ -81,6 +83,7 @@ impl Reader {
             let text = "no responders requires headers support";
             return Err(Close::saying(CloseReason::HeadersRequired, text));
         }
+        self.decoder.accept_headers(options.headers);
         self.client.headers.store(options.headers, Relaxed);
         self.client.takes_info.store(options.protocol >= 1, Relaxed);
         self.client.admitted.store(true, Relaxed);
@@ -141,7 +144,7 @@ impl Reader {
         let mut route = Route::new(&table);
         let mut publish = first;
         loop {
-            self.publish(&mut route, &publish)?;
+            self.publish(&mut route, &publish);
             match self.decoder.next_op()? {
                 Some(ClientOp::Publish(next)) => publish = next,
                 other => return Ok(other),
@@ -149,23 +152,23 @@ impl Reader {
         }
     }
 
-    fn publish(&mut self, route: &mut Route<'_>, publish: &Publish) -> Result<(), Close> {
-        if publish.is_hpub() && !self.options.headers {
-            return Err(Close::silent(CloseReason::HeadersRequired));
-        }
+    fn publish(&mut self, route: &mut Route<'_>, publish: &Publish) {
         self.messages_in += 1;
         let valid = subject::can_publish(publish.subject());
         if !valid {
             self.shared.counters.invalid_publish_subjects.add(1);
-            self.say(&err("Invalid Publish Subject"));
+            if self.options.pedantic {
+                self.say(&err("Invalid Publish Subject"));
+            }
         }
         self.say_ok();
         let except = (!self.options.echo).then_some(self.client.id);
-        let delivered = valid && self.delivery.deliver(route, publish, except);
+        // A pattern is delivered as if it were a subject, also where the publisher is told that it is none. [obs 2.9.10]
+        let routed = valid || !subject::has_empty_token(publish.subject());
+        let delivered = routed && self.delivery.deliver(route, publish, except);
         if let Some(reply) = publish.reply().filter(|_| !delivered) {
             self.nobody_got_it(route, publish.subject(), reply);
         }
-        Ok(())
     }
 
     fn note_jetstream(&self, subject: &[u8]) {
@@ -187,6 +190,9 @@ impl Reader {
             self.note_jetstream(subject);
         }
         if !self.options.no_responders {
+            return;
+        }
+        if subject::has_empty_token(reply) {
             return;
         }
         let Some(own) = route.own(reply, &self.client) else {
@@ -235,6 +241,7 @@ impl From<DecodeError> for Close {
                 Self::saying(CloseReason::ControlLine, "maximum control line exceeded")
             }
             DecodeError::Payload => Self::saying(CloseReason::Payload, "Maximum Payload Violation"),
+            DecodeError::HeadersRequired => Self::silent(CloseReason::HeadersRequired),
             DecodeError::Arguments | DecodeError::PeerError => Self::silent(CloseReason::Protocol),
         }
     }

@@ -40,9 +40,12 @@ pub(super) struct Close {
 
 impl Reader {
     pub(super) fn new(shared: Arc<Shared>, client: Arc<Client>, socket: OwnedReadHalf) -> Self {
+        let options = ConnectOptions::default();
+        let mut decoder = Decoder::new(shared.limits.decode());
+        decoder.accept_headers(options.headers);
         Self {
-            decoder: Decoder::new(shared.limits.decode()),
-            options: ConnectOptions::default(),
+            decoder,
+            options,
             delivery: Delivery::default(),
             messages_in: 0,
             socket,
