@@ -36,7 +36,6 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-// helper-6: read crates/cli/src/micro/SPLIT.txt before you write `micro`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a workflow graph.

@@ -50,7 +50,6 @@ fn main() -> ExitCode {
     result.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)
 }
 
-// helper-6: read crates/cli/src/micro/SPLIT.txt before you write `micro`.
 async fn execute(command: Command) -> Result<(), Failure> {
     match command {
         Command::Run(args) => Box::pin(run::run(args)).await,

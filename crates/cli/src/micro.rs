@@ -89,13 +89,21 @@ pub(crate) async fn micro(args: MicroArgs) -> Result<(), Failure> {
         }
         MicroCommand::Info(args) => {
             let settings = settings(args.discover.connection.clone())?;
-            discover::discover::<nats_micro::document::Info>(&settings, args.discover, args.endpoint)
-                .await
+            discover::discover::<nats_micro::document::Info>(
+                &settings,
+                args.discover,
+                args.endpoint,
+            )
+            .await
         }
         MicroCommand::Stats(args) => {
             let settings = settings(args.discover.connection.clone())?;
-            discover::discover::<nats_micro::document::Stats>(&settings, args.discover, args.endpoint)
-                .await
+            discover::discover::<nats_micro::document::Stats>(
+                &settings,
+                args.discover,
+                args.endpoint,
+            )
+            .await
         }
         MicroCommand::Ls(args) => list::list(&settings(args.connection.clone())?, args).await,
         MicroCommand::Serve(args) => serve::serve(settings(args.connection.clone())?, args).await,
