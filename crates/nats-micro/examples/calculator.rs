@@ -1,6 +1,9 @@
-//! A service from an `impl` block: `cargo run -p nats-micro --example calculator -- nats://127.0.0.1:4222`.
+//! A service from an `impl` block: `cargo run -p nats-micro --example calculator -- nats://127.0.0.1:4222`, or with a
+//! broker and reloading, `nodewire micro dev nats-micro --example calculator`.
 
-use nats_micro::{Request, ServiceError};
+use nats_micro::{
+    AddServiceError, ConnectOptions, Context, Request, RunError, ServiceError, Signals, run,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -60,12 +63,21 @@ impl Calculator {
     }
 }
 
+/// The first argument, else what `nodewire micro run` and `dev` hand on, else the usual place.
+fn url() -> String {
+    let given = std::env::args()
+        .nth(1)
+        .or_else(|| std::env::var("NATS_URL").ok());
+    given.unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned())
+}
+
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let url = std::env::args().nth(1);
-    let client = async_nats::connect(url.as_deref().unwrap_or("nats://127.0.0.1:4222")).await?;
-    let service = Calculator.into_service().start(&client).await?;
-    tokio::signal::ctrl_c().await?;
-    service.stop().await;
+async fn main() -> Result<(), RunError> {
+    // Until SIGINT or SIGTERM; then all that was taken is answered.
+    run(ConnectOptions::new(), url(), Signals::Terminate, setup).await
+}
+
+async fn setup(context: Context) -> Result<(), AddServiceError> {
+    context.add_service(Calculator.into_service()).await?;
     Ok(())
 }
