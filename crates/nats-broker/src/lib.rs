@@ -23,7 +23,8 @@
 //! What it does at the edges is what nats-server 2.9.10 was seen to do (spec: nats-micro 15.4), with these exceptions:
 //! `INFO` announces version `2.9.10-nodewire` and leaves out what does not exist here; a request to the JetStream API
 //! that nobody gets is answered with a 503 that says so, and logged; publishers are slowed down before a slow consumer
-//! is closed ([`Limits::publisher_stall_max`]).
+//! is closed ([`Limits::publisher_stall_max`]); "Invalid Publish Subject" is said once for a message, also where its body
+//! comes later than its line.
 //!
 //! Invariants: everything that is kept for a client has a bound ([`Limits`]); every refusal and every end of a
 //! connection is counted by reason ([`Stats`]); one publisher's messages reach one subscriber in their order; only

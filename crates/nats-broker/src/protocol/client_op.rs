@@ -52,13 +52,20 @@ pub struct Publish {
     pub(super) header_size_text: Option<Span>,
     pub(super) body_start: usize,
     pub(super) header_bytes: usize,
+    pub(super) has_valid_subject: bool,
 }
 
 impl Publish {
-    /// Where to; not checked yet.
+    /// Where to; see [`Self::has_valid_subject`].
     #[must_use]
     pub fn subject(&self) -> &[u8] {
         self.subject.of(&self.frame)
+    }
+
+    /// Whether one [can publish](super::subject::can_publish) to it.
+    #[must_use]
+    pub fn has_valid_subject(&self) -> bool {
+        self.has_valid_subject
     }
 
     /// Where answers go. Not checked: servers pass on anything.

@@ -1,9 +1,11 @@
 //! Bytes into operations.
 
 use bytes::{Bytes, BytesMut};
+use serde::de::IgnoredAny;
 
 use super::client_op::{ClientOp, Publish, Subscribe};
 use super::line::{Arguments, Keyword, Span, keyword, size};
+use super::subject::can_publish;
 
 /// What a client may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +69,7 @@ pub struct Decoder {
     /// A publication whose body has not arrived yet.
     head: Option<Head>,
     accepts_headers: bool,
+    invalid_subject: bool,
     failed: Option<DecodeError>,
 }
 
@@ -80,6 +83,7 @@ struct Head {
     body_start: usize,
     header_bytes: usize,
     body_bytes: usize,
+    has_valid_subject: bool,
 }
 
 impl Decoder {
@@ -93,6 +97,7 @@ impl Decoder {
             searched: 0,
             head: None,
             accepts_headers: true,
+            invalid_subject: false,
             failed: None,
         }
     }
@@ -142,6 +147,11 @@ impl Decoder {
         next
     }
 
+    /// Whether a publication to what is no subject began since this was last asked. Its body may be still to come.
+    pub fn take_invalid_subject(&mut self) -> bool {
+        std::mem::take(&mut self.invalid_subject)
+    }
+
     fn decode(&mut self) -> Result<Option<ClientOp>, DecodeError> {
         if self.head.is_some() {
             return self.body();
@@ -177,7 +187,9 @@ impl Decoder {
     ) -> Result<Option<ClientOp>, DecodeError> {
         match keyword {
             Keyword::Publish | Keyword::PublishHeaders => {
-                self.head = Some(self.head(keyword, from, end)?);
+                let head = self.head(keyword, from, end)?;
+                self.invalid_subject = !head.has_valid_subject;
+                self.head = Some(head);
                 return self.body();
             }
             Keyword::Err => return Err(DecodeError::PeerError),
@@ -197,11 +209,13 @@ impl Decoder {
             Keyword::Connect => ClientOp::Connect(trimmed(&line, from)),
             Keyword::Subscribe => subscribe(&line, from)?,
             Keyword::Unsubscribe => unsubscribe(&line, from)?,
-            Keyword::Info
-            | Keyword::Ok
-            | Keyword::Err
-            | Keyword::Publish
-            | Keyword::PublishHeaders => ClientOp::Ignored,
+            Keyword::Info => {
+                check_info(&trimmed(&line, from))?;
+                ClientOp::Ignored
+            }
+            Keyword::Ok | Keyword::Err | Keyword::Publish | Keyword::PublishHeaders => {
+                ClientOp::Ignored
+            }
         }))
     }
 
@@ -239,6 +253,7 @@ impl Decoder {
             body_start: end + 1,
             header_bytes,
             body_bytes,
+            has_valid_subject: can_publish(subject.of(line)),
         })
     }
 
@@ -263,6 +278,7 @@ impl Decoder {
             header_size_text: head.header_size_text,
             body_start: head.body_start,
             header_bytes: head.header_bytes,
+            has_valid_subject: head.has_valid_subject,
         })))
     }
 
@@ -313,6 +329,13 @@ fn unsubscribe(line: &Bytes, from: usize) -> Result<ClientOp, DecodeError> {
             .filter(|max| *max > 0)
             .map(|max| max as u64),
     })
+}
+
+/// It means nothing here, but must be what it should be. [obs 2.9.10]
+fn check_info(json: &[u8]) -> Result<(), DecodeError> {
+    let object = json.starts_with(b"{") || json == b"null";
+    let valid = object && serde_json::from_slice::<IgnoredAny>(json).is_ok();
+    valid.then_some(()).ok_or(DecodeError::Arguments)
 }
 
 fn trimmed(line: &Bytes, from: usize) -> Bytes {

@@ -73,11 +73,15 @@ impl<'table, S: PartialEq> Matches<'table, S> {
     pub(crate) fn find(&mut self, table: &'table Table<S>, subject: &[u8]) -> &[&'table Leaf<S>] {
         let Self { leaves, stack } = self;
         leaves.clear();
+        let mut ends_with_any = false;
         if !table.patterns.is_empty() {
             let patterns = &table.patterns;
-            patterns.matches(subject, stack, |leaf| leaves.push(leaf));
+            ends_with_any = patterns.matches(subject, stack, |leaf| leaves.push(leaf));
         }
-        leaves.extend(table.exact.get(subject));
+        if let Some(leaf) = table.exact.get(subject) {
+            let place = leaves.len() - usize::from(ends_with_any);
+            leaves.insert(place, leaf);
+        }
         leaves
     }
 }
@@ -198,13 +202,15 @@ mod tests {
             (">", 3),
             ("a.b.c", 4),
             ("*.b.c", 5),
+            ("a.b.*", 6),
+            ("*.b.*", 7),
         ] {
             table.insert(pattern.as_bytes(), None, id);
         }
         let mut found = Matches::new();
         let leaves = found.find(&table, b"a.b.c").iter();
         let order: Vec<_> = leaves.flat_map(|leaf| &leaf.plain).copied().collect();
-        assert_eq!(order, [3, 5, 2, 1, 4]);
+        assert_eq!(order, [3, 5, 7, 2, 1, 4, 6]);
     }
 
     #[test]

@@ -118,17 +118,21 @@ impl<S: PartialEq> Trie<S> {
     }
 
     /// Calls with each leaf whose pattern matches, in the order of nats-server: at each token first `>`, then `*`, then
-    /// the literal. [obs 2.9.10]
+    /// the literal, but at the last token the literal before `*`. Whether the last leaf was that of the subject with
+    /// `*` for its last token, which comes after that of the subject itself. [obs 2.9.10]
     pub(super) fn matches<'trie>(
         &'trie self,
         subject: &[u8],
         stack: &mut Vec<(usize, usize)>,
         mut found: impl FnMut(&'trie Leaf<S>),
-    ) {
+    ) -> bool {
+        // Where the subject itself would lie, which is where the walk ends.
+        let mut literal_path = Some(ROOT);
+        let mut ends_with_any = false;
         stack.clear();
         stack.push((ROOT, 0));
-        while let Some((node, at)) = stack.pop() {
-            let node = &self.nodes[node];
+        while let Some((index, at)) = stack.pop() {
+            let node = &self.nodes[index];
             // `at` is where the node's next token begins; one past the end of the subject when there is none.
             let Some(rest) = subject.get(at..) else {
                 if !node.here.is_empty() {
@@ -141,13 +145,30 @@ impl<S: PartialEq> Trie<S> {
             }
             let length = memchr::memchr(b'.', rest).unwrap_or(rest.len());
             let next = at + length + 1;
-            if let Some(&child) = node.literal.get(&rest[..length]) {
-                stack.push((child, next));
-            }
-            if let Some(child) = node.any {
-                stack.push((child, next));
-            }
+            let literal = node.literal.get(&rest[..length]).copied();
+            let on_literal_path = literal_path == Some(index);
+            let in_turn = if next > subject.len() {
+                ends_with_any = on_literal_path && self.ends_here(node.any);
+                [literal, node.any]
+            } else {
+                if on_literal_path {
+                    literal_path = literal;
+                }
+                [node.any, literal]
+            };
+            stack.extend(
+                in_turn
+                    .into_iter()
+                    .rev()
+                    .flatten()
+                    .map(|child| (child, next)),
+            );
         }
+        ends_with_any
+    }
+
+    fn ends_here(&self, child: Option<usize>) -> bool {
+        child.is_some_and(|child| !self.nodes[child].here.is_empty())
     }
 }
 

@@ -13,7 +13,7 @@ use crate::stats::CloseReason;
 impl Reader {
     /// Everything that was read.
     pub(super) fn process(&mut self) -> Result<(), Close> {
-        let mut next = self.decoder.next_op().map_err(|error| self.refuse(error))?;
+        let mut next = self.next_op()?;
         while let Some(op) = next {
             if self.awaits_credentials() && !matches!(op, ClientOp::Connect(_)) {
                 return Err(Close::authorization());
@@ -24,10 +24,21 @@ impl Reader {
                 next?
             } else {
                 self.operation(op)?;
-                self.decoder.next_op()?
+                self.next_op()?
             };
         }
         Ok(())
+    }
+
+    fn next_op(&mut self) -> Result<Option<ClientOp>, Close> {
+        let next = self.decoder.next_op();
+        if self.decoder.take_invalid_subject() && !self.awaits_credentials() {
+            self.shared.counters.invalid_publish_subjects.add(1);
+            if self.options.pedantic {
+                self.say(&err("Invalid Publish Subject"));
+            }
+        }
+        next.map_err(|error| self.refuse(error))
     }
 
     fn awaits_credentials(&self) -> bool {
@@ -98,17 +109,18 @@ impl Reader {
             queue,
             sid,
         } = subscribe;
-        if !subject::can_subscribe(subject) {
-            self.shared.counters.invalid_subscribe_subjects.add(1);
-            self.say(&err("Invalid Subject"));
-            return;
-        }
         let mut subscriptions = self.client.subscriptions();
         // A sid in use: the line is ignored. [obs 2.9.10]
         if subscriptions
             .get(&sid[..])
             .is_none_or(|one| one.has_ended())
         {
+            if !subject::can_subscribe(subject) {
+                drop(subscriptions);
+                self.shared.counters.invalid_subscribe_subjects.add(1);
+                self.say(&err("Invalid Subject"));
+                return;
+            }
             if subscriptions.len() >= self.shared.limits.subscriptions_max {
                 drop(subscriptions);
                 self.shared.counters.subscriptions_refused.add(1);
@@ -145,7 +157,7 @@ impl Reader {
         let mut publish = first;
         loop {
             self.publish(&mut route, &publish);
-            match self.decoder.next_op()? {
+            match self.next_op()? {
                 Some(ClientOp::Publish(next)) => publish = next,
                 other => return Ok(other),
             }
@@ -154,17 +166,10 @@ impl Reader {
 
     fn publish(&mut self, route: &mut Route<'_>, publish: &Publish) {
         self.messages_in += 1;
-        let valid = subject::can_publish(publish.subject());
-        if !valid {
-            self.shared.counters.invalid_publish_subjects.add(1);
-            if self.options.pedantic {
-                self.say(&err("Invalid Publish Subject"));
-            }
-        }
         self.say_ok();
         let except = (!self.options.echo).then_some(self.client.id);
         // A pattern is delivered as if it were a subject, also where the publisher is told that it is none. [obs 2.9.10]
-        let routed = valid || !subject::has_empty_token(publish.subject());
+        let routed = publish.has_valid_subject() || !subject::has_empty_token(publish.subject());
         let delivered = routed && self.delivery.deliver(route, publish, except);
         if let Some(reply) = publish.reply().filter(|_| !delivered) {
             self.nobody_got_it(route, publish.subject(), reply);
