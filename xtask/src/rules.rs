@@ -48,6 +48,7 @@ pub(crate) const EDGES: &[(&str, &[&str])] = &[
     (
         "nodewire-fuzz-oracles",
         &[
+            "autotrainer-api",
             "nanocore",
             "nanograph",
             "nats-broker",

@@ -1,5 +1,7 @@
 //! Key casing, held against what the peer's library made of the same names (humps-casing.json). spec: autotrainer 6
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use autotrainer_api::casing::{camelize, camelize_keys, decamelize, decamelize_keys};
 use autotrainer_api::json::Json;
 use serde_json::Value;

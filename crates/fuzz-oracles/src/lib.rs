@@ -11,9 +11,11 @@
 
 #![forbid(unsafe_code)]
 
+mod autotrainer;
 mod nats;
 mod nats_documents;
 
+pub use autotrainer::autotrainer_messages;
 pub use nats::nats_protocol;
 pub use nats_documents::nats_documents;
 

@@ -6,7 +6,8 @@ use std::fs;
 use std::path::Path;
 
 use nodewire_fuzz_oracles::{
-    graph, json, nanograph_messages, nanoserver_json, nats_documents, nats_protocol,
+    autotrainer_messages, graph, json, nanograph_messages, nanoserver_json, nats_documents,
+    nats_protocol,
 };
 
 /// Longer inputs are not damaged at every byte, only at this many places.
@@ -66,4 +67,9 @@ fn nats_protocol_holds() {
 #[test]
 fn nats_documents_hold() {
     replay("nats_documents", nats_documents);
+}
+
+#[test]
+fn autotrainer_messages_hold() {
+    replay("autotrainer_messages", autotrainer_messages);
 }
