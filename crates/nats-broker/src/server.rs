@@ -23,6 +23,7 @@ mod outbox;
 mod reader;
 mod segments;
 mod shared;
+mod turns;
 mod writer;
 
 pub(crate) use accept::accept_until_stopped;

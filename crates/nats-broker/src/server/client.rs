@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::outbox::{Outbox, Pushed};
 use super::segments::Segments;
+use super::turns::Turns;
 use super::writer::write_rest;
 use crate::protocol::Publish;
 use crate::stats::CloseReason;
@@ -55,24 +56,13 @@ pub(crate) struct Subscription {
     pub(super) subject: Box<[u8]>,
     pub(super) queue: Option<Box<[u8]>>,
     pub(super) sid: Box<[u8]>,
-    /// All messages ever put into the client's queue for it.
-    delivered: AtomicU64,
-    /// Ends with this many messages; 0 is no end.
-    max: AtomicU64,
+    pub(super) turns: Turns,
 }
 
 impl PartialEq for Subscription {
     fn eq(&self, other: &Self) -> bool {
         std::ptr::eq(self, other)
     }
-}
-
-/// Whether a subscription gets one more message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
-    Yes,
-    Last,
-    No,
 }
 
 impl Subscription {
@@ -87,31 +77,8 @@ impl Subscription {
             subject: subject.into(),
             queue: queue.map(Into::into),
             sid: sid.into(),
-            delivered: AtomicU64::new(0),
-            max: AtomicU64::new(0),
+            turns: Turns::default(),
         })
-    }
-
-    pub(super) fn take_turn(&self) -> Turn {
-        let count = self.delivered.fetch_add(1, Relaxed) + 1;
-        match self.max.load(Relaxed) {
-            0 => Turn::Yes,
-            max if count < max => Turn::Yes,
-            max if count == max => Turn::Last,
-            _ => Turn::No,
-        }
-    }
-
-    /// Whether its maximum is reached. It may still be in the table for a moment.
-    pub(super) fn has_ended(&self) -> bool {
-        let max = self.max.load(Relaxed);
-        max > 0 && self.delivered.load(Relaxed) >= max
-    }
-
-    /// `UNSUB sid max`. Whether it has ended by that already.
-    pub(super) fn end_after(&self, max: u64) -> bool {
-        self.max.store(max, Relaxed);
-        self.has_ended()
     }
 }
 

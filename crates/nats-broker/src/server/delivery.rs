@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::client::{Client, Subscription, Turn};
+use super::client::{Client, Subscription};
 use super::outbox::Pushed;
+use super::turns::Turn;
 use crate::protocol::Publish;
 use crate::routing::{Matches, QueueGroups, Table};
 
@@ -83,7 +84,7 @@ impl Delivery {
         if except == Some(client.id) {
             return false;
         }
-        match subscription.take_turn() {
+        match subscription.turns.take() {
             Turn::Yes => {}
             Turn::Last => self.ended.push(Arc::clone(subscription)),
             Turn::No => return false,

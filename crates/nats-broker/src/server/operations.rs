@@ -113,7 +113,7 @@ impl Reader {
         // A sid in use: the line is ignored. [obs 2.9.10]
         if subscriptions
             .get(&sid[..])
-            .is_none_or(|one| one.has_ended())
+            .is_none_or(|one| one.turns.have_ended())
         {
             if !subject::can_subscribe(subject) {
                 drop(subscriptions);
@@ -139,7 +139,7 @@ impl Reader {
         let mut subscriptions = self.client.subscriptions();
         let found = subscriptions.get(sid);
         let ended = found
-            .filter(|one| max.is_none_or(|max| one.end_after(max)))
+            .filter(|one| max.is_none_or(|max| one.turns.end_after(max)))
             .cloned();
         if let Some(subscription) = ended {
             subscriptions.remove(sid);
