@@ -66,10 +66,17 @@ fn classify(
     payload: &Bytes,
     limits: &Limits,
 ) -> Result<(Topic, Option<Anomaly>), Anomaly> {
-    let candidates = before.iter().filter_map(|frame| Topic::from_frame(frame));
-    let candidates: Vec<Topic> = candidates.collect();
+    // Well-formed, as nearly all are.
+    if let [frame] = before
+        && let Some(topic) = Topic::from_frame(frame)
+    {
+        return Ok((topic, None));
+    }
+    let candidates: Vec<Topic> = before
+        .iter()
+        .filter_map(|frame| Topic::from_frame(frame))
+        .collect();
     match (before, candidates.as_slice()) {
-        ([_], [topic]) => Ok((*topic, None)),
         ([], _) => {
             let alone = [Topic::EVENT, Topic::COMMAND_RESULT, Topic::HEARTBEAT];
             let topic = fitting(&alone, payload, limits).ok_or(Anomaly::Unclassifiable)?;

@@ -88,6 +88,12 @@ impl CommandResult {
         out.into()
     }
 
+    /// The nonce as the clients of this crate choose them; `None` if it is no such number.
+    #[must_use]
+    pub fn nonce_number(&self) -> Option<u64> {
+        self.nonce.as_str().parse().ok()
+    }
+
     /// The data, its keys in snake_case at every level; values are untouched.
     #[must_use]
     pub fn data(&self) -> Json {

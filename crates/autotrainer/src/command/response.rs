@@ -251,6 +251,12 @@ impl CommandAnswer {
         })
     }
 
+    /// The nonce as the clients of this crate choose them; `None` if it is no such number.
+    #[must_use]
+    pub fn nonce_number(&self) -> Option<u64> {
+        self.nonce.as_str().parse().ok()
+    }
+
     /// Whether this says that a request could not be read; a 0.12.0 service answers `NONE` so too (Q15).
     #[must_use]
     pub fn is_unreadable_answer(&self) -> bool {

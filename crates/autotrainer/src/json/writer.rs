@@ -1,5 +1,6 @@
 //! Writing JSON text as the peers do: `", "` and `": "`, all in ASCII, Python's floats. spec: autotrainer 3.1
 
+use std::fmt::Display;
 use std::io;
 
 use nodewire_json::Json;
@@ -96,8 +97,8 @@ impl<'o> ObjectWriter<'o> {
         }
     }
 
-    pub(crate) fn integer(&mut self, key: &str, value: impl Into<i128>) -> &mut Self {
-        self.text(key, &value.into().to_string())
+    pub(crate) fn integer(&mut self, key: &str, value: impl Display) -> &mut Self {
+        self.text(key, &value.to_string())
     }
 
     pub(crate) fn float(&mut self, key: &str, value: f64) -> &mut Self {
@@ -176,17 +177,16 @@ fn float_text(value: f64) -> String {
     if !value.is_finite() {
         return "null".to_owned();
     }
-    let scientific = format!("{value:e}");
-    let Some((digits, exponent)) = scientific.split_once('e') else {
-        return scientific;
-    };
-    match exponent.parse::<i32>() {
-        Ok(exponent) if !(-4..16).contains(&exponent) => {
-            let sign = if exponent < 0 { '-' } else { '+' };
-            format!("{digits}e{sign}{:02}", exponent.unsigned_abs())
-        }
-        _ => format!("{value:?}"),
+    if value == 0.0 || (1e-4..1e16).contains(&value.abs()) {
+        return format!("{value:?}");
     }
+    let scientific = format!("{value:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let (sign, exponent) = match exponent.strip_prefix('-') {
+        Some(exponent) => ('-', exponent),
+        None => ('+', exponent),
+    };
+    format!("{digits}e{sign}{exponent:0>2}")
 }
 
 #[cfg(test)]
@@ -203,6 +203,8 @@ mod tests {
             (123.0, "123.0"),
             (1e15, "1000000000000000.0"),
             (1e16, "1e+16"),
+            (9_999_999_999_999_998.0, "9999999999999998.0"),
+            (0.000_099_999_999_999_999_99, "9.999999999999999e-05"),
             (-1.5e-100, "-1.5e-100"),
             (1_735_787_045.678_901, "1735787045.678901"),
             (f64::NAN, "null"),

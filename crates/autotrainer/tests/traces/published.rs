@@ -300,8 +300,8 @@ fn a_late_result_is_read_and_written_byte_for_byte() {
         assert_eq!(received.topic, Topic::COMMAND_RESULT);
         let result = CommandResult::parse(&received.payload, &Limits::default()).unwrap();
         assert_eq!(
-            (result.result, result.nonce.as_str()),
-            (ResultCode::Success, "77")
+            (result.result, result.nonce_number()),
+            (ResultCode::Success, Some(77))
         );
         assert_eq!(result.data().as_str(), r#"{"some_key": "Some value-x"}"#);
         assert_eq!(result.to_payload(), received.payload);
