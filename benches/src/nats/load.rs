@@ -53,17 +53,17 @@ impl Load {
         let mut latencies_ns = self.round(&client, self.time).await?;
         let seconds = start.elapsed().as_secs_f64();
         latencies_ns.sort_unstable();
-        let at = |share: f64| {
-            let index = ((latencies_ns.len() - 1) as f64 * share) as usize;
-            latencies_ns[index] as f64 / 1e3
+        let at = |hundredths: usize| {
+            let index = (latencies_ns.len().saturating_sub(1)) * hundredths / 100;
+            latencies_ns.get(index).map_or(0.0, |ns| *ns as f64 / 1e3)
         };
         ensure!(!latencies_ns.is_empty(), "no request was answered");
         Ok(Outcome {
             requests: latencies_ns.len(),
             warm_up_requests: warm_up.len(),
             seconds,
-            p50_us: at(0.5),
-            p99_us: at(0.99),
+            p50_us: at(50),
+            p99_us: at(99),
         })
     }
 
