@@ -18,8 +18,11 @@ pub struct Limits {
     /// What waits to be sent to one client. Beyond: it is closed as slow consumer. From half of it on, publishers are
     /// slowed down. Large messages count in full for each client, though clients share their memory. Default: 64 MiB.
     pub pending_bytes_max: usize,
-    /// How long a publisher is not read after what it sent at once (64 KiB, or one message) went to a client that has half its
-    /// `pending_bytes_max` waiting. Default: 100 ms.
+    /// What waits to be sent to all clients together, but for up to 16 KiB of each. Beyond: the client that has most
+    /// waiting is closed. Large messages count as for `pending_bytes_max`. Default: 1 GiB.
+    pub pending_bytes_total_max: usize,
+    /// How long a publisher is not read after what it sent in one turn (64 KiB, 16 384 deliveries, or one message) went to
+    /// a client that has half its `pending_bytes_max` waiting. Default: 100 ms.
     pub publisher_stall_max: Duration,
     /// A client that takes nothing for so long slows no publisher down any more. Default: 1 s.
     pub stuck_after: Duration,
@@ -41,6 +44,7 @@ impl Default for Limits {
             control_line_bytes_max: 4096,
             payload_bytes_max: 1 << 20,
             pending_bytes_max: 64 << 20,
+            pending_bytes_total_max: 1 << 30,
             publisher_stall_max: Duration::from_millis(100),
             stuck_after: Duration::from_secs(1),
             write_timeout: Duration::from_secs(10),
@@ -66,6 +70,9 @@ impl Limits {
         }
         if message > self.pending_bytes_max / 2 {
             return Some("half of pending_bytes_max must have room for the largest message");
+        }
+        if self.pending_bytes_total_max < self.pending_bytes_max {
+            return Some("pending_bytes_total_max must not be below pending_bytes_max");
         }
         let waits = [self.write_timeout, self.connect_timeout, self.ping_interval];
         if waits.iter().any(Duration::is_zero) {

@@ -5,12 +5,17 @@
 //! costs no change of task and a burst costs one write. Only what a socket does not take at once is left to that
 //! client's writing task.
 //!
+//! A reading task takes turns with the others: after [`TURN_STEPS_MAX`](delivery::TURN_STEPS_MAX) deliveries it
+//! writes, waits for who is behind, and lets others go on. Only a single message to more subscriptions than that is not
+//! interrupted.
+//!
 //! Order: one publisher's messages reach one subscriber in the order they were sent, since one task puts them into one
 //! queue.
 //!
 //! Back-pressure: a client with half of its `pending_bytes_max` waiting slows down who publishes to it, for at most
-//! `publisher_stall_max` per piece that was read, and only while it takes something at least every `stuck_after`. With
-//! all of it waiting, or after taking nothing for `write_timeout`, it is closed as slow consumer.
+//! `publisher_stall_max` per turn, and only while it takes something at least every `stuck_after`. With all of it
+//! waiting, or after taking nothing for `write_timeout`, it is closed as slow consumer. When more than
+//! `pending_bytes_total_max` waits for all clients, those with most are closed.
 
 mod accept;
 mod auth;
@@ -20,6 +25,7 @@ mod delivery;
 mod keeper;
 mod operations;
 mod outbox;
+mod pending_total;
 mod reader;
 mod segments;
 mod shared;

@@ -24,6 +24,8 @@ pub enum CloseReason {
     Stale,
     /// It did not take its messages as fast as they came.
     SlowConsumer,
+    /// Too much waited for all clients together, and most of it for this one.
+    PendingTotal,
     /// There were too many connections already.
     TooManyConnections,
     /// [`Broker::drop_connections`](crate::Broker::drop_connections).
@@ -34,7 +36,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Client,
         Self::Protocol,
         Self::ControlLine,
@@ -44,6 +46,7 @@ impl CloseReason {
         Self::ConnectTimeout,
         Self::Stale,
         Self::SlowConsumer,
+        Self::PendingTotal,
         Self::TooManyConnections,
         Self::Dropped,
         Self::Shutdown,

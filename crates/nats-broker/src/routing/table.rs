@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::Leaf;
-use super::trie::Trie;
+use super::trie::{Trie, Walk};
 use crate::protocol::subject::has_wildcard;
 
 /// Subscriptions by subject.
@@ -69,20 +69,24 @@ impl<'table, S: PartialEq> Matches<'table, S> {
         }
     }
 
-    /// The leaves of a subject without wildcards.
-    pub(crate) fn find(&mut self, table: &'table Table<S>, subject: &[u8]) -> &[&'table Leaf<S>] {
+    /// The leaves of a subject, and how many places were searched. Wildcards in the subject are literals.
+    pub(crate) fn find(
+        &mut self,
+        table: &'table Table<S>,
+        subject: &[u8],
+    ) -> (&[&'table Leaf<S>], usize) {
         let Self { leaves, stack } = self;
         leaves.clear();
-        let mut ends_with_any = false;
+        let mut walk = Walk::default();
         if !table.patterns.is_empty() {
             let patterns = &table.patterns;
-            ends_with_any = patterns.matches(subject, stack, |leaf| leaves.push(leaf));
+            walk = patterns.matches(subject, stack, |leaf| leaves.push(leaf));
         }
         if let Some(leaf) = table.exact.get(subject) {
-            let place = leaves.len() - usize::from(ends_with_any);
+            let place = leaves.len() - usize::from(walk.ends_with_any);
             leaves.insert(place, leaf);
         }
-        leaves
+        (leaves, walk.steps)
     }
 }
 
@@ -154,7 +158,7 @@ mod tests {
         fn finds_what_the_definition_says(steps in steps(), subject in subject()) {
             let (table, model) = apply(steps);
             let mut found = Matches::new();
-            let leaves = found.find(&table, subject.as_bytes());
+            let (leaves, _) = found.find(&table, subject.as_bytes());
 
             let mut plain: Vec<_> = leaves.iter().flat_map(|leaf| &leaf.plain).copied().collect();
             plain.sort_unstable();
@@ -208,9 +212,23 @@ mod tests {
             table.insert(pattern.as_bytes(), None, id);
         }
         let mut found = Matches::new();
-        let leaves = found.find(&table, b"a.b.c").iter();
+        let leaves = found.find(&table, b"a.b.c").0.iter();
         let order: Vec<_> = leaves.flat_map(|leaf| &leaf.plain).copied().collect();
         assert_eq!(order, [3, 5, 7, 2, 1, 4, 6]);
+    }
+
+    #[test]
+    fn a_search_in_vain_is_counted() {
+        let mut table = Table::new();
+        for choices in 0..1 << 10 {
+            let tokens = (0..10).map(|at| if choices >> at & 1 == 0 { "a" } else { "*" });
+            let pattern: Vec<_> = tokens.chain(["b"]).collect();
+            table.insert(pattern.join(".").as_bytes(), None, choices);
+        }
+        let mut found = Matches::new();
+        let subject = "a.".repeat(10) + "c";
+        let (leaves, steps) = found.find(&table, subject.as_bytes());
+        assert_eq!((leaves.len(), steps), (0, (2 << 10) - 1));
     }
 
     #[test]
@@ -220,7 +238,7 @@ mod tests {
         let subject = "a.".repeat(500_000) + "a";
         table.insert(pattern.as_bytes(), None, 1);
         let mut found = Matches::new();
-        assert_eq!(found.find(&table, subject.as_bytes()).len(), 1);
+        assert_eq!(found.find(&table, subject.as_bytes()).0.len(), 1);
         assert!(table.remove(pattern.as_bytes(), None, &1));
     }
 }

@@ -23,6 +23,16 @@ struct Node<S> {
     literal: HashMap<Box<[u8]>, usize, foldhash::fast::RandomState>,
 }
 
+/// How a search went.
+#[derive(Debug, Default)]
+pub(super) struct Walk {
+    /// How many nodes were visited.
+    pub(super) steps: usize,
+    /// Whether the last leaf was that of the subject with `*` in place of its last token. The leaf of the subject itself
+    /// comes before that one.
+    pub(super) ends_with_any: bool,
+}
+
 const ROOT: usize = 0;
 
 impl<S: PartialEq> Trie<S> {
@@ -118,20 +128,20 @@ impl<S: PartialEq> Trie<S> {
     }
 
     /// Calls with each leaf whose pattern matches, in the order of nats-server: at each token first `>`, then `*`, then
-    /// the literal, but at the last token the literal before `*`. Whether the last leaf was that of the subject with
-    /// `*` for its last token, which comes after that of the subject itself. [obs 2.9.10]
+    /// the literal, but at the last token the literal before `*`. [obs 2.9.10]
     pub(super) fn matches<'trie>(
         &'trie self,
         subject: &[u8],
         stack: &mut Vec<(usize, usize)>,
         mut found: impl FnMut(&'trie Leaf<S>),
-    ) -> bool {
+    ) -> Walk {
         // Where the subject itself would lie, which is where the walk ends.
         let mut literal_path = Some(ROOT);
-        let mut ends_with_any = false;
+        let mut walk = Walk::default();
         stack.clear();
         stack.push((ROOT, 0));
         while let Some((index, at)) = stack.pop() {
+            walk.steps += 1;
             let node = &self.nodes[index];
             // `at` is where the node's next token begins; one past the end of the subject when there is none.
             let Some(rest) = subject.get(at..) else {
@@ -148,7 +158,7 @@ impl<S: PartialEq> Trie<S> {
             let literal = node.literal.get(&rest[..length]).copied();
             let on_literal_path = literal_path == Some(index);
             let in_turn = if next > subject.len() {
-                ends_with_any = on_literal_path && self.ends_here(node.any);
+                walk.ends_with_any = on_literal_path && self.ends_here(node.any);
                 [literal, node.any]
             } else {
                 if on_literal_path {
@@ -164,7 +174,7 @@ impl<S: PartialEq> Trie<S> {
                     .map(|child| (child, next)),
             );
         }
-        ends_with_any
+        walk
     }
 
     fn ends_here(&self, child: Option<usize>) -> bool {

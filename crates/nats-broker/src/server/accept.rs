@@ -40,7 +40,15 @@ fn open(shared: &Arc<Shared>, socket: TcpStream, address: SocketAddr) {
     let id = shared.last_client_id.fetch_add(1, Relaxed) + 1;
     let limits = &shared.limits;
     let tasks = shared.tasks.clone();
-    let client = Client::new(id, address.ip(), write, limits.pending_bytes_max, tasks);
+    let total = Arc::clone(&shared.pending_total);
+    let client = Client::new(
+        id,
+        address.ip(),
+        write,
+        limits.pending_bytes_max,
+        total,
+        tasks,
+    );
     let client = Arc::new(client);
     shared.counters.connections_total.add(1);
     shared.counters.connections_open.add(1);

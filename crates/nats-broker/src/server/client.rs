@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::outbox::{Outbox, Pushed};
+use super::pending_total::PendingTotal;
 use super::segments::Segments;
 use super::turns::Turns;
 use super::writer::write_rest;
@@ -88,6 +89,7 @@ impl Client {
         address: IpAddr,
         socket: OwnedWriteHalf,
         pending_bytes_max: usize,
+        pending_total: Arc<PendingTotal>,
         tasks: TaskTracker,
     ) -> Self {
         Self {
@@ -96,7 +98,7 @@ impl Client {
             opened_at: Instant::now(),
             pending_bytes_max,
             socket,
-            outbox: Mutex::default(),
+            outbox: Mutex::new(Outbox::new(pending_total)),
             room: Notify::new(),
             closed: CancellationToken::new(),
             gone: CancellationToken::new(),
@@ -205,6 +207,13 @@ impl Client {
         if farewell.is_none() {
             self.gone.cancel();
         }
+    }
+
+    /// Drops all that waits for it, a farewell included, to make room for others.
+    pub(super) fn give_up(&self) {
+        self.close(CloseReason::PendingTotal, None);
+        self.outbox().abandon();
+        self.gone.cancel();
     }
 
     pub(super) fn close_reason(&self) -> CloseReason {

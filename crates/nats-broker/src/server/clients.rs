@@ -28,6 +28,17 @@ impl Clients {
         self.lock().values().cloned().collect()
     }
 
+    /// Who has most waiting.
+    pub(super) fn furthest_behind(&self) -> Option<Arc<Client>> {
+        let clients = self.lock();
+        let waiting = clients.values().map(|client| {
+            let bytes = client.outbox().told_bytes();
+            (bytes, client)
+        });
+        let (bytes, client) = waiting.max_by_key(|(bytes, _)| *bytes)?;
+        (bytes > 0).then(|| Arc::clone(client))
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<Client>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -11,8 +11,8 @@ use crate::protocol::{ClientOp, DecodeError, Publish, Subscribe, subject};
 use crate::stats::CloseReason;
 
 impl Reader {
-    /// Everything that was read.
-    pub(super) fn process(&mut self) -> Result<(), Close> {
+    /// Everything that was read, in turns. Stops when the client is closed meanwhile.
+    pub(super) async fn process(&mut self) -> Result<(), Close> {
         let mut next = self.next_op()?;
         while let Some(op) = next {
             if self.awaits_credentials() && !matches!(op, ClientOp::Connect(_)) {
@@ -26,6 +26,12 @@ impl Reader {
                 self.operation(op)?;
                 self.next_op()?
             };
+            if self.delivery.turn_is_over() {
+                self.pause().await;
+                if self.client.closed.is_cancelled() {
+                    return Ok(());
+                }
+            }
         }
         Ok(())
     }
@@ -149,16 +155,16 @@ impl Reader {
         self.say_ok();
     }
 
-    /// This publication and those that follow it directly, while the table is held; what comes after them.
+    /// This publication and those that follow it directly in this turn, while the table is held; what comes then.
     fn publish_all(&mut self, first: Publish) -> Result<Option<ClientOp>, Close> {
         let shared = Arc::clone(&self.shared);
         let table = shared.table();
-        let mut route = Route::new(&table);
+        let mut route = Route::new(&shared, &table);
         let mut publish = first;
         loop {
             self.publish(&mut route, &publish);
             match self.next_op()? {
-                Some(ClientOp::Publish(next)) => publish = next,
+                Some(ClientOp::Publish(next)) if !self.delivery.turn_is_over() => publish = next,
                 other => return Ok(other),
             }
         }
@@ -200,7 +206,7 @@ impl Reader {
         if subject::has_empty_token(reply) {
             return;
         }
-        let Some(own) = route.own(reply, &self.client) else {
+        let Some(own) = self.delivery.own(route, reply, &self.client) else {
             return;
         };
         self.shared.counters.no_responders.add(1);

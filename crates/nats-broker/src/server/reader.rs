@@ -46,7 +46,7 @@ impl Reader {
         Self {
             decoder,
             options,
-            delivery: Delivery::default(),
+            delivery: Delivery::new(shared.limits.pending_bytes_max),
             messages_in: 0,
             socket,
             read_bytes: READ_BYTES_MIN,
@@ -84,8 +84,9 @@ impl Reader {
                     return;
                 }
             };
-            let processed = self.process();
-            let slowest = self.finish_piece(bytes);
+            self.shared.counters.bytes_in.add(bytes as u64);
+            let processed = self.process().await;
+            let slowest = self.finish_turn();
             if let Err(close) = processed {
                 let farewell = close.error.map(crate::protocol::server_op::err);
                 client.close(close.reason, Some(&farewell.unwrap_or_default()));
@@ -102,11 +103,18 @@ impl Reader {
         }
     }
 
-    /// Sends what the piece led to; who is behind with reading it.
-    fn finish_piece(&mut self, bytes: usize) -> Option<Arc<Client>> {
+    /// Lets others go on, in the middle of what was read.
+    pub(super) async fn pause(&mut self) {
+        if let Some(slow) = self.finish_turn() {
+            self.wait_for(&slow).await;
+        }
+        tokio::task::yield_now().await;
+    }
+
+    /// Sends what the turn led to; who is behind with reading it.
+    fn finish_turn(&mut self) -> Option<Arc<Client>> {
         self.remove_ended();
         let counters = &self.shared.counters;
-        counters.bytes_in.add(bytes as u64);
         counters
             .messages_in
             .add(std::mem::take(&mut self.messages_in));

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::auth::Auth;
 use super::client::Subscription;
 use super::clients::Clients;
+use super::pending_total::PendingTotal;
 use crate::limits::Limits;
 use crate::protocol::server_op::Info;
 use crate::routing::Table;
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) counters: Counters,
     pub(crate) clients: Clients,
+    pub(super) pending_total: Arc<PendingTotal>,
     pub(crate) stopped: CancellationToken,
     pub(crate) tasks: TaskTracker,
     pub(super) last_client_id: AtomicU64,
@@ -47,6 +49,7 @@ impl Shared {
             server_id,
             address,
             auth,
+            pending_total: Arc::new(PendingTotal::new(limits.pending_bytes_total_max)),
             limits,
             counters: Counters::default(),
             clients: Clients::default(),
@@ -107,6 +110,16 @@ impl Shared {
                 client.push(&self.info(client.id, client.address, true).line());
                 client.flush();
             }
+        }
+    }
+
+    /// Closes who has most waiting, until the total has room.
+    pub(super) fn make_room(&self) {
+        while self.pending_total.is_over() {
+            let Some(client) = self.clients.furthest_behind() else {
+                return;
+            };
+            client.give_up();
         }
     }
 
