@@ -36,7 +36,8 @@
 //!    went in. Only keys of mappings change their casing, and those only where asked for.
 //! 3. Limits ([`Limits`]) are checked before anything is built.
 //! 4. A request that this crate writes arrives unchanged at services that rewrite the text of every request.
-//! 5. Nothing here reads a clock, a socket or the environment.
+//! 5. Messages, in all modules but `service` and [`zmq`], are pure: they read no clock and no socket. Nothing reads the
+//!    environment.
 
 #![forbid(unsafe_code)]
 
@@ -50,8 +51,10 @@ pub mod json;
 mod kinds;
 mod level;
 mod property_change;
+mod service;
 pub mod status;
 mod topic;
+pub mod zmq;
 
 pub use command::{
     Command, CommandAnswer, CommandRequest, CommandResponse, CommandResult, ErrorKind,
@@ -68,4 +71,10 @@ pub use kinds::{
 };
 pub use level::ProtocolLevel;
 pub use property_change::PropertyChange;
+pub use service::{
+    Blocking, DURATION_BOUNDS, Deadline, DefaultHandler, DeviceOptions, EventPublisher, Handler,
+    HeartbeatIntervalError, IntoCommandResponse, NotPending, Pending, PublishError, RpcOptions,
+    Service, ServiceBuilder, ServiceCounts, StartError, Stopped, TelemetryOptions, WhenFull,
+    WithPending, blocking, with_pending,
+};
 pub use topic::Topic;

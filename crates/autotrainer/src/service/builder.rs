@@ -1,0 +1,269 @@
+//! A service as it is described before it starts. spec: autotrainer 1.1, 1.2
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::commands::CommandSettings;
+use super::counters::Counters;
+use super::deadline::{Deadline, Deadlines};
+use super::handler::{Handler, HandlerSlot};
+use super::lifecycle::Service;
+use super::options::RpcOptions;
+use super::queue::{Queue, QueueLimits, WhenFull};
+use super::waiting::WaitingLimits;
+use crate::command::Command;
+use crate::json::Limits;
+use crate::level::ProtocolLevel;
+use crate::zmq::{Security, SocketOptions};
+
+/// Describes a service; made by [`Service::builder`].
+#[derive(Debug)]
+pub struct ServiceBuilder {
+    pub(super) identifier: String,
+    pub(super) software: String,
+    pub(super) heartbeat_interval: Duration,
+    pub(super) bind_addresses: Vec<IpAddr>,
+    pub(super) subscriber_port: u16,
+    pub(super) command_port: u16,
+    pub(super) level: ProtocolLevel,
+    pub(super) linger: Duration,
+    pub(super) handler: HandlerSlot,
+    limits: Limits,
+    socket_options: SocketOptions,
+    when_full: WhenFull,
+    queue_messages_max: usize,
+    queue_bytes_max: usize,
+    deadlines: Deadlines,
+    concurrency: usize,
+    pending_max: usize,
+    waiting: WaitingLimits,
+}
+
+/// Longer times are cut to this, so that no time can overflow the clock.
+const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+impl ServiceBuilder {
+    pub(super) fn new() -> Self {
+        let rpc = RpcOptions::default();
+        Self {
+            identifier: rpc.identifier,
+            software: concat!("nodewire ", env!("CARGO_PKG_VERSION")).to_owned(),
+            heartbeat_interval: Duration::from_secs(5),
+            bind_addresses: vec![Ipv4Addr::LOCALHOST.into()],
+            subscriber_port: rpc.subscriber_port,
+            command_port: rpc.command_port,
+            level: ProtocolLevel::NEWEST,
+            linger: Duration::from_secs(1),
+            handler: HandlerSlot::default(),
+            limits: Limits::default(),
+            socket_options: SocketOptions::default(),
+            when_full: WhenFull::default(),
+            queue_messages_max: 8192,
+            queue_bytes_max: 64 << 20,
+            deadlines: Deadlines::default(),
+            concurrency: 1,
+            pending_max: 64,
+            waiting: WaitingLimits {
+                per_client_max: 256,
+                in_all_max: 4096,
+                bytes_max: 64 << 20,
+            },
+        }
+    }
+
+    /// What heartbeats call it; `autotrainer-device` unless set.
+    #[must_use]
+    pub fn identifier(mut self, identifier: impl Into<String>) -> Self {
+        self.identifier = identifier.into();
+        self
+    }
+
+    /// What heartbeats say after the version of the protocol level; `nodewire` and its version unless set.
+    #[must_use]
+    pub fn software(mut self, software: impl Into<String>) -> Self {
+        self.software = software.into();
+        self
+    }
+
+    /// The time before the first heartbeat and between heartbeats; 5 s unless set, at least 1 ms.
+    #[must_use]
+    pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
+        self.heartbeat_interval = interval.clamp(Duration::from_millis(1), DURATION_MAX);
+        self
+    }
+
+    /// Where both sockets listen; `127.0.0.1` unless set. Without [`Self::security`], everyone who can reach an address
+    /// can command the device.
+    #[must_use]
+    pub fn bind_addresses(mut self, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        self.bind_addresses = addresses.into_iter().collect();
+        self
+    }
+
+    /// The event port; 5556 unless set. 0 is any: see [`Service::event_addresses`].
+    #[must_use]
+    pub fn subscriber_port(mut self, port: u16) -> Self {
+        self.subscriber_port = port;
+        self
+    }
+
+    /// The command port; 5557 unless set. 0 is any: see [`Service::command_addresses`].
+    #[must_use]
+    pub fn command_port(mut self, port: u16) -> Self {
+        self.command_port = port;
+        self
+    }
+
+    /// Which numbers commands and events have; the newest unless set.
+    #[must_use]
+    pub fn level(mut self, level: ProtocolLevel) -> Self {
+        self.level = level;
+        self
+    }
+
+    /// What a request may be at most, and how long what is published.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Options of both sockets. Size, linger and security come from this builder's own options.
+    #[must_use]
+    pub fn socket_options(mut self, options: SocketOptions) -> Self {
+        let security = std::mem::take(&mut self.socket_options.security);
+        self.socket_options = SocketOptions {
+            security,
+            ..options
+        };
+        self
+    }
+
+    /// Who may connect; everybody unless set.
+    #[must_use]
+    pub fn security(mut self, security: Security) -> Self {
+        self.socket_options.security = security;
+        self
+    }
+
+    /// What answers commands; without it they are answered `UNAVAILABLE`. See [`Service::set_handler`].
+    #[must_use]
+    pub fn handler(self, handler: impl Handler) -> Self {
+        self.handler.set(handler);
+        self
+    }
+
+    /// How long handlers may take; see [`Deadline`] for what that is unless set.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Deadline) -> Self {
+        self.deadlines.default = deadline;
+        self
+    }
+
+    /// How long the handler of this command may take.
+    #[must_use]
+    pub fn deadline_of(mut self, command: Command, deadline: Deadline) -> Self {
+        self.deadlines.by_command.insert(command, deadline);
+        self
+    }
+
+    /// How many handlers run at the same time; 1 unless set: applications rely on it. spec: autotrainer 9
+    #[must_use]
+    pub fn concurrency(mut self, handlers: usize) -> Self {
+        self.concurrency = handlers.max(1);
+        self
+    }
+
+    /// How many commands may go on behind a `PENDING_WITH_NOTIFICATION`, before they hold up others; 64 unless set.
+    #[must_use]
+    pub fn pending_max(mut self, commands: usize) -> Self {
+        self.pending_max = commands;
+        self
+    }
+
+    /// How many requests may wait for their handler, of one client and in all, before further ones are answered
+    /// `UNAVAILABLE`; 256 and 4096 unless set.
+    #[must_use]
+    pub fn waiting_max(mut self, per_client: usize, in_all: usize) -> Self {
+        self.waiting.per_client_max = per_client.max(1);
+        self.waiting.in_all_max = in_all.max(1);
+        self
+    }
+
+    /// Bytes of requests that may wait; 64 MiB unless set.
+    #[must_use]
+    pub fn waiting_bytes_max(mut self, bytes: usize) -> Self {
+        self.waiting.bytes_max = bytes;
+        self
+    }
+
+    /// What is done with a publication when the queue is full; its sender waits unless set.
+    #[must_use]
+    pub fn when_full(mut self, when_full: WhenFull) -> Self {
+        self.when_full = when_full;
+        self
+    }
+
+    /// How many publications may wait, and how many bytes of them; 8192 and 64 MiB unless set.
+    #[must_use]
+    pub fn queue_max(mut self, messages: usize, bytes: usize) -> Self {
+        self.queue_messages_max = messages.max(1);
+        self.queue_bytes_max = bytes;
+        self
+    }
+
+    /// How long a stop may wait for handlers, and for what is still to be sent; 1 s unless set.
+    #[must_use]
+    pub fn linger(mut self, linger: Duration) -> Self {
+        self.linger = linger.min(DURATION_MAX);
+        self
+    }
+
+    /// The service, not yet started.
+    #[must_use]
+    pub fn build(self) -> Service {
+        let counters = Arc::new(Counters::default());
+        let queue = Queue::new(self.queue_limits(), Arc::clone(&counters));
+        Service::new(self, Arc::new(queue), counters)
+    }
+
+    fn queue_limits(&self) -> QueueLimits {
+        QueueLimits {
+            messages_max: self.queue_messages_max,
+            bytes_max: self.queue_bytes_max,
+            payload_bytes_max: self.limits.frame_bytes_max,
+            when_full: self.when_full,
+        }
+    }
+
+    pub(super) fn command_settings(&self) -> CommandSettings {
+        CommandSettings {
+            level: self.level,
+            limits: self.limits,
+            deadlines: self.deadlines.clone(),
+            concurrency: self.concurrency,
+            pending_max: self.pending_max,
+            waiting: self.waiting,
+        }
+    }
+
+    pub(super) fn command_socket_options(&self) -> SocketOptions {
+        SocketOptions {
+            message_bytes_max: self.limits.frame_bytes_max,
+            frames_max: self.limits.frames_max,
+            linger: self.linger,
+            ..self.socket_options.clone()
+        }
+    }
+
+    /// Subscribers send nothing but subscriptions.
+    pub(super) fn event_socket_options(&self) -> SocketOptions {
+        SocketOptions {
+            message_bytes_max: 4096,
+            frames_max: 1,
+            linger: self.linger,
+            ..self.socket_options.clone()
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! The task that owns the command socket. spec: autotrainer 7, 8, 9
+//!
+//! A request takes a slot while its handler runs, and gives it back when it is answered. A handler that goes on behind a
+//! `PENDING_WITH_NOTIFICATION` has a place of its own, so that the next request, an emergency stop perhaps, is served; when
+//! those places are used up, it keeps its slot.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::counters::Counters;
+use super::deadline::{Deadline, Deadlines};
+use super::handler::{BoxFuture, HandlerSlot, LateAnswer, Outcome};
+use super::publisher::EventPublisher;
+use super::waiting::{Arrival, NoRoom, Waiting, WaitingLimits};
+use crate::command::{
+    CommandRequest, CommandResponse, CommandResult, ResultCode, unreadable_answer,
+};
+use crate::json::Limits;
+use crate::level::ProtocolLevel;
+use crate::zmq::{CommandSocket, Envelope, Incoming};
+
+/// What can be chosen about commands.
+#[derive(Debug, Clone)]
+pub(super) struct CommandSettings {
+    pub(super) level: ProtocolLevel,
+    pub(super) limits: Limits,
+    pub(super) deadlines: Deadlines,
+    pub(super) concurrency: usize,
+    pub(super) pending_max: usize,
+    pub(super) waiting: WaitingLimits,
+}
+
+/// Received at a time, before handlers have their turn.
+const BATCH_MAX: usize = 256;
+
+pub(super) struct CommandLoop {
+    socket: Arc<CommandSocket>,
+    handler: Arc<HandlerSlot>,
+    publisher: EventPublisher,
+    counters: Arc<Counters>,
+    settings: CommandSettings,
+    waiting: Waiting,
+    jobs: HashMap<u64, Job>,
+    /// At least one for each job: its next step.
+    steps: FuturesUnordered<BoxFuture<(u64, Step)>>,
+    next_id: u64,
+    slots_taken: usize,
+}
+
+/// A request whose handler was called, until nothing more is owed for it.
+struct Job {
+    /// `None` once it is answered.
+    envelope: Option<Envelope>,
+    request: CommandRequest,
+    arrived_at: Instant,
+    has_slot: bool,
+}
+
+/// What happened to a job.
+enum Step {
+    /// The handler returned.
+    Returned(Outcome),
+    /// The handler took too long, and goes on.
+    Overdue(BoxFuture<Outcome>),
+    /// The handler took too long, and is gone.
+    TimedOut,
+    /// The late result came, if there is one.
+    Late(Option<CommandResponse>),
+    /// The handler let go of its late result.
+    GivenUp,
+    /// The late result was queued.
+    Published,
+}
+
+impl CommandLoop {
+    pub(super) fn new(
+        socket: Arc<CommandSocket>,
+        handler: Arc<HandlerSlot>,
+        publisher: EventPublisher,
+        counters: Arc<Counters>,
+        settings: CommandSettings,
+    ) -> Self {
+        Self {
+            socket,
+            handler,
+            publisher,
+            counters,
+            waiting: Waiting::new(settings.waiting),
+            settings,
+            jobs: HashMap::new(),
+            steps: FuturesUnordered::new(),
+            next_id: 0,
+            slots_taken: 0,
+        }
+    }
+
+    /// Serves until it shall stop; what runs then has the linger to come to its end.
+    pub(super) async fn run(mut self, stop: CancellationToken, linger: std::time::Duration) {
+        let stopped = stop.cancelled();
+        tokio::pin!(stopped);
+        loop {
+            self.start_waiting();
+            tokio::select! {
+                biased;
+                () = &mut stopped => break,
+                Some((id, step)) = self.steps.next(), if !self.steps.is_empty() => self.advance(id, step),
+                incoming = self.socket.receive() => match incoming {
+                    Ok(incoming) => self.arrive_with_more(incoming),
+                    Err(error) => {
+                        tracing::error!(%error, "the command socket was closed under the service");
+                        return;
+                    }
+                },
+            }
+        }
+        self.wind_down(Instant::now() + linger).await;
+    }
+
+    fn arrive_with_more(&mut self, first: Incoming) {
+        self.arrive(first);
+        for _ in 1..BATCH_MAX {
+            let Ok(Some(incoming)) = self.socket.try_receive() else {
+                return;
+            };
+            self.arrive(incoming);
+        }
+    }
+
+    fn arrive(&mut self, incoming: Incoming) {
+        let arrival = self.read(incoming);
+        if let Err((no_room, refused)) = self.waiting.push(arrival) {
+            match no_room {
+                NoRoom::PerClient => self.counters.refused_per_client.count(),
+                NoRoom::InAll => self.counters.refused_in_all.count(),
+            }
+            self.refuse(*refused, "Too many requests are waiting.");
+        }
+    }
+
+    fn read(&self, incoming: Incoming) -> Arrival {
+        let (level, limits) = (self.settings.level, &self.settings.limits);
+        let request = CommandRequest::from_frames(&incoming.frames, level, limits);
+        if let Err(error) = &request {
+            self.counters.count_malformed(error);
+            tracing::debug!(%error, "a request cannot be read");
+        }
+        Arrival {
+            bytes: incoming.frames.iter().map(Bytes::len).sum(),
+            envelope: incoming.envelope,
+            request,
+            arrived_at: Instant::now(),
+        }
+    }
+
+    fn start_waiting(&mut self) {
+        while self.slots_taken < self.settings.concurrency {
+            let Some(arrival) = self.waiting.pop() else {
+                return;
+            };
+            self.start(arrival);
+        }
+    }
+
+    fn start(&mut self, arrival: Arrival) {
+        let Arrival {
+            envelope,
+            request,
+            arrived_at,
+            ..
+        } = arrival;
+        // spec: autotrainer 7.3
+        let Ok(request) = request else {
+            return self.reply(envelope, unreadable_answer());
+        };
+        let Some(call) = self.handler.call(&request) else {
+            let response = CommandResponse::unavailable();
+            return self.answer(envelope, &request, &response, arrived_at);
+        };
+        let id = self.next_id;
+        self.next_id += 1;
+        let deadline = self.settings.deadlines.of(request.command);
+        let job = Job {
+            envelope: Some(envelope),
+            request,
+            arrived_at,
+            has_slot: true,
+        };
+        self.jobs.insert(id, job);
+        self.slots_taken += 1;
+        self.then(id, first_step(call, deadline));
+    }
+
+    fn then(&self, id: u64, step: impl Future<Output = Step> + Send + 'static) {
+        self.steps.push(Box::pin(async move { (id, step.await) }));
+    }
+
+    fn advance(&mut self, id: u64, step: Step) {
+        match step {
+            Step::Returned((response, late)) => self.returned(id, response, late),
+            Step::Overdue(call) => {
+                self.counters.made_pending.count();
+                let pending = CommandResponse::new(ResultCode::PendingWithNotification);
+                self.answer_job(id, &pending);
+                self.go_on_behind(id);
+                self.then(id, async move { Step::Returned(call.await) });
+            }
+            Step::TimedOut => {
+                self.counters.timed_out.count();
+                self.answer_job(id, &took_too_long());
+                self.finish(id);
+            }
+            Step::Late(Some(response)) => self.publish_late(id, response),
+            Step::Late(None) | Step::Published => self.finish(id),
+            Step::GivenUp => {
+                self.counters.late_results_given_up.count();
+                self.publish_late(id, given_up());
+            }
+        }
+    }
+
+    fn returned(&mut self, id: u64, response: CommandResponse, mut late: LateAnswer) {
+        if response.has_failed_data() {
+            tracing::error!("the data of a command's response has no JSON form");
+        }
+        let is_pending = response.result == ResultCode::PendingWithNotification;
+        let was_answered = !self.answer_job(id, &response);
+        if !is_pending {
+            if was_answered {
+                self.publish_late(id, response);
+            } else {
+                self.finish(id);
+            }
+            return;
+        }
+        match late.try_recv() {
+            Ok(known) => self.advance(id, Step::Late(known)),
+            Err(_) => {
+                self.go_on_behind(id);
+                self.then(
+                    id,
+                    async move { late.await.map_or(Step::GivenUp, Step::Late) },
+                );
+            }
+        }
+    }
+
+    /// Only called once the answer was handed to the transport. spec: autotrainer 8.5
+    fn publish_late(&mut self, id: u64, response: CommandResponse) {
+        let Some(job) = self.jobs.get(&id) else {
+            return;
+        };
+        let result = CommandResult::of(&job.request, self.settings.level, response);
+        let (publisher, counters) = (self.publisher.clone(), Arc::clone(&self.counters));
+        self.then(id, async move {
+            match publisher.put_result(&result).await {
+                Ok(()) => counters.late_results.count(),
+                Err(error) => {
+                    counters.late_results_given_up.count();
+                    tracing::error!(%error, "a late result cannot be published");
+                }
+            }
+            Step::Published
+        });
+    }
+
+    /// `false` if it was answered already.
+    fn answer_job(&mut self, id: u64, response: &CommandResponse) -> bool {
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return false;
+        };
+        let Some(envelope) = job.envelope.take() else {
+            return false;
+        };
+        let job = &self.jobs[&id];
+        self.answer(envelope, &job.request, response, job.arrived_at);
+        true
+    }
+
+    /// Gives the slot back if there is a place for one more that goes on behind its answer.
+    fn go_on_behind(&mut self, id: u64) {
+        let behind = self.jobs.len() - self.slots_taken;
+        if let Some(job) = self.jobs.get_mut(&id)
+            && job.has_slot
+            && behind < self.settings.pending_max
+        {
+            job.has_slot = false;
+            self.slots_taken -= 1;
+        }
+    }
+
+    fn finish(&mut self, id: u64) {
+        if self.jobs.remove(&id).is_some_and(|job| job.has_slot) {
+            self.slots_taken -= 1;
+        }
+    }
+
+    fn refuse(&self, arrival: Arrival, why: &str) {
+        let Ok(request) = arrival.request else {
+            return self.reply(arrival.envelope, unreadable_answer());
+        };
+        let response = unavailable_because(why);
+        self.answer(arrival.envelope, &request, &response, arrival.arrived_at);
+    }
+
+    fn answer(
+        &self,
+        envelope: Envelope,
+        request: &CommandRequest,
+        response: &CommandResponse,
+        arrived_at: Instant,
+    ) {
+        self.reply(envelope, response.to_frame(request, self.settings.level));
+        let took = arrived_at.elapsed();
+        self.counters
+            .count_answer(request.command, response.result, took);
+    }
+
+    fn reply(&self, envelope: Envelope, payload: Bytes) {
+        if let Err(error) = self.socket.reply(envelope, payload) {
+            self.counters.count_lost_reply(error);
+            tracing::debug!(%error, "a reply went nowhere");
+        }
+    }
+
+    /// Handlers that run may finish; everything else is refused.
+    async fn wind_down(&mut self, deadline: Instant) {
+        while let Some(arrival) = self.waiting.pop() {
+            self.refuse(arrival, STOPPING);
+        }
+        let finished = timeout_at(deadline, self.finish_jobs()).await;
+        if finished.is_err() {
+            self.abandon_jobs();
+        }
+        while let Ok(Some(incoming)) = self.socket.try_receive() {
+            let arrival = self.read(incoming);
+            self.refuse(arrival, STOPPING);
+        }
+    }
+
+    async fn finish_jobs(&mut self) {
+        while !self.jobs.is_empty() {
+            tokio::select! {
+                biased;
+                Some((id, step)) = self.steps.next(), if !self.steps.is_empty() => self.advance(id, step),
+                Ok(incoming) = self.socket.receive() => {
+                    let arrival = self.read(incoming);
+                    self.refuse(arrival, STOPPING);
+                }
+                else => return,
+            }
+        }
+    }
+
+    fn abandon_jobs(&mut self) {
+        self.steps.clear();
+        for (_, job) in std::mem::take(&mut self.jobs) {
+            let response = unavailable_because("The service stopped before the command was done.");
+            if let Some(envelope) = job.envelope {
+                self.answer(envelope, &job.request, &response, job.arrived_at);
+                continue;
+            }
+            self.counters.late_results_given_up.count();
+            let result = CommandResult::of(&job.request, self.settings.level, response);
+            if let Err(error) = self.publisher.try_put_result(&result) {
+                tracing::error!(%error, "a late result cannot be published");
+            }
+        }
+    }
+}
+
+const STOPPING: &str = "The service is stopping.";
+
+async fn first_step(mut call: BoxFuture<Outcome>, deadline: Deadline) -> Step {
+    match deadline {
+        Deadline::Wait => Step::Returned(call.await),
+        Deadline::PendingAfter(after) => match timeout(after, &mut call).await {
+            Ok(outcome) => Step::Returned(outcome),
+            Err(_) => Step::Overdue(call),
+        },
+        Deadline::FailAfter(after) => match timeout(after, call).await {
+            Ok(outcome) => Step::Returned(outcome),
+            Err(_) => Step::TimedOut,
+        },
+    }
+}
+
+fn unavailable_because(why: &str) -> CommandResponse {
+    let mut response = CommandResponse::unavailable();
+    response.error_message = Some(why.to_owned());
+    response
+}
+
+fn took_too_long() -> CommandResponse {
+    let mut response = CommandResponse::new(ResultCode::Failed);
+    response.error_message = Some("The command took too long.".to_owned());
+    response
+}
+
+fn given_up() -> CommandResponse {
+    let mut response = CommandResponse::new(ResultCode::Failed);
+    response.error_message = Some("The command was given up without a result.".to_owned());
+    response
+}

@@ -1,0 +1,83 @@
+//! The task that owns the event socket. spec: autotrainer 4
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use super::counters::Counters;
+use super::queue::Queue;
+use crate::heartbeat::Heartbeat;
+use crate::json::UnixTime;
+use crate::topic::Topic;
+use crate::zmq::{Publisher, ZmqError};
+
+/// Where messages go; the event socket, but for tests.
+pub(super) trait Outlet {
+    async fn send(&mut self, topic: Topic, payload: Bytes) -> Result<(), ZmqError>;
+}
+
+impl Outlet for Arc<Publisher> {
+    async fn send(&mut self, topic: Topic, payload: Bytes) -> Result<(), ZmqError> {
+        Publisher::send(self, topic, payload).await
+    }
+}
+
+/// Publishes what is queued, and a heartbeat whenever it is time.
+pub(super) struct EventLoop<O> {
+    pub(super) outlet: O,
+    pub(super) queue: Arc<Queue>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) identifier: String,
+    pub(super) version: String,
+    pub(super) heartbeat_interval: Duration,
+}
+
+impl<O: Outlet> EventLoop<O> {
+    /// Until the queue is closed and empty.
+    pub(super) async fn run(mut self) {
+        // A fixed schedule: what is late does not shift what follows, and what is too late is left out.
+        let mut ticks = interval_at(
+            Instant::now() + self.heartbeat_interval,
+            self.heartbeat_interval,
+        );
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let queue = Arc::clone(&self.queue);
+        let mut batch = Vec::new();
+        loop {
+            tokio::select! {
+                biased;
+                _ = ticks.tick() => self.send_heartbeat().await,
+                more = queue.take(&mut batch) => {
+                    if !more {
+                        return;
+                    }
+                    for outgoing in batch.drain(..) {
+                        for topic in outgoing.topics() {
+                            self.send(topic, outgoing.payload.clone()).await;
+                        }
+                    }
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+
+    async fn send_heartbeat(&mut self) {
+        let heartbeat = Heartbeat {
+            identifier: self.identifier.clone(),
+            version: self.version.clone(),
+            timestamp: UnixTime::now(),
+        };
+        self.send(Topic::HEARTBEAT, heartbeat.to_payload()).await;
+    }
+
+    async fn send(&mut self, topic: Topic, payload: Bytes) {
+        match self.outlet.send(topic, payload).await {
+            Ok(()) => self.counters.count_publication(topic),
+            // The socket is closed under it only when the runtime goes down.
+            Err(error) => tracing::debug!(%error, %topic, "a publication went nowhere"),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Options by the names that the peers' configuration files use. spec: autotrainer 1.2
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// A device's options.
+///
+/// ```
+/// use autotrainer_api::DeviceOptions;
+///
+/// let options: DeviceOptions = serde_json::from_str(r#"{"rpc": {"identifier": "box-7", "heartbeat_interval": 2.5}}"#)?;
+/// let builder = options.service()?.expect("it is enabled");
+/// # let disabled: DeviceOptions = serde_json::from_str(r#"{"rpc": {"enable": false}}"#)?;
+/// # assert!(disabled.service()?.is_none() && DeviceOptions::default().service()?.is_none());
+/// # let _ = builder;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DeviceOptions {
+    /// The service; none without it.
+    pub rpc: Option<RpcOptions>,
+    /// Metrics and traces. Kept for whoever exports them; the service itself exports nothing.
+    pub telemetry: Option<TelemetryOptions>,
+}
+
+/// The service's options.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RpcOptions {
+    /// Whether there is a service at all.
+    pub enable: bool,
+    /// Copied into every heartbeat.
+    pub identifier: String,
+    /// Seconds before the first heartbeat and between heartbeats.
+    pub heartbeat_interval: f64,
+    /// The event port.
+    pub subscriber_port: u16,
+    /// The command port.
+    pub command_port: u16,
+}
+
+/// Where metrics and traces go. spec: autotrainer 12
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TelemetryOptions {
+    /// Whether there are any.
+    pub enable: bool,
+    /// The collector's address.
+    pub endpoint: Option<String>,
+    /// A bearer token; none if empty. `Debug` does not show it.
+    pub api_key: String,
+}
+
+impl std::fmt::Debug for TelemetryOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TelemetryOptions")
+            .field("enable", &self.enable)
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for RpcOptions {
+    fn default() -> Self {
+        Self {
+            enable: true,
+            identifier: "autotrainer-device".to_owned(),
+            heartbeat_interval: 5.0,
+            subscriber_port: 5556,
+            command_port: 5557,
+        }
+    }
+}
+
+/// The heartbeat interval is no time.
+#[derive(Debug, Clone, Copy, PartialEq, Error)]
+#[error("the heartbeat interval of {seconds} s is no time; give a positive number of seconds")]
+pub struct HeartbeatIntervalError {
+    /// What it is.
+    pub seconds: f64,
+}
+
+impl DeviceOptions {
+    /// The service that they describe, yet without a handler; `None` if they do not want one (Q1).
+    ///
+    /// # Errors
+    /// If the heartbeat interval is no time.
+    pub fn service(&self) -> Result<Option<super::ServiceBuilder>, HeartbeatIntervalError> {
+        let Some(rpc) = self.rpc.as_ref().filter(|rpc| rpc.enable) else {
+            return Ok(None);
+        };
+        let seconds = rpc.heartbeat_interval;
+        let interval = Duration::try_from_secs_f64(seconds).ok();
+        let interval = interval
+            .filter(|interval| !interval.is_zero())
+            .ok_or(HeartbeatIntervalError { seconds })?;
+        let builder = super::Service::builder()
+            .identifier(&rpc.identifier)
+            .heartbeat_interval(interval)
+            .subscriber_port(rpc.subscriber_port)
+            .command_port(rpc.command_port);
+        Ok(Some(builder))
+    }
+}
