@@ -27,6 +27,28 @@
 //! # Ok(()) }
 //! ```
 //!
+//! Of the device API there are the real service of each release ([`AutotrainerService`]), the sockets of pyzmq
+//! ([`AutotrainerClient`]) and the console ([`AutotrainerConsole`]).
+//!
+//! ```no_run
+//! use nodewire_testkit::{AutotrainerClient, AutotrainerService, AutotrainerVersion};
+//! use serde_json::json;
+//!
+//! # async fn example() -> anyhow::Result<()> {
+//! let version = AutotrainerVersion::V0_12_0;
+//! let mut service = AutotrainerService::start(version, Default::default()).await?;
+//! let mut client = AutotrainerClient::start(version).await?;
+//! client.connect("commands", "REQ", &service.command_endpoint()).await?;
+//! let reply = client.request("commands", &json!({"command": 400, "nonce": 7})).await?;
+//! assert_eq!(reply["data"], json!({"seen": true}));
+//!
+//! client.connect_subscriber("events", &service.event_endpoint(), &[b""]).await?;
+//! service.join(&mut client, "events").await?;
+//! service.publish(json!({"kind": 201})).await?;
+//! println!("{:?}", client.receive("events", 1).await?);
+//! # Ok(()) }
+//! ```
+//!
 //! What must hold:
 //! 1. Peers listen on the loopback interface only, on ports that were free.
 //! 2. No peer outlives its harness: each has its own process group, which is killed when the harness is dropped.
@@ -34,6 +56,8 @@
 
 #![forbid(unsafe_code)]
 
+mod autotrainer_peers;
+mod dialogue;
 mod nats_peers;
 mod nats_server;
 mod process;
@@ -41,6 +65,12 @@ mod python_nanograph;
 
 use std::path::{Path, PathBuf};
 
+use anyhow::ensure;
+
+pub use autotrainer_peers::{
+    AutotrainerClient, AutotrainerConsole, AutotrainerService, AutotrainerServiceOptions,
+    AutotrainerVersion, ZmqMessage,
+};
 pub use nats_peers::{
     JsClient, JsService, NatsClientLibrary, NatsJs, NatsLibrary, OfficialNatsPy,
     OfficialNatsPyService, PeerClient, PeerService, PythonMicro, PythonMicroClient,
@@ -65,6 +95,27 @@ pub fn peers_dir() -> PathBuf {
     let dir = std::env::var_os("NODEWIRE_PEERS").map_or_else(default, PathBuf::from);
     // Python finds its environment by the text of its path, so that must have no `..`.
     dir.canonicalize().unwrap_or(dir)
+}
+
+/// Something below [`peers_dir`].
+///
+/// # Errors
+/// It is not installed.
+fn installed(path: &str) -> anyhow::Result<PathBuf> {
+    let path = peers_dir().join(path);
+    ensure!(
+        path.exists(),
+        "{} is missing: run `cargo xtask peers`, which installs it",
+        path.display()
+    );
+    Ok(path)
+}
+
+/// The folder of the scripts that use a peer.
+fn scripts(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("peers")
+        .join(folder)
 }
 
 /// A program of this machine, on the search path or where Debian puts servers, which is not on everybody's.

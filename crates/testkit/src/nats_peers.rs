@@ -1,24 +1,21 @@
 //! NATS services and clients made with the libraries of others.
 
 use std::marker::PhantomData;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, ensure};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{ChildStdin, ChildStdout, Command};
+use tokio::process::Command;
 
-use crate::{PeerProcess, find_program, peers_dir};
+use crate::dialogue::Dialogue;
+use crate::{PeerProcess, find_program, installed, scripts};
 
 /// Loading a library takes a second or two, more on a busy machine.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Some libraries wait for their handlers.
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Longer than anything that a client waits for unless told otherwise.
-const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a service prints before its instance id, once the broker has its subscriptions.
 const READY: &str = "READY ";
@@ -176,10 +173,7 @@ impl<L: NatsLibrary> PeerService<L> {
 /// A connected client. Dropping it kills it.
 #[derive(Debug)]
 pub struct PeerClient<L> {
-    process: PeerProcess,
-    input: ChildStdin,
-    output: Lines<BufReader<ChildStdout>>,
-    last_id: u64,
+    dialogue: Dialogue,
     library: PhantomData<fn() -> L>,
 }
 
@@ -191,16 +185,11 @@ impl<L: NatsClientLibrary> PeerClient<L> {
     pub async fn connect(broker_url: &str) -> anyhow::Result<Self> {
         let mut command = L::client()?;
         command.arg(broker_url);
-        let (process, input, output) = PeerProcess::spawn_dialogue(command)?;
-        let mut client = Self {
-            process,
-            input,
-            output: BufReader::new(output).lines(),
-            last_id: 0,
+        let (dialogue, _ready) = Dialogue::start(command).await?;
+        Ok(Self {
+            dialogue,
             library: PhantomData,
-        };
-        client.answer().await?;
-        Ok(client)
+        })
     }
 
     /// Has it do something, such as `json!({"op": "ping", "service": "demo-service"})`, and returns `{"ok": …}` or
@@ -210,15 +199,8 @@ impl<L: NatsClientLibrary> PeerClient<L> {
     ///
     /// # Errors
     /// It has ended, or does not answer.
-    pub async fn call(&mut self, mut command: Value) -> anyhow::Result<Value> {
-        self.last_id += 1;
-        let fields = command.as_object_mut().context("a command is an object")?;
-        fields.insert("id".to_owned(), json!(self.last_id));
-        let line = format!("{command}\n");
-        if self.input.write_all(line.as_bytes()).await.is_err() {
-            return Err(self.ended());
-        }
-        self.answer().await
+    pub async fn call(&mut self, command: Value) -> anyhow::Result<Value> {
+        self.dialogue.call(command).await
     }
 
     /// Has it send a request; what it returns is as from [`PeerClient::call`].
@@ -232,34 +214,13 @@ impl<L: NatsClientLibrary> PeerClient<L> {
 
     /// Its process.
     pub const fn process(&mut self) -> &mut PeerProcess {
-        &mut self.process
+        self.dialogue.process()
     }
 
     /// What it printed to its standard error so far.
     #[must_use]
     pub fn logs(&self) -> String {
-        self.process.logs()
-    }
-
-    fn ended(&self) -> anyhow::Error {
-        anyhow!("the client has ended; it printed:\n{}", self.logs())
-    }
-
-    /// The result of the last command.
-    async fn answer(&mut self) -> anyhow::Result<Value> {
-        loop {
-            let line = tokio::time::timeout(CALL_TIMEOUT, self.output.next_line()).await;
-            let Some(line) = line.context("the client does not answer")?? else {
-                return Err(self.ended());
-            };
-            let mut answer: Value = serde_json::from_str(&line)
-                .with_context(|| format!("the client answers with {line:?}"))?;
-            // Others belong to calls that were dropped.
-            if answer["id"] == self.last_id {
-                answer.as_object_mut().map(|fields| fields.remove("id"));
-                return Ok(answer);
-            }
-        }
+        self.dialogue.logs()
     }
 }
 
@@ -297,20 +258,4 @@ fn node(script: &str) -> anyhow::Result<Command> {
         .current_dir(packages)
         .env_clear();
     Ok(command)
-}
-
-fn installed(path: &str) -> anyhow::Result<PathBuf> {
-    let path = peers_dir().join(path);
-    ensure!(
-        path.exists(),
-        "{} is missing: run `cargo xtask peers`, which installs it",
-        path.display()
-    );
-    Ok(path)
-}
-
-fn scripts(folder: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("peers")
-        .join(folder)
 }
