@@ -123,7 +123,7 @@ impl Event {
             object.integer("repeat", repeat);
         }
         for (key, value) in &self.extra {
-            object.value(key, value);
+            object.extra(key, value);
         }
         object.end();
         out.into()

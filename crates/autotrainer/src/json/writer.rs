@@ -1,11 +1,11 @@
 //! Writing JSON text as the peers do: `", "` and `": "`, all in ASCII, Python's floats. spec: autotrainer 3.1
 
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 use std::io;
 
 use nodewire_json::Json;
 use serde::Serialize;
-use serde_json::ser::Formatter;
+use serde_json::ser::{CompactFormatter, Formatter};
 use thiserror::Error;
 
 /// A value that has no JSON form: its own `Serialize` failed, or it has map keys that are no strings.
@@ -63,7 +63,11 @@ impl Formatter for AsPeers {
     }
 
     fn write_f64<W: io::Write + ?Sized>(&mut self, out: &mut W, value: f64) -> io::Result<()> {
-        out.write_all(float_text(value).as_bytes())
+        if is_without_exponent(value) {
+            CompactFormatter.write_f64(out, value)
+        } else {
+            out.write_all(float_text(value).as_bytes())
+        }
     }
 }
 
@@ -98,11 +102,23 @@ impl<'o> ObjectWriter<'o> {
     }
 
     pub(crate) fn integer(&mut self, key: &str, value: impl Display) -> &mut Self {
-        self.text(key, &value.to_string())
+        self.key(key);
+        // Writing to a string cannot fail.
+        let _ = write!(self.out, "{value}");
+        self
     }
 
     pub(crate) fn float(&mut self, key: &str, value: f64) -> &mut Self {
         self.text(key, &float_text(value))
+    }
+
+    /// A member whose name is not one of ours.
+    pub(crate) fn extra(&mut self, key: &str, value: &Json) -> &mut Self {
+        self.separate();
+        push_string(self.out, key);
+        self.out.push_str(": ");
+        self.out.push_str(value.to_strict().as_str());
+        self
     }
 
     pub(crate) fn end(&mut self) {
@@ -115,12 +131,18 @@ impl<'o> ObjectWriter<'o> {
         self
     }
 
+    /// Names of fields need no escapes.
     fn key(&mut self, key: &str) {
+        self.separate();
+        self.out.push('"');
+        self.out.push_str(key);
+        self.out.push_str("\": ");
+    }
+
+    fn separate(&mut self) {
         if self.out.len() > self.start {
             self.out.push_str(", ");
         }
-        push_string(self.out, key);
-        self.out.push_str(": ");
     }
 }
 
@@ -177,8 +199,10 @@ fn float_text(value: f64) -> String {
     if !value.is_finite() {
         return "null".to_owned();
     }
-    if value == 0.0 || (1e-4..1e16).contains(&value.abs()) {
-        return format!("{value:?}");
+    if let Some(number) = serde_json::Number::from_f64(value)
+        && is_without_exponent(value)
+    {
+        return number.to_string();
     }
     let scientific = format!("{value:e}");
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
@@ -187,6 +211,11 @@ fn float_text(value: f64) -> String {
         None => ('+', exponent),
     };
     format!("{digits}e{sign}{exponent:0>2}")
+}
+
+/// Within these bounds the common form is Python's too.
+fn is_without_exponent(value: f64) -> bool {
+    value == 0.0 || (1e-4..1e16).contains(&value.abs())
 }
 
 #[cfg(test)]
