@@ -81,3 +81,6 @@ impl<O: Outlet> EventLoop<O> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,13 +45,14 @@ impl Listener {
             .socket
             .bind(format!("tcp://{address}").as_str())
             .await?;
-        match bound {
-            Endpoint::Tcp {
-                host: Host::Ip(ip),
-                port,
-            } => Ok(SocketAddr::new(ip, port)),
-            _ => Err(ZmqError::of_kind(ZmqErrorKind::InvalidEndpoint)),
-        }
+        let Endpoint::Tcp {
+            host: Host::Ip(ip),
+            port,
+        } = bound
+        else {
+            return Err(ZmqError::of_kind(ZmqErrorKind::InvalidEndpoint));
+        };
+        Ok(SocketAddr::new(ip, port))
     }
 
     pub(super) fn events(&self) -> ConnectionEvents {

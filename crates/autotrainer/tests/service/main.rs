@@ -1,0 +1,12 @@
+//! The device service, through its sockets.
+
+mod clients;
+mod commands;
+mod hostile;
+mod lifecycle;
+mod pending;
+mod publishing;
+mod recorded;
+#[path = "../traces/recording.rs"]
+mod recording;
+mod security;
