@@ -265,12 +265,20 @@ async fn what_cannot_work_does_not_start() {
     assert!(matches!(taken, StartError::Listen { address, .. } if address == first.addr()));
     let empty = Broker::builder().token("").start().await.unwrap_err();
     assert!(matches!(empty, StartError::EmptyCredentials));
-    let limits = nats_broker::Limits {
-        pending_bytes_max: 1 << 20,
-        ..Default::default()
-    };
-    let small = Broker::builder().limits(limits).start().await.unwrap_err();
-    assert!(matches!(small, StartError::Limits(_)));
+    let usual = nats_broker::Limits::default;
+    for limits in [
+        nats_broker::Limits {
+            pending_bytes_max: 1 << 20,
+            ..usual()
+        },
+        nats_broker::Limits {
+            pending_bytes_total_max: usual().pending_bytes_max - 1,
+            ..usual()
+        },
+    ] {
+        let small = Broker::builder().limits(limits).start().await.unwrap_err();
+        assert!(matches!(small, StartError::Limits(_)));
+    }
 }
 
 #[tokio::test]
