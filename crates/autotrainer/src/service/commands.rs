@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -240,7 +241,8 @@ impl CommandLoop {
         }
         match late.try_recv() {
             Ok(known) => self.advance(id, Step::Late(known)),
-            Err(_) => {
+            Err(TryRecvError::Closed) => self.advance(id, Step::GivenUp),
+            Err(TryRecvError::Empty) => {
                 self.go_on_behind(id);
                 self.then(
                     id,
