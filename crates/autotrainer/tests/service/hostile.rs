@@ -249,7 +249,7 @@ async fn flood(service: &Service) -> TcpStream {
     let mut message = vec![1, 0, 2];
     message.extend((request.len() as u64).to_be_bytes());
     message.extend(request.as_bytes());
-    for _ in 0..3000 {
+    for _ in 0..500 {
         stream.write_all(&message).await.unwrap();
     }
     stream
@@ -259,6 +259,7 @@ async fn flood(service: &Service) -> TcpStream {
 async fn a_client_that_never_reads_loses_its_replies_and_delays_nobody() {
     let options = SocketOptions {
         high_water_mark: 10,
+        subscriber_bytes_max: 1 << 20,
         ..SocketOptions::default()
     };
     let service = started(builder().handler(success).socket_options(options)).await;
