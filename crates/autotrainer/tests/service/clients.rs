@@ -93,7 +93,7 @@ impl Subscriber {
         let socket = EventSocket::new(&SocketOptions::default()).unwrap();
         let endpoint = format!("tcp://{}", event_address(service));
         socket.connect(&endpoint).await.unwrap();
-        socket.subscribe(&topic.subscription_prefix()).await.unwrap();
+        socket.subscribe(topic).await.unwrap();
         let subscriber = Self(socket);
         let arrived = timeout(PATIENCE, subscriber.probe(service, topic)).await;
         arrived.expect("a subscription");

@@ -20,14 +20,14 @@ async fn success(_: CommandRequest) -> CommandResponse {
 }
 
 /// The greeting of version 3.0 without security. spec: autotrainer 16.1
-fn greeting() -> Vec<u8> {
+pub(crate) fn greeting() -> Vec<u8> {
     let mut bytes = vec![0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 3, 0];
     bytes.extend(b"NULL");
     bytes.resize(64, 0);
     bytes
 }
 
-fn ready(socket_type: &str) -> Vec<u8> {
+pub(crate) fn ready(socket_type: &str) -> Vec<u8> {
     let mut body = b"\x05READY\x0bSocket-Type\0\0\0".to_vec();
     body.push(u8::try_from(socket_type.len()).unwrap());
     body.extend(socket_type.as_bytes());

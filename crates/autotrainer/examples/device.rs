@@ -1,0 +1,78 @@
+//! A device that publishes events and answers commands, until Ctrl-C.
+//!
+//! ```sh
+//! cargo run -p autotrainer-api --example device            # ports 5556 and 5557
+//! cargo run -p autotrainer-api --example device -- 0 0     # any ports; it prints them
+//! ```
+
+use std::time::Duration;
+
+use anyhow::Context;
+use autotrainer_api::command::data::Configuration;
+use autotrainer_api::event::EventPayload;
+use autotrainer_api::event::payloads::Reason;
+use autotrainer_api::{
+    Command, CommandRequest, CommandResponse, Deadline, EventKind, ResultCode, Service,
+};
+
+#[tokio::main]
+#[expect(clippy::print_stdout, reason = "this is what the example shows")]
+async fn main() -> anyhow::Result<()> {
+    let mut ports = std::env::args().skip(1);
+    let mut port = |default| match ports.next() {
+        Some(port) => port
+            .parse()
+            .context("usage: device [EVENT_PORT COMMAND_PORT]"),
+        None => Ok(default),
+    };
+    let service = Service::builder()
+        .identifier("example")
+        .subscriber_port(port(5556)?)
+        .command_port(port(5557)?)
+        // Homing takes seconds: the client is answered at once, and the result is published later.
+        .deadline_of(
+            Command::UserDefined,
+            Deadline::PendingAfter(Duration::from_millis(20)),
+        )
+        .handler(answer)
+        .build();
+    service.start().await?;
+    println!(
+        "events at {:?}, commands at {:?}",
+        service.event_addresses(),
+        service.command_addresses()
+    );
+    let publisher = service.publisher();
+    publisher
+        .send_event(&publisher.event(EventKind::ApplicationLaunched)?)
+        .await?;
+
+    tokio::signal::ctrl_c().await?;
+    let reason = EventPayload::Reason(Reason {
+        reason: "Ctrl-C".to_owned(),
+    });
+    let terminating = publisher.event(EventKind::ApplicationTerminating)?;
+    publisher
+        .send_event(&terminating.with_payload(&reason)?)
+        .await?;
+    service.stop().await;
+    println!("{:#?}", service.counts());
+    Ok(())
+}
+
+async fn answer(request: CommandRequest) -> CommandResponse {
+    match request.command {
+        Command::None | Command::EmergencyStop | Command::EmergencyResume => {
+            CommandResponse::success()
+        }
+        Command::GetConfiguration => CommandResponse::success().with_data(&Configuration {
+            device_id: "example".to_owned(),
+            ..Configuration::default()
+        }),
+        Command::UserDefined => {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            CommandResponse::success()
+        }
+        _ => CommandResponse::new(ResultCode::Unrecognized),
+    }
+}
