@@ -27,6 +27,9 @@ async fn send(stream: &mut TcpStream, frames: &[&[u8]]) {
     }
 }
 
+/// Frames, and how they are classified.
+type Expectation<'f> = (&'f [&'f [u8]], Topic, Result<Option<Anomaly>, Anomaly>);
+
 #[tokio::test]
 async fn stale_topics_and_lone_payloads_arrive_and_are_classified() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -41,7 +44,7 @@ async fn stale_topics_and_lone_payloads_arrive_and_are_classified() {
     let heartbeat_payload: &[u8] = br#"{"identifier": "a", "version": "0.9.11", "timestamp": 1.5}"#;
     let surplus = Ok(Some(Anomaly::SurplusFrames));
     let alone = Ok(Some(Anomaly::TopicMissing));
-    let messages: [(&[&[u8]], Topic, Result<Option<Anomaly>, Anomaly>); 7] = [
+    let messages: [Expectation<'_>; 7] = [
         (&[&event, event_payload], Topic::EVENT, Ok(None)),
         (&[&event, &heartbeat, event_payload], Topic::EVENT, surplus),
         (

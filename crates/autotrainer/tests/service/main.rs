@@ -1,5 +1,15 @@
 //! The device service, through its sockets.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "a handler of a test knows few of the commands"
+)]
+
 mod anomalies;
 mod clients;
 mod commands;
