@@ -36,7 +36,7 @@
 //!    went in. Only keys of mappings change their casing, and those only where asked for.
 //! 3. Limits ([`Limits`]) are checked before anything is built.
 //! 4. A request that this crate writes arrives unchanged at services that rewrite the text of every request.
-//! 5. Messages, in all modules but `service` and [`zmq`], are pure: they read no clock and no socket. Nothing reads the
+//! 5. Messages, in all modules but `service`, `remote` and [`zmq`], are pure: they read no clock and no socket. Nothing reads the
 //!    environment.
 
 #![forbid(unsafe_code)]
@@ -51,6 +51,7 @@ pub mod json;
 mod kinds;
 mod level;
 mod property_change;
+mod remote;
 mod service;
 pub mod status;
 mod topic;
@@ -71,6 +72,11 @@ pub use kinds::{
 };
 pub use level::ProtocolLevel;
 pub use property_change::PropertyChange;
+pub use remote::{
+    Answer, Call, CallError, Channel, ConnectError, Delivery, Gap, Message, NoHeartbeat,
+    PendingResult, Presence, Remote, RemoteChange, RemoteChanges, RemoteCounts, RemoteOptions,
+    ResultError, ServiceSeen, SubscribeOptions, Subscription,
+};
 pub use service::{
     Blocking, DURATION_BOUNDS, Deadline, DefaultHandler, DeviceOptions, EventPublisher, Handler,
     HeartbeatIntervalError, IntoCommandResponse, NotPending, Pending, PublishError, RpcOptions,

@@ -1,7 +1,7 @@
 //! The event channel's connecting side. spec: autotrainer 2.2
 
 use bytes::Bytes;
-use omq_tokio::{Socket, SocketType};
+use omq_tokio::{Error, Socket, SocketType};
 
 use super::connections::ConnectionEvents;
 use super::error::ZmqError;
@@ -38,7 +38,7 @@ impl EventSocket {
     /// # Errors
     /// If the socket is closed.
     pub async fn subscribe(&self, topic: Topic) -> Result<(), ZmqError> {
-        Ok(self.socket.subscribe(topic.subscription_prefix()).await?)
+        self.subscribe_to(&topic.subscription_prefix()).await
     }
 
     /// Cancels one subscription.
@@ -46,7 +46,35 @@ impl EventSocket {
     /// # Errors
     /// If the socket is closed.
     pub async fn unsubscribe(&self, topic: Topic) -> Result<(), ZmqError> {
-        Ok(self.socket.unsubscribe(topic.subscription_prefix()).await?)
+        self.unsubscribe_from(&topic.subscription_prefix()).await
+    }
+
+    /// Subscribes to the topics whose frame starts so.
+    ///
+    /// # Errors
+    /// If the socket is closed.
+    pub async fn subscribe_to(&self, prefix: &[u8]) -> Result<(), ZmqError> {
+        Ok(self.socket.subscribe(prefix.to_vec()).await?)
+    }
+
+    /// Cancels one such subscription.
+    ///
+    /// # Errors
+    /// If the socket is closed.
+    pub async fn unsubscribe_from(&self, prefix: &[u8]) -> Result<(), ZmqError> {
+        Ok(self.socket.unsubscribe(prefix.to_vec()).await?)
+    }
+
+    /// As [`Self::receive`], but only what has come in already.
+    ///
+    /// # Errors
+    /// If the socket is closed.
+    pub fn try_receive(&self) -> Result<Option<Vec<Bytes>>, ZmqError> {
+        match self.socket.try_recv() {
+            Ok(message) => Ok(Some(frames(&message))),
+            Err(Error::WouldBlock) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The frames of the next message, well-formed or not. Nothing is lost when the future is dropped.

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use omq_tokio::{Message, Socket, SocketType};
+use omq_tokio::{Error, Message, Socket, SocketType, TrySendError};
 
 use super::connections::ConnectionEvents;
-use super::error::ZmqError;
+use super::error::{ZmqError, ZmqErrorKind};
 use super::frames;
 use super::options::SocketOptions;
 
@@ -46,6 +46,27 @@ impl RequestSocket {
         self.send_frames(&[payload]).await
     }
 
+    /// As [`Self::send`], but never waits: `false` if there is no room for it now.
+    ///
+    /// # Errors
+    /// If the socket is closed.
+    pub fn try_send(&self, payload: Bytes) -> Result<bool, ZmqError> {
+        match self
+            .socket
+            .try_send(Message::multipart([Bytes::new(), payload]))
+        {
+            Ok(()) => Ok(true),
+            Err(TrySendError::Full(_)) => Ok(false),
+            Err(TrySendError::Closed) => Err(ZmqError::of_kind(ZmqErrorKind::Closed)),
+            Err(TrySendError::Error(error)) => Err(error.into()),
+        }
+    }
+
+    /// Waits until there may be room for a request.
+    pub async fn send_ready(&self) {
+        self.socket.wait_send_ready().await;
+    }
+
     /// Sends a request of any number of frames, which services cannot read (Q16).
     ///
     /// # Errors
@@ -62,12 +83,38 @@ impl RequestSocket {
     /// If the socket is closed.
     pub async fn receive(&self) -> Result<Vec<Bytes>, ZmqError> {
         loop {
-            let mut envelope = frames(&self.socket.recv().await?);
-            match envelope.iter().position(Bytes::is_empty) {
-                Some(delimiter) => return Ok(envelope.split_off(delimiter + 1)),
-                None => self.undelimited.fetch_add(1, Ordering::Relaxed),
-            };
+            let message = self.socket.recv().await?;
+            if let Some(frames) = self.split(&message) {
+                return Ok(frames);
+            }
         }
+    }
+
+    /// As [`Self::receive`], but only what has come in already.
+    ///
+    /// # Errors
+    /// If the socket is closed.
+    pub fn try_receive(&self) -> Result<Option<Vec<Bytes>>, ZmqError> {
+        loop {
+            match self.socket.try_recv() {
+                Ok(message) => {
+                    if let Some(frames) = self.split(&message) {
+                        return Ok(Some(frames));
+                    }
+                }
+                Err(Error::WouldBlock) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn split(&self, message: &Message) -> Option<Vec<Bytes>> {
+        let mut envelope = frames(message);
+        let Some(delimiter) = envelope.iter().position(Bytes::is_empty) else {
+            self.undelimited.fetch_add(1, Ordering::Relaxed);
+            return None;
+        };
+        Some(envelope.split_off(delimiter + 1))
     }
 
     /// Replies without an empty frame.

@@ -1,0 +1,186 @@
+//! The task that owns the event socket.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::changes::{Channel, RemoteChange};
+use super::shared::Shared;
+use super::subscription::Message;
+use crate::command::CommandResult;
+use crate::event::Event;
+use crate::heartbeat::Heartbeat;
+use crate::incoming::{Anomaly, Received};
+use crate::topic::Topic;
+use crate::zmq::{ConnectionEvent, ConnectionEvents, EventSocket};
+
+/// Received at a time, before timers and connections have their turn.
+const BATCH_MAX: usize = 256;
+
+pub(super) struct EventLoop {
+    shared: Arc<Shared>,
+    socket: EventSocket,
+    connections: ConnectionEvents,
+    /// What the socket has subscribed to.
+    subscribed: HashSet<Vec<u8>>,
+    open: HashSet<u64>,
+}
+
+/// Subscribed to before the first request is sent, and always. spec: autotrainer 8.5
+const ALWAYS: [Topic; 2] = [Topic::COMMAND_RESULT, Topic::HEARTBEAT];
+
+impl EventLoop {
+    pub(super) fn new(shared: Arc<Shared>, socket: EventSocket) -> Self {
+        Self {
+            connections: socket.events(),
+            shared,
+            socket,
+            subscribed: HashSet::new(),
+            open: HashSet::new(),
+        }
+    }
+
+    /// Subscribes to what is always needed, then connects.
+    pub(super) async fn connect(&mut self) -> Result<(), (String, crate::zmq::ZmqError)> {
+        self.apply_subscriptions().await;
+        for endpoint in &self.shared.options.event_endpoints {
+            let connected = self.socket.connect(endpoint).await;
+            connected.map_err(|error| (endpoint.clone(), error))?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let shared = Arc::clone(&self.shared);
+        loop {
+            let next_check = shared.next_presence_check();
+            let check_at = next_check.unwrap_or_else(Instant::now);
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(event) = self.connections.next() => self.connection(event),
+                () = shared.hub.changed.notified() => self.apply_subscriptions().await,
+                () = sleep_until(check_at), if next_check.is_some() => shared.check_presence(),
+                frames = self.socket.receive() => match frames {
+                    Ok(frames) => {
+                        if self.take_with_more(&frames) {
+                            tokio::task::yield_now().await;
+                        }
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "the event socket was closed under the remote");
+                        break;
+                    }
+                },
+            }
+        }
+        shared.hub.end();
+        shared.results.close();
+    }
+
+    /// Whether there may be more.
+    fn take_with_more(&self, first: &[Bytes]) -> bool {
+        self.take(first);
+        for _ in 1..BATCH_MAX {
+            match self.socket.try_receive() {
+                Ok(Some(frames)) => self.take(&frames),
+                // An error is met again at the next turn.
+                Ok(None) | Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    fn take(&self, frames: &[Bytes]) {
+        self.shared.counters.messages.count();
+        match self.understand(frames) {
+            Ok(None) => {}
+            Ok(Some((message, bytes))) => self.shared.hub.deliver(&message, bytes),
+            Err(anomaly) => self.count(anomaly),
+        }
+    }
+
+    fn count(&self, anomaly: Anomaly) {
+        self.shared.anomalies.count(anomaly);
+        tracing::debug!(%anomaly, "a published message is not as it should be");
+    }
+
+    /// `None` if nobody wants it.
+    fn understand(&self, frames: &[Bytes]) -> Result<Option<(Message, usize)>, Anomaly> {
+        let limits = &self.shared.options.limits;
+        let Received {
+            topic,
+            payload,
+            anomaly,
+        } = Received::from_frames(frames, limits)?;
+        if let Some(anomaly) = anomaly {
+            self.count(anomaly);
+        }
+        let is_wanted = self.shared.hub.wants(topic);
+        let message = match topic {
+            Topic::HEARTBEAT => {
+                let heartbeat = Heartbeat::parse(&payload, limits)?;
+                self.shared.heartbeat(heartbeat.clone());
+                Message::Heartbeat(heartbeat)
+            }
+            Topic::COMMAND_RESULT => {
+                let result = CommandResult::parse(&payload, limits)?;
+                self.shared.results.resolve(&result, &self.shared.counters);
+                Message::Result(result)
+            }
+            _ if !is_wanted => return Ok(None),
+            Topic::EVENT | Topic::EMERGENCY | Topic::PROPERTY_CHANGE => Message::Event {
+                topic,
+                event: Event::parse(&payload, limits)?,
+                level: self.shared.level(),
+            },
+            topic => Message::Other {
+                topic,
+                payload: payload.clone(),
+            },
+        };
+        Ok(is_wanted.then(|| (message, payload.len())))
+    }
+
+    fn connection(&mut self, event: ConnectionEvent) {
+        match &event {
+            ConnectionEvent::Opened { connection, .. } => {
+                self.open.insert(*connection);
+            }
+            ConnectionEvent::Closed { connection, .. } => {
+                self.open.remove(connection);
+                self.shared.counters.interruptions.count();
+                self.shared.hub.interrupt();
+            }
+            ConnectionEvent::HandshakeFailed { .. }
+            | ConnectionEvent::Retrying { .. }
+            | ConnectionEvent::Refused { .. }
+            | ConnectionEvent::Subscribed { .. }
+            | ConnectionEvent::Unsubscribed { .. }
+            | ConnectionEvent::SubscriptionRefused { .. }
+            | ConnectionEvent::Missed(_) => {}
+        }
+        self.shared
+            .set_connected(Channel::Events, !self.open.is_empty());
+        if let Some(change) = RemoteChange::of_connection(Channel::Events, event) {
+            self.shared.tell(change);
+        }
+    }
+
+    async fn apply_subscriptions(&mut self) {
+        let mut wanted = self.shared.hub.prefixes();
+        wanted.extend(ALWAYS.map(Topic::subscription_prefix));
+        let new: HashSet<Vec<u8>> = wanted.iter().cloned().collect();
+        // An error says that the socket is closed, which the loop meets too.
+        for prefix in new.difference(&self.subscribed) {
+            let _ = self.socket.subscribe_to(prefix).await;
+        }
+        for prefix in self.subscribed.difference(&new) {
+            let _ = self.socket.unsubscribe_from(prefix).await;
+        }
+        self.subscribed = new;
+        self.shared.hub.applied(&wanted);
+    }
+}

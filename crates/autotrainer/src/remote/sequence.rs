@@ -1,0 +1,123 @@
+//! What can be told from the events themselves: gaps, and second copies of emergencies. spec: autotrainer 5.1, 5.3
+
+use std::collections::VecDeque;
+
+use super::subscription::Gap;
+use crate::event::Event;
+use crate::json::integer;
+use crate::topic::Topic;
+
+/// Compares each event with the one before.
+#[derive(Debug, Default)]
+pub(super) struct IndexWatch {
+    index: Option<u64>,
+    sequence: Option<u64>,
+}
+
+impl IndexWatch {
+    /// What is missing before this event, as far as it tells.
+    pub(super) fn gap(&mut self, event: &Event) -> Option<Gap> {
+        self.sequence_gap(event).or_else(|| self.index_gap(event))
+    }
+
+    fn index_gap(&mut self, event: &Event) -> Option<Gap> {
+        let index = event.index?;
+        let last = self.index.replace(index)?;
+        (index < last).then_some(Gap::IndexWentBack { last, index })
+    }
+
+    fn sequence_gap(&mut self, event: &Event) -> Option<Gap> {
+        let (_, value) = event.extra.iter().find(|(key, _)| key == "sequence")?;
+        let sequence = u64::try_from(integer(value.as_str())?).ok()?;
+        let last = self.sequence.replace(sequence)?;
+        let missing = sequence.checked_sub(last)?.checked_sub(1)?;
+        (missing > 0).then_some(Gap::Sequence { missing })
+    }
+}
+
+/// The copies are published one after the other; heartbeats and other events can fall in between.
+const REMEMBERED_MAX: usize = 64;
+
+/// Remembers emergencies until their second copy comes.
+#[derive(Debug, Default)]
+pub(super) struct Merge {
+    waiting: VecDeque<(Topic, i64, u64)>,
+}
+
+impl Merge {
+    /// Whether the same was delivered from the other topic.
+    pub(super) fn is_copy(&mut self, topic: Topic, event: &Event) -> bool {
+        let Some(index) = event.index else {
+            return false;
+        };
+        if Topic::of_event(event.kind_number).len() < 2 {
+            return false;
+        }
+        let place = self.waiting.iter().position(|(other, kind, its_index)| {
+            *other != topic && *kind == event.kind_number && *its_index == index
+        });
+        if let Some(place) = place {
+            self.waiting.remove(place);
+            return true;
+        }
+        if self.waiting.len() == REMEMBERED_MAX {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_back((topic, event.kind_number, index));
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::UnixTime;
+
+    fn event(kind: i64, index: u64) -> Event {
+        Event::numbered(kind, UnixTime(0.0), index)
+    }
+
+    #[test]
+    fn an_index_tells_a_restart_and_nothing_else() {
+        let mut watch = IndexWatch::default();
+        let gaps: Vec<_> = [5, 5, 900, 7, 8]
+            .into_iter()
+            .map(|index| watch.gap(&event(201, index)))
+            .collect();
+        let back = Gap::IndexWentBack {
+            last: 900,
+            index: 7,
+        };
+        assert_eq!(gaps, [None, None, None, Some(back), None]);
+    }
+
+    #[test]
+    fn a_sequence_tells_how_many_are_missing() {
+        let mut watch = IndexWatch::default();
+        let mut gap = |sequence: i64| {
+            let mut event = event(201, 1);
+            let value = serde_json::Value::from(sequence).into();
+            event.extra.push(("sequence".to_owned(), value));
+            watch.gap(&event)
+        };
+        assert_eq!(gap(1), None);
+        assert_eq!(gap(2), None);
+        assert_eq!(gap(5), Some(Gap::Sequence { missing: 2 }));
+        // Started anew: what is missing is not known.
+        assert_eq!(gap(1), None);
+        assert_eq!(gap(2), None);
+    }
+
+    #[test]
+    fn each_emergency_once_and_repeats_stay() {
+        let mut merge = Merge::default();
+        let stop = event(101, 7);
+        assert!(!merge.is_copy(Topic::EMERGENCY, &stop));
+        assert!(merge.is_copy(Topic::EVENT, &stop));
+        assert!(!merge.is_copy(Topic::EVENT, &stop));
+        assert!(!merge.is_copy(Topic::EVENT, &stop));
+        assert!(!merge.is_copy(Topic::EMERGENCY, &event(102, 7)));
+        assert!(!merge.is_copy(Topic::EVENT, &event(201, 1)));
+        assert!(!merge.is_copy(Topic::PROPERTY_CHANGE, &event(201, 1)));
+    }
+}
