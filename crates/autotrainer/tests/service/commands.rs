@@ -25,8 +25,10 @@ async fn the_handler_sees_the_request_and_the_client_its_answer() {
     let expected = json!({"nonce": 9, "command": 99999, "result": 100,
         "data": {"gotIt": {"camelKey": "A b_C"}}, "errorKind": 0, "errorCode": 0, "errorMessage": null});
     assert_eq!(answer, expected);
-    let counted = service.counts().requests;
-    assert_eq!(counted, [(Command::UserDefined, ResultCode::Success, 1)]);
+    let counts = service.counts();
+    let expected = [(Command::UserDefined, ResultCode::Success, 1)];
+    assert_eq!(counts.requests, expected);
+    assert_eq!(counts.durations.iter().sum::<u64>(), 1);
     service.stop().await;
 }
 

@@ -201,6 +201,31 @@ async fn a_stop_does_not_wait_longer_than_the_linger_for_a_handler() {
     }
 }
 
+/// spec: autotrainer 8.3
+#[tokio::test]
+async fn a_handler_may_stop_its_service() {
+    let service = builder().linger(Duration::from_millis(50)).build();
+    let service = Arc::new(service);
+    let of_handler = Arc::downgrade(&service);
+    let handler = move |_: CommandRequest| {
+        let service = of_handler.upgrade();
+        async move {
+            if let Some(service) = service {
+                service.stop().await;
+            }
+            CommandResponse::success()
+        }
+    };
+    service.set_handler(handler).unwrap();
+    service.start().await.unwrap();
+    let client = Client::of(&service).await;
+    let answer = client.ask(&json!({"command": 400, "nonce": 1})).await;
+    assert_eq!(answer["result"], 9999);
+    service.stop().await;
+    let late = service.publisher().send_event(&event()).await;
+    assert!(matches!(late, Err(PublishError::Stopped)));
+}
+
 #[tokio::test]
 async fn clients_and_subscribers_survive_restarts_on_the_same_ports() {
     let first = started(builder().handler(success)).await;
