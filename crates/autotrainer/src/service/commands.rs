@@ -4,6 +4,8 @@
 //! `PENDING_WITH_NOTIFICATION` has a place of its own, so that the next request, an emergency stop perhaps, is served; when
 //! those places are used up, it keeps its slot.
 
+mod job;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -11,12 +13,13 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::oneshot::error::TryRecvError;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use self::job::{Job, Step, first_step, given_up, took_too_long, unavailable_because};
 use super::counters::Counters;
-use super::deadline::{Deadline, Deadlines};
-use super::handler::{BoxFuture, HandlerSlot, LateAnswer, Outcome};
+use super::deadline::Deadlines;
+use super::handler::{BoxFuture, HandlerSlot, LateAnswer};
 use super::publisher::EventPublisher;
 use super::waiting::{Arrival, NoRoom, Waiting, WaitingLimits};
 use crate::command::{
@@ -52,31 +55,6 @@ pub(super) struct CommandLoop {
     steps: FuturesUnordered<BoxFuture<(u64, Step)>>,
     next_id: u64,
     slots_taken: usize,
-}
-
-/// A request whose handler was called, until nothing more is owed for it.
-struct Job {
-    /// `None` once it is answered.
-    envelope: Option<Envelope>,
-    request: CommandRequest,
-    arrived_at: Instant,
-    has_slot: bool,
-}
-
-/// What happened to a job.
-enum Step {
-    /// The handler returned.
-    Returned(Outcome),
-    /// The handler took too long, and goes on.
-    Overdue(BoxFuture<Outcome>),
-    /// The handler took too long, and is gone.
-    TimedOut,
-    /// The late result came, if there is one.
-    Late(Option<CommandResponse>),
-    /// The handler let go of its late result.
-    GivenUp,
-    /// The late result was queued.
-    Published,
 }
 
 impl CommandLoop {
@@ -377,35 +355,3 @@ impl CommandLoop {
 }
 
 const STOPPING: &str = "The service is stopping.";
-
-async fn first_step(mut call: BoxFuture<Outcome>, deadline: Deadline) -> Step {
-    match deadline {
-        Deadline::Wait => Step::Returned(call.await),
-        Deadline::PendingAfter(after) => match timeout(after, &mut call).await {
-            Ok(outcome) => Step::Returned(outcome),
-            Err(_) => Step::Overdue(call),
-        },
-        Deadline::FailAfter(after) => match timeout(after, call).await {
-            Ok(outcome) => Step::Returned(outcome),
-            Err(_) => Step::TimedOut,
-        },
-    }
-}
-
-fn unavailable_because(why: &str) -> CommandResponse {
-    let mut response = CommandResponse::unavailable();
-    response.error_message = Some(why.to_owned());
-    response
-}
-
-fn took_too_long() -> CommandResponse {
-    let mut response = CommandResponse::new(ResultCode::Failed);
-    response.error_message = Some("The command took too long.".to_owned());
-    response
-}
-
-fn given_up() -> CommandResponse {
-    let mut response = CommandResponse::new(ResultCode::Failed);
-    response.error_message = Some("The command was given up without a result.".to_owned());
-    response
-}
