@@ -162,7 +162,7 @@ impl Remote {
         frames: &[Bytes],
         timeout: Duration,
     ) -> Result<Vec<Bytes>, CallError> {
-        let exchange = single::exchange(&self.shared, frames, timeout);
+        let exchange = single::exchange(&self.shared, &self.permits, frames, timeout);
         tokio::select! {
             biased;
             () = self.tasks.stop.cancelled() => Err(CallError::Closed),

@@ -36,7 +36,7 @@ pub(super) struct CommandLoop {
     submissions: mpsc::Receiver<Submission>,
     link: Link,
     in_flight: HashMap<u64, InFlight>,
-    /// Not sent yet, in order; some may have ended.
+    /// Those of them that are not sent yet, in order.
     waiting: VecDeque<u64>,
     deadlines: BTreeSet<(Instant, u64)>,
     /// Of those in flight.
@@ -64,6 +64,8 @@ pub(super) struct Link {
     socket: RequestSocket,
     connections: ConnectionEvents,
     is_open: bool,
+    /// Until then, nothing is sent before the event channel is connected too.
+    held_until: Option<Instant>,
     is_full: bool,
     /// A request on this connection had no answer in time, so a reply without a nonce may be its.
     had_timeouts: bool,
@@ -78,9 +80,14 @@ impl Link {
             socket,
             connections,
             is_open: false,
+            held_until: None,
             is_full: false,
             had_timeouts: false,
         })
+    }
+
+    const fn can_send(&self) -> bool {
+        self.is_open && self.held_until.is_none() && !self.is_full
     }
 }
 
@@ -112,8 +119,12 @@ impl CommandLoop {
             let relink_at = self.relink_at.unwrap_or_else(Instant::now);
             let next_deadline = self.deadlines.first().map(|(deadline, _)| *deadline);
             let expire_at = next_deadline.unwrap_or_else(Instant::now);
+            let held_until = self.link.held_until;
+            let release_at = held_until.unwrap_or_else(Instant::now);
             tokio::select! {
                 () = stop.cancelled() => break,
+                () = self.shared.events_opened.notified(), if held_until.is_some() => self.release(),
+                () = sleep_until(release_at), if held_until.is_some() => self.release(),
                 submission = self.submissions.recv() => match submission {
                     Some(submission) => self.accept(submission),
                     None => break,
@@ -151,14 +162,27 @@ impl CommandLoop {
         self.send_waiting();
     }
 
+    /// Results are subscribed to before the first request. spec: autotrainer 8.5
+    fn hold(&mut self) {
+        let options = &self.shared.options;
+        if options.event_endpoints.is_empty() || self.shared.is_connected(Channel::Events) {
+            return;
+        }
+        self.link.held_until = Some(Instant::now() + options.event_channel_wait);
+    }
+
+    fn release(&mut self) {
+        self.link.held_until = None;
+        self.send_waiting();
+    }
+
     fn send_waiting(&mut self) {
-        while self.link.is_open && !self.link.is_full {
-            let Some(&nonce) = self.waiting.front() else {
+        while self.link.can_send() {
+            let Some(nonce) = self.waiting.pop_front() else {
                 return;
             };
-            if self.send_one(nonce) {
-                self.waiting.pop_front();
-            } else {
+            if !self.send_one(nonce) {
+                self.waiting.push_front(nonce);
                 self.link.is_full = true;
             }
         }
@@ -256,9 +280,11 @@ impl CommandLoop {
                 self.link.is_open = true;
                 self.last_failure = None;
                 self.shared.set_connected(Channel::Commands, true);
+                self.hold();
                 self.send_waiting();
             }
-            ConnectionEvent::Closed { .. } => self.relink().await,
+            // What was missed may be the end of the connection.
+            ConnectionEvent::Closed { .. } | ConnectionEvent::Missed(_) => self.relink().await,
             ConnectionEvent::HandshakeFailed { reason } => self.last_failure = Some(reason),
             // It is not tried again by itself; the service may get other keys, though.
             ConnectionEvent::Refused { reason } => {
@@ -266,8 +292,7 @@ impl CommandLoop {
                 self.last_failure = Some(reason);
                 self.relink_at = Some(Instant::now() + pause);
             }
-            ConnectionEvent::Missed(_)
-            | ConnectionEvent::Retrying { .. }
+            ConnectionEvent::Retrying { .. }
             | ConnectionEvent::Subscribed { .. }
             | ConnectionEvent::Unsubscribed { .. }
             | ConnectionEvent::SubscriptionRefused { .. } => {}
@@ -336,6 +361,8 @@ impl CommandLoop {
         self.deadlines.remove(&(entry.deadline, nonce));
         if entry.frame.is_none() {
             self.sent -= 1;
+        } else {
+            self.waiting.retain(|waiting| *waiting != nonce);
         }
         Some(entry)
     }

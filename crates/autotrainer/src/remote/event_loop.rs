@@ -162,8 +162,11 @@ impl EventLoop {
             | ConnectionEvent::SubscriptionRefused { .. }
             | ConnectionEvent::Missed(_) => {}
         }
-        self.shared
-            .set_connected(Channel::Events, !self.open.is_empty());
+        let is_open = !self.open.is_empty();
+        self.shared.set_connected(Channel::Events, is_open);
+        if is_open {
+            self.shared.events_opened.notify_one();
+        }
         if let Some(change) = RemoteChange::of_connection(Channel::Events, event) {
             self.shared.tell(change);
         }

@@ -26,6 +26,9 @@ pub struct RemoteOptions {
     /// How long the answer to a command may take, unless the call says otherwise; 2 s. A Python service answers one
     /// request after the other, so this should be more than its slowest command takes.
     pub timeout: Duration,
+    /// How long commands wait for the event channel once the command channel is connected, so that no result is published
+    /// before it can be received; 250 ms. A service whose events cannot be had is commanded all the same.
+    pub event_channel_wait: Duration,
     /// Commands that wait for their answer at the same time; 256. Further calls wait for their turn.
     pub in_flight_max: usize,
     /// Commands whose late result is waited for at the same time; 4096. Further calls are refused.
@@ -71,6 +74,7 @@ impl RemoteOptions {
             command_endpoint: command_endpoint.into(),
             identifier: None,
             timeout: Duration::from_secs(2),
+            event_channel_wait: Duration::from_millis(250),
             in_flight_max: 256,
             results_max: 4096,
             heartbeat_interval: None,

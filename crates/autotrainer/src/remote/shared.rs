@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::Instant;
 
 use super::changes::{CHANGES_MAX, Channel, RemoteChange};
@@ -26,6 +26,8 @@ pub(super) struct Shared {
     pub(super) changes: broadcast::Sender<RemoteChange>,
     /// The last heartbeat that tells the level.
     pub(super) heartbeat: watch::Sender<Option<Heartbeat>>,
+    /// The event channel was connected.
+    pub(super) events_opened: Notify,
     services: Mutex<Tracker>,
     events_connected: AtomicBool,
     commands_connected: AtomicBool,
@@ -40,6 +42,7 @@ impl Shared {
             results: Arc::new(Results::new(options.results_max)),
             changes: broadcast::Sender::new(CHANGES_MAX),
             heartbeat: watch::Sender::new(None),
+            events_opened: Notify::new(),
             services: Mutex::new(Tracker::new(
                 options.heartbeat_interval,
                 options.services_max,

@@ -6,21 +6,25 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::call::deadline;
 use super::error::CallError;
 use super::shared::Shared;
-use crate::zmq::{ConnectionEvent, RequestSocket};
+use crate::zmq::{ConnectionEvent, ConnectionEvents, RequestSocket};
 
 /// The frames of the reply to these frames.
 pub(super) async fn exchange(
     shared: &Shared,
+    permits: &Semaphore,
     frames: &[Bytes],
     timeout: Duration,
 ) -> Result<Vec<Bytes>, CallError> {
-    let socket = RequestSocket::new(&shared.options.for_sockets())?;
     let deadline = deadline(timeout);
+    let permit = timeout_at(deadline, permits.acquire()).await;
+    let _permit = permit.map_err(|_| CallError::Busy)?;
+    let socket = RequestSocket::new(&shared.options.for_sockets())?;
     let replied = exchange_on(&socket, shared, frames, deadline).await;
     socket.close().await;
     replied
@@ -32,8 +36,9 @@ async fn exchange_on(
     frames: &[Bytes],
     deadline: Instant,
 ) -> Result<Vec<Bytes>, CallError> {
-    connect(socket, shared, deadline).await?;
     let mut connections = socket.events();
+    socket.connect(&shared.options.command_endpoint).await?;
+    opened(&mut connections, shared, deadline).await?;
     socket.send_frames(frames).await?;
     shared.counters.requests.count();
     let lost = async {
@@ -64,13 +69,11 @@ async fn exchange_on(
 }
 
 /// Waits until there is a connection: what is not sent in time is never sent.
-async fn connect(
-    socket: &RequestSocket,
+async fn opened(
+    connections: &mut ConnectionEvents,
     shared: &Shared,
     deadline: Instant,
 ) -> Result<(), CallError> {
-    let mut connections = socket.events();
-    socket.connect(&shared.options.command_endpoint).await?;
     let mut reason = None;
     let opened = async {
         while let Some(event) = connections.next().await {
