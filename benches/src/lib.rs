@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod device;
 pub mod nanograph;
 pub mod nats;
 pub mod process;

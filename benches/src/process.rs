@@ -1,9 +1,9 @@
 //! Servers under load, as processes.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::{env, fs};
 
 use anyhow::{Context, ensure};
@@ -15,6 +15,8 @@ const TICKS_PER_SECOND: f64 = 100.0;
 #[derive(Debug)]
 pub struct ServerProcess {
     child: Child,
+    /// What it does on request is asked for here.
+    input: Option<ChildStdin>,
     /// Where it listens.
     pub address: String,
 }
@@ -32,7 +34,45 @@ impl ServerProcess {
         let address = wait_for_line(&mut child, |line| {
             line.strip_prefix("listening ").map(str::to_owned)
         })?;
-        Ok(Self { child, address })
+        Ok(Self::without_input(child, address))
+    }
+
+    /// Starts a program that can be told what to do, and waits until it prints a line in which `address` finds where it
+    /// listens. Its errors are thrown away unless the command says otherwise.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn told(
+        mut command: Command,
+        address: impl Fn(&str) -> Option<String>,
+    ) -> anyhow::Result<Self> {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let address = wait_for_line(&mut child, address)?;
+        Ok(Self {
+            input: child.stdin.take(),
+            child,
+            address,
+        })
+    }
+
+    fn without_input(child: Child, address: String) -> Self {
+        Self {
+            child,
+            input: None,
+            address,
+        }
+    }
+
+    /// Tells it what to do, in a line.
+    ///
+    /// # Errors
+    /// It has ended, or was not started by [`Self::told`].
+    pub fn tell(&mut self, line: &str) -> anyhow::Result<()> {
+        let input = self.input.as_mut().context("it cannot be told anything")?;
+        Ok(writeln!(input, "{line}")?)
     }
 
     /// Starts a Python node server on `port`, its log thrown away, and waits until it is ready.
@@ -62,10 +102,7 @@ impl ServerProcess {
         wait_for_line(&mut child, |line| {
             line.contains("[NANOSERVER_READY]").then_some(())
         })?;
-        Ok(Self {
-            child,
-            address: format!("127.0.0.1:{port}"),
-        })
+        Ok(Self::without_input(child, format!("127.0.0.1:{port}")))
     }
 
     /// Starts another program, its errors thrown away, and waits until it prints a line with `ready` in it; that line is
@@ -87,7 +124,7 @@ impl ServerProcess {
         let address = wait_for_line(&mut child, |line| {
             line.contains(ready).then(|| line.to_owned())
         })?;
-        Ok(Self { child, address })
+        Ok(Self::without_input(child, address))
     }
 
     /// Seconds of processor time it has used.
@@ -98,6 +135,26 @@ impl ServerProcess {
         Ok(cpu_fields(&format!("/proc/{}/stat", self.child.id()))?[..2]
             .iter()
             .sum())
+    }
+
+    /// Seconds of processor time that its threads have used, to the nanosecond; those that have ended do not count.
+    ///
+    /// # Errors
+    /// The process is gone.
+    pub fn threads_cpu_seconds(&self) -> anyhow::Result<f64> {
+        let mut seconds = 0.0;
+        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            // A thread may end meanwhile.
+            let Ok(stat) = fs::read_to_string(task?.path().join("schedstat")) else {
+                continue;
+            };
+            let ran_ns = stat
+                .split_whitespace()
+                .next()
+                .context("an unknown format")?;
+            seconds += ran_ns.parse::<f64>()? / 1e9;
+        }
+        Ok(seconds)
     }
 }
 
@@ -161,7 +218,8 @@ pub fn this_program(args: &[&str], core: Option<u32>) -> anyhow::Result<Command>
     Ok(command)
 }
 
-fn pinned(program: impl AsRef<OsStr>, core: Option<u32>) -> Command {
+/// A program, on one core if asked to.
+pub fn pinned(program: impl AsRef<OsStr>, core: Option<u32>) -> Command {
     let Some(core) = core else {
         return Command::new(program);
     };

@@ -121,10 +121,15 @@ impl Samples {
             peer,
             peer_name: peer.map(|_| subjects.peer.1.to_owned()),
             limit,
-            ratio: peer.map(|peer| ours / peer),
-            of_limit: limit.map(|limit| ours / limit),
+            ratio: peer.and_then(|peer| share(ours, peer)),
+            of_limit: limit.and_then(|limit| share(ours, limit)),
         })
     }
+}
+
+/// Nothing is a share of nothing.
+fn share(ours: f64, other: f64) -> Option<f64> {
+    (other != 0.0).then(|| ours / other)
 }
 
 /// The middle value, or the mean of the two middle ones.
@@ -222,6 +227,14 @@ mod tests {
             (2.0, Some(2.0), Some(0.5))
         );
         assert!(table(&rows).contains("2.00 x"), "{}", table(&rows));
+        samples.add("z", "lost", Better::Lower, "a", 0.0);
+        samples.add("z", "lost", Better::Lower, "p", 0.0);
+        let rows = samples.rows(&Subjects {
+            ours: "a",
+            peer: ("p", "Peer 1"),
+            limit: "l",
+        });
+        assert_eq!((rows[1].peer, rows[1].ratio), (Some(0.0), None));
         assert!(
             samples
                 .rows(&Subjects {

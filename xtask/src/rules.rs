@@ -34,6 +34,7 @@ pub(crate) const EDGES: &[(&str, &[&str])] = &[
     (
         "nodewire-bench",
         &[
+            "autotrainer-api",
             "nanocore",
             "nanograph",
             "nats-broker",
