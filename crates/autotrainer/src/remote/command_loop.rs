@@ -201,6 +201,10 @@ impl CommandLoop {
         let Some(frame) = entry.frame.clone() else {
             return true;
         };
+        // Too late: it expires at the next turn.
+        if entry.deadline <= Instant::now() {
+            return true;
+        }
         // An error says that the socket is closed, which the loop meets too.
         if !self.link.socket.try_send(frame).unwrap_or(false) {
             return false;

@@ -118,7 +118,9 @@ async fn a_timeout_ends_one_call_and_its_late_reply_shifts_no_other() {
     let gate = Arc::new(Semaphore::new(0));
     let service = gated(&gate, Command::EmergencyStop).await;
     let remote = remote_of(&service).await;
-    let short = Duration::from_millis(30);
+    // Connected, so that what times out was sent.
+    remote.command(Command::GetStatus).send().await.unwrap();
+    let short = Duration::from_millis(300);
     let slow = remote.command(Command::EmergencyStop).timeout(short);
     let slow = slow.send().await.unwrap_err();
     assert!(matches!(slow, CallError::TimedOut), "{slow}");
@@ -129,7 +131,7 @@ async fn a_timeout_ends_one_call_and_its_late_reply_shifts_no_other() {
         assert_eq!(answer.answer.command_number, Some(400));
     }
     let counts = remote.counts();
-    assert_eq!((counts.timeouts, counts.answers), (1, 10));
+    assert_eq!((counts.timeouts, counts.answers), (1, 11));
     service.stop().await;
 }
 

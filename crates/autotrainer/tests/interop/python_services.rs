@@ -108,11 +108,13 @@ async fn services_of_both_releases_take_several_at_once() {
 async fn a_slow_command_shifts_no_other(version: AutotrainerVersion) {
     let mut service = python(version, OFTEN_S).await;
     let remote = remote_of_python(&service).await;
+    // Connected, so that what times out was sent.
+    remote.command(Command::GetStatus).send().await.unwrap();
     let blocked = remote
         .command(Command::EmergencyStop)
         .data(&json!({"mode": "block"}));
     let blocked = blocked
-        .timeout(std::time::Duration::from_millis(200))
+        .timeout(std::time::Duration::from_millis(400))
         .send()
         .await;
     assert!(matches!(blocked, Err(CallError::TimedOut)), "{blocked:?}");
