@@ -211,7 +211,8 @@ impl fmt::Debug for Endpoint {
 impl Endpoint {
     /// An endpoint whose handler is an async function of the request. Its return value is the reply: bytes, text,
     /// [`Json`](crate::Json), a [`Reply`](crate::Reply), a `Result` of those with a [`ServiceError`], or `()` for
-    /// nothing more than what was said through [`Request::respond`].
+    /// nothing more than what was said through [`Request::respond`]. It runs in the endpoint's task and must not block its
+    /// thread; [`blocking`](Self::blocking) is for those that do.
     pub fn new<F, Fut>(name: impl Into<String>, handler: F) -> Self
     where
         F: Fn(Request) -> Fut + Send + Sync + 'static,

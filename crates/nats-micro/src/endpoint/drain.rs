@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::pump::{Pump, PumpEnd};
@@ -52,9 +52,31 @@ impl Pump {
         if drained {
             return PumpEnd::Drained;
         }
-        // Ends the subscription too, in case it has not.
-        let _ = timeout(CUT_OFF, self.cut_off()).await;
+        let _ = timeout(CUT_OFF, self.cut_off_all()).await;
         PumpEnd::CutOff
+    }
+
+    /// Ends what runs and waits, and what still comes until the subscription has ended.
+    async fn cut_off_all(&mut self) {
+        self.subscription.drain().await;
+        loop {
+            let next = tokio::task::unconstrained(self.subscription.next()).now_or_never();
+            match next {
+                Some(Some(message)) => self.pending.push(message),
+                // All that has arrived so far.
+                None => {
+                    self.cut_off().await;
+                    let Some(message) = self.subscription.next().await else {
+                        return;
+                    };
+                    self.pending.push(message);
+                }
+                Some(None) => {
+                    self.cut_off().await;
+                    return;
+                }
+            }
+        }
     }
 
     async fn drain(&mut self) {

@@ -1,7 +1,7 @@
 //! What a stop does that takes too long. spec: nats-micro 8
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use nats_micro::{Endpoint, Request, RespondError, ServiceBuilder, ServiceError};
@@ -13,6 +13,31 @@ on_both_brokers! {
     blocking_work_that_had_not_begun_does_not_begin
     a_future_that_panics_when_dropped_holds_nobody_up
     a_handler_that_blocks_does_not_hold_up_the_stop
+    what_came_while_a_handler_blocked_is_told
+}
+
+/// Keeps the rest of a runtime awake whose worker is blocked: it may be the one that waits for sockets and timers, and the
+/// others only look after those when they have something to do.
+struct Awake(Arc<AtomicBool>);
+
+impl Awake {
+    fn keep() -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let (until, runtime) = (Arc::clone(&over), tokio::runtime::Handle::current());
+        std::thread::spawn(move || {
+            while !until.load(Ordering::SeqCst) {
+                runtime.spawn(async {});
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        Self(over)
+    }
+}
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 fn impatient() -> ServiceBuilder {
@@ -60,14 +85,17 @@ async fn blocking_work_that_had_not_begun_does_not_begin(broker: &mut TestBroker
     const REQUESTS: usize = 600;
     let client = broker.connect().await;
     let begun = Arc::new(AtomicUsize::new(0));
-    let go_on = Arc::new(AtomicBool::new(false));
+    let gate = Arc::new((Mutex::new(false), Condvar::new()));
     let endpoint = {
-        let (begun, go_on) = (Arc::clone(&begun), Arc::clone(&go_on));
+        let (begun, gate) = (Arc::clone(&begun), Arc::clone(&gate));
         Endpoint::blocking("blocking", move |_: Request| {
             begun.fetch_add(1, Ordering::SeqCst);
-            while !go_on.load(Ordering::SeqCst) {
-                std::thread::sleep(Duration::from_millis(1));
-            }
+            let (open, opened) = &*gate;
+            drop(
+                opened
+                    .wait_while(open.lock().unwrap(), |open| !*open)
+                    .unwrap(),
+            );
         })
     };
     let service = impatient()
@@ -85,7 +113,8 @@ async fn blocking_work_that_had_not_begun_does_not_begin(broker: &mut TestBroker
     service.stop().await;
     let before = begun.load(Ordering::SeqCst);
     assert!(before < REQUESTS, "the pool had room for all: {before}");
-    go_on.store(true, Ordering::SeqCst);
+    *gate.0.lock().unwrap() = true;
+    gate.1.notify_all();
     // Whatever still waits for a thread would get one now; this comes after it.
     tokio::task::spawn_blocking(|| ()).await.unwrap();
     assert_eq!(begun.load(Ordering::SeqCst), before);
@@ -126,6 +155,7 @@ async fn a_handler_that_blocks_does_not_hold_up_the_stop(broker: &mut TestBroker
         let (begun, go_on) = (Arc::clone(&begun), Arc::clone(&go_on));
         Endpoint::new("rude", move |_: Request| {
             begun.store(true, Ordering::SeqCst);
+            let _awake = Awake::keep();
             while !go_on.load(Ordering::SeqCst) {
                 std::thread::sleep(Duration::from_millis(1));
             }
@@ -144,4 +174,40 @@ async fn a_handler_that_blocks_does_not_hold_up_the_stop(broker: &mut TestBroker
     let again = demo().endpoint(again).start(&client).await.unwrap();
     client.request("again", "".into()).await.unwrap();
     again.stop().await;
+}
+
+async fn what_came_while_a_handler_blocked_is_told(broker: &mut TestBroker) {
+    let client = broker.connect().await;
+    let caller = broker.connect().await;
+    let go_on = Arc::new(AtomicBool::new(false));
+    let begun = Arc::new(AtomicBool::new(false));
+    let endpoint = {
+        let (begun, go_on) = (Arc::clone(&begun), Arc::clone(&go_on));
+        Endpoint::new("rude", move |_: Request| {
+            begun.store(true, Ordering::SeqCst);
+            let _awake = Awake::keep();
+            while !go_on.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            async { "done" }
+        })
+    };
+    let service = impatient().endpoint(endpoint).start(&client).await.unwrap();
+    let mut first = ask(&caller, "rude", "").await;
+    until("it blocks", || begun.load(Ordering::SeqCst)).await;
+    let mut others = vec![
+        ask(&caller, "rude", "").await,
+        ask(&caller, "rude", "").await,
+    ];
+    service.stop().await;
+    go_on.store(true, Ordering::SeqCst);
+    // It was at its end before anybody could cut it off.
+    assert_eq!(first.next().await.payload, "done");
+    for replies in &mut others {
+        let reply = replies.next().await;
+        let told = ServiceError::from_reply(&reply).map(|error| error.to_string());
+        let answered =
+            reply.payload == "done" || told.as_deref() == Some("503:Service Unavailable");
+        assert!(answered, "{reply:?}");
+    }
 }
