@@ -71,7 +71,11 @@ impl Requests {
         let output = command.stderr(Stdio::inherit()).output()?;
         ensure!(output.status.success(), "the clients failed");
         let answered: Answered = serde_json::from_slice(&output.stdout)?;
-        ensure!(answered.answered > 0, "no request was answered in time");
+        ensure!(
+            answered.answered > 0,
+            "none of {} requests was answered in time: the machine is too busy",
+            answered.answered_in_all
+        );
         Ok(answered)
     }
 }
@@ -142,7 +146,10 @@ fn wait_until_joined(subject: &mut Subject, lines: &mpsc::Receiver<String>) -> a
     for _ in 0..MARKERS_MAX {
         subject.publish_marker()?;
         match lines.recv_timeout(MARKER_INTERVAL) {
-            Ok(line) => return Ok(ensure!(line == "ready", "the subscribers say {line:?}")),
+            Ok(line) => {
+                ensure!(line == "ready", "the subscribers say {line:?}");
+                return Ok(());
+            }
             Err(mpsc::RecvTimeoutError::Timeout) => {}
             Err(mpsc::RecvTimeoutError::Disconnected) => bail!("the subscribers ended"),
         }
