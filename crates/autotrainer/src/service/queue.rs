@@ -117,8 +117,11 @@ impl Queue {
     /// Waits for room whatever the policy. If the future is dropped, nothing is queued.
     pub(super) async fn put_waiting(&self, outgoing: Outgoing) -> Result<(), PublishError> {
         self.check(&outgoing)?;
-        let mut waiting = outgoing;
+        let Some(mut waiting) = self.offer(outgoing)? else {
+            return Ok(());
+        };
         loop {
+            // Whoever takes something between the offer and the wait wakes this one too.
             let mut drained = std::pin::pin!(self.drained.notified());
             drained.as_mut().enable();
             match self.offer(waiting)? {
