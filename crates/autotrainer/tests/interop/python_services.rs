@@ -138,8 +138,9 @@ async fn a_slow_command_of_both_releases_shifts_no_other() {
 }
 
 async fn sends_results_later(version: AutotrainerVersion) {
-    let mut service = python(version, OFTEN_S).await;
-    let remote = remote_of_python(&service).await;
+    // A heartbeat of 0.9.11 can take the topic of a result, which is then lost (Q4).
+    let mut service = python(version, NEVER_S).await;
+    let remote = Remote::connect(python_options(&service)).await.unwrap();
     joined_python(&remote, &mut service).await;
     let answer = remote
         .call(Command::EmergencyStop, &json!({"mode": "later"}))
