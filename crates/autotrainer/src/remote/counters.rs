@@ -42,8 +42,6 @@ counts! {
     late_replies;
     /// Replies without a usable nonce, while it was not certain which request they are for. Dropped.
     unattributed_replies;
-    /// Replies of frames beyond the limits or without the empty frame. Dropped.
-    malformed_replies;
     /// Results that resolved a pending command.
     results;
     /// Results for nobody here: of other clients' commands, or too late. Not told to commands, but to subscriptions.
