@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use autotrainer_api::zmq::{EventSocket, RequestSocket, SocketOptions};
-use autotrainer_api::{Handler, Service, ServiceBuilder, ServiceCounts, Topic};
+use autotrainer_api::{Deadline, Handler, Service, ServiceBuilder, ServiceCounts, Topic};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -22,8 +22,9 @@ pub(crate) async fn started(builder: ServiceBuilder) -> Service {
     service
 }
 
+/// Waits for its handler, however busy the machine: what is answered before is another matter.
 pub(crate) async fn serving(handler: impl Handler) -> Service {
-    started(builder().handler(handler)).await
+    started(builder().deadline(Deadline::Wait).handler(handler)).await
 }
 
 pub(crate) fn command_address(service: &Service) -> SocketAddr {
