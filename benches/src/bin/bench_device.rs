@@ -29,6 +29,9 @@ struct Args {
     /// How long services are left alone, in seconds.
     #[arg(long, default_value_t = 10)]
     idle_s: u64,
+    /// Threads of our service.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
     /// Only cases whose name contains this.
     #[arg(long)]
     case: Option<String>,
@@ -40,7 +43,10 @@ struct Args {
 #[derive(Debug, Clone, Subcommand)]
 enum Role {
     #[command(hide = true)]
-    Service { heartbeat_interval_ms: u64 },
+    Service {
+        heartbeat_interval_ms: u64,
+        threads: usize,
+    },
 }
 
 struct Case {
@@ -99,20 +105,23 @@ fn main() -> anyhow::Result<()> {
         None => Bench::new(args)?.run(),
         Some(Role::Service {
             heartbeat_interval_ms,
+            threads,
         }) => {
             let interval = Duration::from_millis(heartbeat_interval_ms);
-            runtime()?.block_on(serve(interval, |addresses| {
+            runtime(threads)?.block_on(serve(interval, |addresses| {
                 println!("listening {addresses}");
             }))
         }
     }
 }
 
-/// One thread, which is the fastest, as long as a service does nothing else.
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
+/// Without threads of its own a runtime runs everything on the thread that waits for it.
+fn runtime(threads: usize) -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = match threads {
+        0 | 1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    builder.worker_threads(threads.max(1)).enable_all().build()
 }
 
 struct Bench {
@@ -157,7 +166,7 @@ impl Bench {
         interval: Duration,
         core: Option<u32>,
     ) -> anyhow::Result<Subject> {
-        Subject::start(kind, &self.libzmq, interval, core)
+        Subject::start(kind, &self.libzmq, interval, self.args.threads, core)
     }
 
     fn put_load(&mut self, one_core: bool) -> anyhow::Result<()> {

@@ -69,7 +69,7 @@ impl SubjectKind {
 }
 
 impl Subject {
-    /// Starts it, on one core if asked to.
+    /// Starts it, on one core if asked to; only ours has a choice of threads.
     ///
     /// # Errors
     /// It does not start.
@@ -77,10 +77,11 @@ impl Subject {
         kind: SubjectKind,
         libzmq: &Libzmq,
         heartbeat_interval: Duration,
+        threads: usize,
         core: Option<u32>,
     ) -> anyhow::Result<Self> {
         match kind {
-            SubjectKind::Ours => ours(heartbeat_interval, core),
+            SubjectKind::Ours => ours(heartbeat_interval, threads, core),
             SubjectKind::Reference => reference(heartbeat_interval, core),
             SubjectKind::Libzmq => bare(libzmq, core),
         }
@@ -135,9 +136,13 @@ impl Subject {
     }
 }
 
-fn ours(heartbeat_interval: Duration, core: Option<u32>) -> anyhow::Result<Subject> {
+fn ours(
+    heartbeat_interval: Duration,
+    threads: usize,
+    core: Option<u32>,
+) -> anyhow::Result<Subject> {
     let interval_ms = heartbeat_interval.as_millis().to_string();
-    let command = this_program(&["service", &interval_ms], core)?;
+    let command = this_program(&["service", &interval_ms, &threads.to_string()], core)?;
     let process = ServerProcess::told(command, |line| {
         line.strip_prefix("listening ").map(str::to_owned)
     })?;
