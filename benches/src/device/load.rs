@@ -233,9 +233,8 @@ impl Beats {
         let middle = crate::report::median(&late).unwrap_or(0.0);
         let mut off: Vec<f64> = late.iter().map(|late| (late - middle).abs()).collect();
         off.sort_by(f64::total_cmp);
-        off.get((off.len().saturating_sub(1)) * 99 / 100)
-            .copied()
-            .unwrap_or(0.0)
+        let rank = (off.len() * 99).div_ceil(100);
+        off.get(rank.saturating_sub(1)).copied().unwrap_or(0.0)
     }
 
     /// How much later than whole intervals after the first each came, in µs.
