@@ -50,6 +50,8 @@ pub(super) struct State {
     /// Endpoints that were removed, or came too late, and are not done yet.
     leaving: Vec<Ended>,
     on_stopped: Vec<OnStopped>,
+    /// Once the service has stopped.
+    stop_reason: Option<Arc<StopReason>>,
     /// The INFO document, made when it is first asked for after a change.
     info: Option<Bytes>,
 }
@@ -92,6 +94,7 @@ impl Running {
                 endpoints: Vec::new(),
                 leaving: Vec::new(),
                 on_stopped: Vec::new(),
+                stop_reason: None,
                 info: None,
             }),
             identity: Arc::new(ServiceIdentity {
@@ -219,20 +222,24 @@ impl Running {
     /// Calls a function when the service has stopped; now if it has.
     pub(super) fn on_stopped(&self, callback: OnStopped) {
         let mut state = self.state();
-        let reason = self.stopped.borrow().clone();
-        match reason {
-            None => state.on_stopped.push(callback),
-            Some(reason) => {
-                drop(state);
-                callback(&reason);
-            }
+        if let Some(reason) = state.stop_reason.clone() {
+            drop(state);
+            callback(&reason);
+        } else {
+            state.on_stopped.push(callback);
         }
     }
 
     /// The service has stopped: tells those who asked for it, and then those who wait. The first reason holds.
     pub(super) fn tell_stopped(&self, reason: StopReason) {
         let reason = Arc::new(reason);
-        let callbacks = std::mem::take(&mut self.state().on_stopped);
+        let mut state = self.state();
+        if state.stop_reason.is_some() {
+            return;
+        }
+        state.stop_reason = Some(Arc::clone(&reason));
+        let callbacks = std::mem::take(&mut state.on_stopped);
+        drop(state);
         for callback in callbacks {
             let told = catch_unwind(AssertUnwindSafe(|| callback(&reason)));
             if told.is_err() {
@@ -242,16 +249,7 @@ impl Running {
                 );
             }
         }
-        self.stopped.send_if_modified(|stopped| {
-            let first = stopped.is_none();
-            stopped.get_or_insert(reason);
-            first
-        });
-        // Those that came since.
-        let late = std::mem::take(&mut self.state().on_stopped);
-        if let Some(reason) = self.stopped.borrow().clone() {
-            late.into_iter().for_each(|callback| callback(&reason));
-        }
+        self.stopped.send_replace(Some(reason));
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {

@@ -30,9 +30,7 @@ pub(super) struct Unfinished(pub(super) Arc<Running>);
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        if self.0.stopped.borrow().is_none() {
-            self.0.tell_stopped(StopReason::Interrupted);
-        }
+        self.0.tell_stopped(StopReason::Interrupted);
     }
 }
 
