@@ -12,7 +12,8 @@ use super::keys::{KeyPair, PublicKey};
 /// Options of one socket, whatever its kind; each kind uses those that concern it.
 #[derive(Debug, Clone)]
 pub struct SocketOptions {
-    /// Messages that wait for one subscriber, or at one receiver, before further ones are lost for it.
+    /// Messages that wait for one subscriber, or at one receiver, before further ones are lost for it. The library does not
+    /// tell which: at full speed with the default, eight subscribers on two cores lost about half of 1.2 million events.
     pub high_water_mark: u32,
     /// Bytes of all frames of a message; a peer that sends more is disconnected before anything is allocated.
     pub message_bytes_max: usize,
