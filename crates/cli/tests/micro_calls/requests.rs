@@ -1,6 +1,7 @@
 //! `request`.
 
-use nats_micro::{Endpoint, HeaderMap, Request, Service, ServiceError};
+use futures_util::StreamExt;
+use nats_micro::HeaderMap;
 use nodewire_testkit::{NatsServer, free_port};
 use serde_json::{Value, json};
 
@@ -110,20 +111,22 @@ fn replies_as_json_have_headers_data_and_error() {
 fn a_code_that_is_no_number_and_values_under_one_name_are_kept() {
     let setup = Setup::new();
     let client = setup.client();
-    let odd = Endpoint::new("odd", |_: Request| async {
-        let mut headers = HeaderMap::new();
-        headers.append("X-A", "1");
-        headers.append("X-A", "2");
-        headers.insert("Nats-Service-Error-Code", "E17");
-        Ok::<_, ServiceError>(nats_micro::Reply {
-            payload: "".into(),
-            headers,
+    // Our own services send no such code: a plain subscriber does.
+    let serving = async {
+        let mut requests = client.subscribe("odd").await.unwrap();
+        client.flush().await.unwrap();
+        tokio::spawn(async move {
+            let mut headers = HeaderMap::new();
+            headers.append("X-A", "1");
+            headers.append("X-A", "2");
+            headers.insert("Nats-Service-Error-Code", "E17");
+            let reply_to = requests.next().await.unwrap().reply.unwrap();
+            let sent = client.publish_with_headers(reply_to, headers, "".into());
+            sent.await.unwrap();
+            client.flush().await.unwrap();
         })
-    });
-    let starting = Service::builder("odd", "1.0.0")
-        .endpoint(odd)
-        .start(&client);
-    let _service = setup.home.runtime.block_on(starting).unwrap();
+    };
+    let _subscriber = setup.home.runtime.block_on(serving);
     let printed = setup.run(&["request", "odd", "--json"]);
     assert_eq!(printed.code, Some(1), "{printed:?}");
     let object: Value = serde_json::from_str(printed.text()).unwrap();
