@@ -112,21 +112,19 @@ fn a_code_that_is_no_number_and_values_under_one_name_are_kept() {
     let setup = Setup::new();
     let client = setup.client();
     // Our own services send no such code: a plain subscriber does.
-    let serving = async {
-        let mut requests = client.subscribe("odd").await.unwrap();
+    let subscribing = client.subscribe("odd");
+    let mut requests = setup.home.runtime.block_on(subscribing).unwrap();
+    setup.home.runtime.block_on(client.flush()).unwrap();
+    setup.home.runtime.spawn(async move {
+        let mut headers = HeaderMap::new();
+        headers.append("X-A", "1");
+        headers.append("X-A", "2");
+        headers.insert("Nats-Service-Error-Code", "E17");
+        let reply_to = requests.next().await.unwrap().reply.unwrap();
+        let sent = client.publish_with_headers(reply_to, headers, "".into());
+        sent.await.unwrap();
         client.flush().await.unwrap();
-        tokio::spawn(async move {
-            let mut headers = HeaderMap::new();
-            headers.append("X-A", "1");
-            headers.append("X-A", "2");
-            headers.insert("Nats-Service-Error-Code", "E17");
-            let reply_to = requests.next().await.unwrap().reply.unwrap();
-            let sent = client.publish_with_headers(reply_to, headers, "".into());
-            sent.await.unwrap();
-            client.flush().await.unwrap();
-        })
-    };
-    let _subscriber = setup.home.runtime.block_on(serving);
+    });
     let printed = setup.run(&["request", "odd", "--json"]);
     assert_eq!(printed.code, Some(1), "{printed:?}");
     let object: Value = serde_json::from_str(printed.text()).unwrap();
