@@ -23,6 +23,7 @@ pub(crate) const EDGES: &[(&str, &[&str])] = &[
     (
         "nodewire-cli",
         &[
+            "autotrainer-api",
             "nanocore",
             "nanograph",
             "nats-broker",

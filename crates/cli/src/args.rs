@@ -6,6 +6,7 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use nanocore::workflow::TypeCheck;
 
+use crate::device::DeviceArgs;
 use crate::micro::MicroArgs;
 
 /// Runs workflows over node servers written in Rust, Python and JavaScript.
@@ -46,6 +47,8 @@ pub(crate) enum Command {
     Dev(DevArgs),
     /// Work with NATS services: run, call, find, watch.
     Micro(Box<MicroArgs>),
+    /// Work with Autotrainer devices: be one, command one, watch one.
+    Device(Box<DeviceArgs>),
     /// Print a shell's completions.
     Completions {
         /// The shell.

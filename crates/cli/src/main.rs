@@ -8,6 +8,7 @@
 
 mod args;
 mod dev;
+mod device;
 mod failure;
 mod inputs;
 mod log;
@@ -56,6 +57,7 @@ async fn execute(command: Command) -> Result<(), Failure> {
         Command::Validate(args) => validate::validate(args).await,
         Command::Dev(args) => dev::dev(args).await,
         Command::Micro(args) => Box::pin(micro::micro(*args)).await,
+        Command::Device(args) => Box::pin(device::device(*args)).await,
         Command::Completions { shell } => {
             clap_complete::generate(
                 shell,

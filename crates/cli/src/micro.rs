@@ -25,6 +25,8 @@ mod units;
 
 use clap::Subcommand;
 
+pub(crate) use units::seconds;
+
 use crate::failure::Failure;
 use connection_flags::ConnectionFlags;
 use settings::Settings;

@@ -1,0 +1,36 @@
+//! `nodewire device`: the Autotrainer device API from the command line. spec: autotrainer 13
+
+mod flags;
+mod key_files;
+mod keys;
+
+use clap::Subcommand;
+
+use crate::failure::Failure;
+
+const DEVICE_HELP: &str = "\
+Where a setting comes from, first to last: flags, variables of the environment (NODEWIRE_DEVICE_*), the file of --config,
+defaults.
+
+Exit status: 0 done; 1 the device said no, or what was asked for did not come; 2 wrong usage; 3 the device cannot be reached, or
+does not answer; 130 interrupted.";
+
+/// What to do.
+#[derive(Debug, clap::Args)]
+#[command(after_help = DEVICE_HELP)]
+pub(crate) struct DeviceArgs {
+    #[command(subcommand)]
+    command: DeviceCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum DeviceCommand {
+    /// Make keys for encrypted connections.
+    Keys(keys::KeysArgs),
+}
+
+pub(crate) async fn device(args: DeviceArgs) -> Result<(), Failure> {
+    match args.command {
+        DeviceCommand::Keys(args) => keys::keys(args),
+    }
+}
