@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use nodewire_bench::device::{Beats, Libzmq, Requests, Subject, SubjectKind, Subscribers, serve};
+use nodewire_bench::device::{
+    Beats, Clients, Libzmq, MARKER_TOPIC, Requests, Subject, SubjectKind, Subscribers, plain, serve,
+};
 use nodewire_bench::process::{children_cpu_seconds, machine_cpu_seconds};
 use nodewire_bench::report::{Better, Samples, Subjects, median, table, write_json};
 
@@ -47,6 +49,27 @@ enum Role {
         heartbeat_interval_ms: u64,
         threads: usize,
     },
+    /// Takes the arguments of `bare.c`.
+    #[command(hide = true, subcommand)]
+    Plain(PlainClients),
+}
+
+#[derive(Debug, Clone, Subcommand)]
+enum PlainClients {
+    Request {
+        endpoint: String,
+        #[arg(value_parser = ["1"])]
+        clients: String,
+        warm_up_ms: u64,
+        time_ms: u64,
+        request: String,
+        expected: String,
+    },
+    Subscribe {
+        endpoint: String,
+        subscribers: usize,
+        events: usize,
+    },
 }
 
 struct Case {
@@ -58,37 +81,65 @@ struct Case {
 
 #[derive(Clone, Copy)]
 enum Load {
-    Commands { clients: usize },
-    Events { subscribers: usize },
+    Commands { kind: Clients, clients: usize },
+    Events { kind: Clients, subscribers: usize },
 }
 
 const CASES: &[Case] = &[
     Case {
         name: "commands, 1 client",
-        load: Load::Commands { clients: 1 },
+        load: commands(Clients::Libzmq, 1),
         one_core: false,
     },
     Case {
         name: "commands, 16 clients",
-        load: Load::Commands { clients: 16 },
+        load: commands(Clients::Libzmq, 16),
+        one_core: false,
+    },
+    Case {
+        name: "commands, 1 plain client",
+        load: commands(Clients::Plain, 1),
         one_core: false,
     },
     Case {
         name: "events, 1 subscriber",
-        load: Load::Events { subscribers: 1 },
+        load: events(Clients::Libzmq, 1),
         one_core: false,
     },
     Case {
         name: "events, 8 subscribers",
-        load: Load::Events { subscribers: 8 },
+        load: events(Clients::Libzmq, 8),
+        one_core: false,
+    },
+    Case {
+        name: "events, 1 plain subscriber",
+        load: events(Clients::Plain, 1),
+        one_core: false,
+    },
+    Case {
+        name: "events, 8 plain subscribers",
+        load: events(Clients::Plain, 8),
         one_core: false,
     },
     Case {
         name: "commands, 1 client, one core",
-        load: Load::Commands { clients: 1 },
+        load: commands(Clients::Libzmq, 1),
+        one_core: true,
+    },
+    Case {
+        name: "commands, 1 plain client, one core",
+        load: commands(Clients::Plain, 1),
         one_core: true,
     },
 ];
+
+const fn commands(kind: Clients, clients: usize) -> Load {
+    Load::Commands { kind, clients }
+}
+
+const fn events(kind: Clients, subscribers: usize) -> Load {
+    Load::Events { kind, subscribers }
+}
 
 const HEARTBEATS: &str = "heartbeats";
 const IDLE: &str = "idle";
@@ -112,7 +163,38 @@ fn main() -> anyhow::Result<()> {
                 println!("listening {addresses}");
             }))
         }
+        Some(Role::Plain(clients)) => plain_clients(&clients),
     }
+}
+
+fn plain_clients(clients: &PlainClients) -> anyhow::Result<()> {
+    let result = match clients {
+        PlainClients::Request {
+            endpoint,
+            warm_up_ms,
+            time_ms,
+            request,
+            expected,
+            ..
+        } => {
+            let (warm_up, time) = (
+                Duration::from_millis(*warm_up_ms),
+                Duration::from_millis(*time_ms),
+            );
+            serde_json::to_string(&plain::request(endpoint, warm_up, time, request, expected)?)?
+        }
+        PlainClients::Subscribe {
+            endpoint,
+            subscribers,
+            events,
+        } => {
+            let ready = || println!("ready");
+            let published = plain::subscribe(endpoint, *subscribers, *events, MARKER_TOPIC, ready)?;
+            serde_json::to_string(&published)?
+        }
+    };
+    println!("{result}");
+    Ok(())
 }
 
 /// Without threads of its own a runtime runs everything on the thread that waits for it.
@@ -196,8 +278,8 @@ impl Bench {
         let start = Instant::now();
         let before = CpuSeconds::now(subject)?;
         let measured = match case.load {
-            Load::Commands { clients } => self.commands(case, subject, clients),
-            Load::Events { subscribers } => self.events(subject, subscribers),
+            Load::Commands { kind, clients } => self.commands(case, subject, (kind, clients)),
+            Load::Events { kind, subscribers } => self.events(subject, kind, subscribers),
         }?;
         let used = CpuSeconds::now(subject)?.since(&before);
         self.foreign
@@ -215,8 +297,14 @@ impl Bench {
         Ok(())
     }
 
-    fn commands(&self, case: &Case, subject: &Subject, clients: usize) -> anyhow::Result<Measured> {
+    fn commands(
+        &self,
+        case: &Case,
+        subject: &Subject,
+        (kind, clients): (Clients, usize),
+    ) -> anyhow::Result<Measured> {
         let requests = Requests {
+            kind,
             clients,
             time: Duration::from_millis(self.args.sample_ms),
             core: case.one_core.then_some(0),
@@ -236,8 +324,14 @@ impl Bench {
         })
     }
 
-    fn events(&self, subject: &mut Subject, subscribers: usize) -> anyhow::Result<Measured> {
+    fn events(
+        &self,
+        subject: &mut Subject,
+        kind: Clients,
+        subscribers: usize,
+    ) -> anyhow::Result<Measured> {
         let load = Subscribers {
+            kind,
             subscribers,
             events: events_per_sample(subject.kind, subscribers),
         };
@@ -305,7 +399,7 @@ impl Bench {
             limit: SubjectKind::Libzmq.name(),
         });
         println!(
-            "\nPeer: auto-trainer-api 0.9.11 (Python); limit: bare libzmq sockets; all with libzmq's clients\n"
+            "\nPeer: auto-trainer-api 0.9.11 (Python); limit: bare libzmq sockets; clients are libzmq's, or plain TCP sockets\n"
         );
         println!("{}", table(&rows));
         println!(

@@ -1,21 +1,24 @@
-//! Clients of libzmq, the same for all services.
+//! Clients, the same for all services: libzmq's, or plain sockets.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::libzmq::Libzmq;
 use super::subject::Subject;
+use crate::process::this_program;
 
 /// What an event's payload measures, a few bytes more or less: numbers in it vary.
 pub const EVENT_BYTES: usize = 200;
 
 const REQUEST_BYTES: usize = 200;
+/// What stands in a request for its nonce.
+pub(super) const NONCE: &str = "1000000000";
 /// What is measured only after this.
 const WARM_UP: Duration = Duration::from_millis(200);
 /// How often subscribers are sent a marker until all have one.
@@ -24,9 +27,33 @@ const MARKERS_MAX: usize = 200;
 /// Longer than all events of a sample take by far.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Which clients put the load on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clients {
+    /// Sockets of libzmq.
+    Libzmq,
+    /// Plain TCP sockets; see [`super::plain`].
+    Plain,
+}
+
+impl Clients {
+    /// A process of them; both programs take the same arguments.
+    fn command(self, libzmq: &Libzmq, args: &[&str], core: Option<u32>) -> anyhow::Result<Command> {
+        match self {
+            Self::Libzmq => Ok(libzmq.command(args, core)),
+            Self::Plain => {
+                let args: Vec<&str> = [&["plain"], args].concat();
+                this_program(&args, core)
+            }
+        }
+    }
+}
+
 /// Clients that each ask again once they have their answer.
 #[derive(Debug, Clone, Copy)]
 pub struct Requests {
+    /// Which.
+    pub kind: Clients,
     /// How many.
     pub clients: usize,
     /// How long to measure.
@@ -36,7 +63,7 @@ pub struct Requests {
 }
 
 /// What came of it.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Answered {
     /// Requests answered while measuring.
     pub answered: usize,
@@ -67,7 +94,7 @@ impl Requests {
             &request,
             subject.kind.expected(),
         ];
-        let mut command = libzmq.command(&args, self.core);
+        let mut command = self.kind.command(libzmq, &args, self.core)?;
         let output = command.stderr(Stdio::inherit()).output()?;
         ensure!(output.status.success(), "the clients failed");
         let answered: Answered = serde_json::from_slice(&output.stdout)?;
@@ -103,6 +130,8 @@ pub(super) fn event_context() -> Value {
 /// Subscribers to events.
 #[derive(Debug, Clone, Copy)]
 pub struct Subscribers {
+    /// Which.
+    pub kind: Clients,
     /// How many.
     pub subscribers: usize,
     /// What the service publishes.
@@ -110,7 +139,7 @@ pub struct Subscribers {
 }
 
 /// What came to the subscribers.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Published {
     /// By all subscribers.
     pub received: usize,
@@ -128,7 +157,7 @@ impl Subscribers {
     pub fn run(&self, libzmq: &Libzmq, subject: &mut Subject) -> anyhow::Result<Published> {
         let (subscribers, events) = (self.subscribers.to_string(), self.events.to_string());
         let args = ["subscribe", &subject.event_endpoint, &subscribers, &events];
-        let mut command = libzmq.command(&args, None);
+        let mut command = self.kind.command(libzmq, &args, None)?;
         let mut process = KilledOnDrop(command.stdout(Stdio::piped()).spawn()?);
         let lines = lines(&mut process.0)?;
         wait_until_joined(subject, &lines)?;

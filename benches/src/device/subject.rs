@@ -37,7 +37,7 @@ pub struct Subject {
 }
 
 /// What `publish_bytes` of the reference's script and all others use to tell that a subscription works.
-pub(super) const MARKER_TOPIC: u32 = u32::from_le_bytes(*b"Mark");
+pub const MARKER_TOPIC: u32 = u32::from_le_bytes(*b"Mark");
 
 /// `deviceCommandSend`, the same number at all levels; its context is none that is documented for it.
 pub(super) const EVENT_KIND: i64 = 2001;
