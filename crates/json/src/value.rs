@@ -7,6 +7,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::ser::Formatter;
 
 use crate::parts::{MemberRef, ValueRef};
 use crate::reader::{Reader, members};
@@ -92,6 +93,24 @@ impl Json {
             text: serde_json::to_string(value)?.into(),
             strict: true,
         })
+    }
+
+    /// As [`Self::from_serialize`], written in a formatter's way: its white space, its spelling of strings and numbers.
+    /// What it writes must be JSON, which is not checked again.
+    ///
+    /// # Errors
+    /// As [`Self::from_serialize`]; and if the formatter writes bytes that are not UTF-8.
+    pub fn from_serialize_with<T: Serialize + ?Sized>(
+        value: &T,
+        formatter: impl Formatter,
+    ) -> Result<Self, DecodeError> {
+        let mut text = Vec::with_capacity(128);
+        value.serialize(&mut serde_json::Serializer::with_formatter(
+            &mut text, formatter,
+        ))?;
+        let text =
+            ByteString::try_from(text).map_err(<serde_json::Error as serde::ser::Error>::custom)?;
+        Ok(Self { text, strict: true })
     }
 
     /// An array of these elements, in order.

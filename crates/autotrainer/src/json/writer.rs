@@ -3,27 +3,30 @@
 use std::fmt::{Display, Write as _};
 use std::io;
 
-use nodewire_json::Json;
+use nodewire_json::{DecodeError, Json, MAX_DEPTH};
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter};
 use thiserror::Error;
 
+use super::is_deeper;
+
 /// A value that has no JSON form: its own `Serialize` failed, or it has map keys that are no strings.
 #[derive(Debug, Error)]
 #[error("the value cannot be written as JSON: {0}")]
-pub struct EncodeError(#[from] serde_json::Error);
+pub struct EncodeError(#[from] DecodeError);
 
 /// The JSON text of a serializable value. `NaN` and infinities become null. spec: autotrainer 3.2
 ///
 /// # Errors
-/// If the value has no JSON form.
+/// If the value has no JSON form, or is nested deeper than [`MAX_DEPTH`].
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Json, EncodeError> {
-    let mut text = Vec::with_capacity(128);
-    value.serialize(&mut serde_json::Serializer::with_formatter(
-        &mut text, AsPeers,
-    ))?;
-    let invalid = <serde_json::Error as serde::ser::Error>::custom;
-    Ok(Json::parse_bytes(text).map_err(invalid)?)
+    let json = Json::from_serialize_with(value, AsPeers)?;
+    if is_deeper(json.as_str(), MAX_DEPTH) {
+        let too_deep = format!("it is nested deeper than {MAX_DEPTH} levels");
+        let too_deep = <serde_json::Error as serde::ser::Error>::custom(too_deep);
+        return Err(EncodeError(too_deep.into()));
+    }
+    Ok(json)
 }
 
 struct AsPeers;
@@ -221,6 +224,17 @@ fn is_without_exponent(value: f64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{encode, float_text};
+
+    #[test]
+    fn what_is_nested_too_deep_for_readers_is_not_written() {
+        let nested = |levels: usize| {
+            let wrap = |inner, _| serde_json::Value::Array(vec![inner]);
+            (1..levels).fold(serde_json::json!([]), wrap)
+        };
+        assert!(encode(&nested(120)).is_ok());
+        let error = encode(&nested(121)).unwrap_err();
+        assert!(error.to_string().contains("120 levels"), "{error}");
+    }
 
     #[test]
     fn floats_look_like_those_of_python() {

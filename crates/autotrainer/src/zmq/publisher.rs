@@ -46,7 +46,7 @@ impl Publisher {
     /// # Errors
     /// If the socket is closed.
     pub async fn send(&self, topic: Topic, payload: Bytes) -> Result<(), ZmqError> {
-        let topic = Bytes::copy_from_slice(&topic.to_frame());
+        let topic = topic_frame(topic);
         let mut message = Message::multipart([topic, payload]);
         loop {
             match self.listener.socket.try_send(message) {
@@ -84,5 +84,15 @@ impl Publisher {
     /// dropped, it closes in the background.
     pub async fn close(&self, linger: Duration) {
         self.listener.close(linger).await;
+    }
+}
+
+/// The frames of the topics that come often need no memory of their own.
+fn topic_frame(topic: Topic) -> Bytes {
+    match topic {
+        Topic::EVENT => Bytes::from_static(const { &Topic::EVENT.to_frame() }),
+        Topic::PROPERTY_CHANGE => Bytes::from_static(const { &Topic::PROPERTY_CHANGE.to_frame() }),
+        Topic::COMMAND_RESULT => Bytes::from_static(const { &Topic::COMMAND_RESULT.to_frame() }),
+        _ => Bytes::copy_from_slice(&topic.to_frame()),
     }
 }
