@@ -1,8 +1,13 @@
 //! `nodewire device`: the Autotrainer device API from the command line. spec: autotrainer 13
 
+mod asking;
+mod call;
+mod event_kinds;
 mod flags;
 mod key_files;
 mod keys;
+mod listen;
+mod show;
 
 use clap::Subcommand;
 
@@ -25,12 +30,18 @@ pub(crate) struct DeviceArgs {
 
 #[derive(Debug, Subcommand)]
 enum DeviceCommand {
+    /// Send one command and print the answer.
+    Call(Box<call::CallArgs>),
+    /// Print what the device publishes, as it comes.
+    Listen(Box<listen::ListenArgs>),
     /// Make keys for encrypted connections.
     Keys(keys::KeysArgs),
 }
 
 pub(crate) async fn device(args: DeviceArgs) -> Result<(), Failure> {
     match args.command {
+        DeviceCommand::Call(args) => Box::pin(call::call(*args)).await,
+        DeviceCommand::Listen(args) => Box::pin(listen::listen(*args)).await,
         DeviceCommand::Keys(args) => keys::keys(args),
     }
 }

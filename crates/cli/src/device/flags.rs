@@ -42,6 +42,9 @@ pub(super) struct RemoteFlags {
     /// Which version of the protocol the device speaks, 0.9.11 to 0.12.0; without it, its heartbeats tell.
     #[arg(long, value_name = "VERSION", value_parser = level, env = "NODEWIRE_DEVICE_LEVEL")]
     pub(super) level: Option<ProtocolLevel>,
+    /// How long start and stop wait for the heartbeat that tells the version.
+    #[arg(long, value_name = "SECONDS", default_value = "6", value_parser = crate::micro::seconds, env = "NODEWIRE_DEVICE_LEVEL_WAIT")]
+    pub(super) level_wait: Duration,
     /// The device's public key, or a file with it: the connection is encrypted then.
     #[arg(
         long,

@@ -19,12 +19,14 @@ const OTHERS: u32 = 0o077;
 pub(super) fn write_pair(path: &Path, pair: &KeyPair) -> Result<(), Failure> {
     let mut options = OpenOptions::new();
     let opened = options.write(true).create_new(true).mode(0o600).open(path);
-    let mut file = opened.map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => Failure::failed(format!(
-            "{} is there already; keys are never overwritten",
-            path.display()
-        )),
-        _ => failed(path, &error),
+    let mut file = opened.map_err(|error| {
+        if error.kind() == ErrorKind::AlreadyExists {
+            return Failure::failed(format!(
+                "{} is there already; keys are never overwritten",
+                path.display()
+            ));
+        }
+        failed(path, &error)
     })?;
     let text = format!(
         "#   CURVE keys of ZeroMQ. Whoever can read this file can pass for its owner.\n\

@@ -1,0 +1,400 @@
+//! What is published and answered, as lines for people and as JSON objects for programs.
+
+use autotrainer_api::{
+    Channel, CommandAnswer, CommandResult, Delivery, Event, Gap, Heartbeat, Json, Message,
+    Presence, ProtocolLevel, RemoteChange, ResultCode, Topic, UnixTime,
+};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde::Serialize;
+
+use crate::terminal;
+
+/// One JSON object, of this type, with these members. What others wrote comes out as they wrote it, made standard.
+pub(super) fn object<'a>(
+    of_type: &str,
+    members: impl IntoIterator<Item = (&'a str, Json)>,
+) -> Json {
+    let members = members
+        .into_iter()
+        .map(|(key, value)| (key, value.to_strict()));
+    Json::object(std::iter::once(("type", Json::from(of_type))).chain(members))
+}
+
+/// Numbers, texts, lists of them, and what may be none of them.
+pub(super) fn value(value: impl Serialize) -> Json {
+    // Only mappings with other keys than texts have no JSON form.
+    Json::from_serialize(&value).unwrap_or_default()
+}
+
+/// What somebody else wrote, on one line and without what would steer a terminal.
+pub(super) fn one_line(text: &str) -> String {
+    terminal::plain(text).replace(['\n', '\t'], " ")
+}
+
+/// A JSON value, readable: indented where it is an object or an array.
+pub(super) fn indented(json: &Json) -> String {
+    let text = json.decode::<serde_json::Value>().ok().and_then(|value| {
+        // A number that is more than the reader can hold stays as it was written.
+        let same = Json::from(value.clone()) == *json;
+        (same || !has_long_number(json.as_str())).then(|| serde_json::to_string_pretty(&value).ok())
+    });
+    text.flatten()
+        .unwrap_or_else(|| json.to_strict().as_str().to_owned())
+}
+
+/// Whether there are more digits in a row than every reader keeps.
+fn has_long_number(text: &str) -> bool {
+    let mut digits = 0;
+    text.bytes().any(|byte| {
+        digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
+        digits > 15
+    })
+}
+
+/// When, in UTC to the millisecond.
+pub(super) fn time(when: UnixTime) -> String {
+    let timestamp = when.to_timestamp();
+    timestamp.map_or_else(|| "at no time".to_owned(), |at| format!("{at:.3}"))
+}
+
+/// The name of an event's kind at this level, or its number.
+pub(super) fn kind_name(event: &Event, level: ProtocolLevel) -> String {
+    let kind = event.kind(level);
+    kind.map_or_else(
+        || event.kind_number.to_string(),
+        |kind| kind.name().to_owned(),
+    )
+}
+
+fn data(json: &Json) -> String {
+    if json.is_null() {
+        return String::new();
+    }
+    format!(" {}", one_line(json.to_strict().as_str()))
+}
+
+/// A line for people.
+pub(super) fn delivery(delivery: &Delivery) -> String {
+    match delivery {
+        Delivery::Message(message) => message_line(message),
+        Delivery::Gap(gap) => gap_line(gap),
+        _ => "something unknown".to_owned(),
+    }
+}
+
+fn message_line(message: &Message) -> String {
+    match message {
+        Message::Event {
+            topic,
+            event,
+            level,
+        } => event_line(*topic, event, *level),
+        Message::Heartbeat(heartbeat) => heartbeat_line(heartbeat),
+        Message::Result(result) => format!(
+            "result of command {}, nonce {}: {}",
+            result.command_number,
+            one_line(result.nonce.as_str()),
+            result_line(result)
+        ),
+        Message::Other { topic, payload } => {
+            format!(
+                "topic {topic}: {}",
+                one_line(&String::from_utf8_lossy(payload))
+            )
+        }
+        _ => "an unknown message".to_owned(),
+    }
+}
+
+pub(super) fn event_line(topic: Topic, event: &Event, level: ProtocolLevel) -> String {
+    let when = event.when.map_or_else(|| "-".to_owned(), time);
+    let on = match topic {
+        Topic::EVENT => String::new(),
+        other => format!(" on {other}"),
+    };
+    let repeat = match event.repeat {
+        None | Some(0) => String::new(),
+        Some(repeat) => format!(" (and {repeat} times more)"),
+    };
+    let number = match event.kind(level) {
+        Some(_) => format!(" ({})", event.kind_number),
+        None => String::new(),
+    };
+    let (name, context) = (kind_name(event, level), data(&event.context));
+    format!("{when} {name}{number}{on}{context}{repeat}")
+}
+
+fn heartbeat_line(heartbeat: &Heartbeat) -> String {
+    let (identifier, version) = (
+        one_line(&heartbeat.identifier),
+        one_line(&heartbeat.version),
+    );
+    format!(
+        "{} heartbeat of {identifier}, version {version}",
+        time(heartbeat.timestamp)
+    )
+}
+
+/// How a command went, with its data.
+pub(super) fn result_line(result: &CommandResult) -> String {
+    let error = error(
+        result.result,
+        result.error_code,
+        result.error_message.as_deref(),
+    );
+    format!("{error}{}", data(&result.verbatim_data))
+}
+
+/// How a command went, with what is told of an error.
+pub(super) fn error(result: ResultCode, code: i64, message: Option<&str>) -> String {
+    let mut text = result.to_string();
+    if code != 0 {
+        text.push_str(&format!(", error {code}"));
+    }
+    if let Some(message) = message.filter(|message| !message.is_empty()) {
+        text.push_str(&format!(": {}", one_line(message)));
+    }
+    text
+}
+
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "what a release of the library adds is told as unknown"
+)]
+fn gap_line(gap: &Gap) -> String {
+    match gap {
+        Gap::SlowReader(missing) => format!("{missing} messages were lost here, read too slowly"),
+        Gap::Interrupted => {
+            "the connection was lost; what was published meanwhile is missing".to_owned()
+        }
+        Gap::IndexWentBack { last, index } => {
+            format!("the device was started anew: the index went from {last} back to {index}")
+        }
+        Gap::Sequence { missing } => format!("{missing} events are missing"),
+        _ => "something may be missing".to_owned(),
+    }
+}
+
+/// A JSON object for programs.
+pub(super) fn delivery_json(delivery: &Delivery) -> Json {
+    match delivery {
+        Delivery::Message(message) => message_json(message),
+        Delivery::Gap(gap) => gap_json(gap),
+        _ => object("unknown", []),
+    }
+}
+
+fn message_json(message: &Message) -> Json {
+    match message {
+        Message::Event {
+            topic,
+            event,
+            level,
+        } => event_json("event", *topic, event, *level),
+        Message::Heartbeat(heartbeat) => object(
+            "heartbeat",
+            [
+                ("identifier", heartbeat.identifier.as_str().into()),
+                ("version", heartbeat.version.as_str().into()),
+                ("timestamp", value(heartbeat.timestamp)),
+            ],
+        ),
+        Message::Result(result) => result_json(result, None),
+        Message::Other { topic, payload } => {
+            let payload = match std::str::from_utf8(payload) {
+                Ok(text) => ("text", text.into()),
+                Err(_) => ("base64", BASE64_STANDARD.encode(payload).as_str().into()),
+            };
+            object("message", [("topic", topic_json(*topic)), payload])
+        }
+        _ => object("unknown", []),
+    }
+}
+
+/// The name, or the number of a topic that has none.
+fn topic_json(topic: Topic) -> Json {
+    topic.name().map_or_else(|| value(topic.0), Json::from)
+}
+
+pub(super) fn event_json(of_type: &str, topic: Topic, event: &Event, level: ProtocolLevel) -> Json {
+    let kind = event.kind(level).map(|kind| kind.name());
+    let mut members = vec![
+        ("topic", topic_json(topic)),
+        ("kind", value(kind)),
+        ("kindNumber", value(event.kind_number)),
+        ("when", value(event.when)),
+        ("index", value(event.index)),
+        ("context", event.context.clone()),
+    ];
+    members.extend(event.repeat.map(|repeat| ("repeat", value(repeat))));
+    if !event.extra.is_empty() {
+        let extra = event.extra.iter();
+        let extra = extra.map(|(key, value)| (key.as_str(), value.to_strict()));
+        members.push(("extra", Json::object(extra)));
+    }
+    object(of_type, members)
+}
+
+/// The late result of a command; of which, if that is known.
+pub(super) fn result_json(result: &CommandResult, command: Option<&str>) -> Json {
+    let mut members: Vec<_> = command
+        .map(|name| ("command", name.into()))
+        .into_iter()
+        .collect();
+    members.extend([
+        ("commandNumber", value(result.command_number)),
+        ("nonce", result.nonce.clone()),
+        ("result", result.result.to_string().as_str().into()),
+        ("resultNumber", value(result.result)),
+        ("positive", value(result.result.is_positive())),
+        ("data", result.verbatim_data.clone()),
+        ("errorCode", value(result.error_code)),
+        ("errorMessage", value(&result.error_message)),
+    ]);
+    object("result", members)
+}
+
+/// The answer to a command.
+pub(super) fn answer_json(answer: &CommandAnswer, command: &str, is_lossy: bool) -> Json {
+    object(
+        "answer",
+        [
+            ("command", command.into()),
+            ("commandNumber", value(answer.command_number)),
+            ("nonce", answer.nonce.clone()),
+            ("result", answer.result.to_string().as_str().into()),
+            ("resultNumber", value(answer.result)),
+            ("positive", value(answer.result.is_positive())),
+            ("data", answer.verbatim_data.clone()),
+            ("errorKind", answer.error_kind.to_string().as_str().into()),
+            ("errorCode", value(answer.error_code)),
+            ("errorMessage", value(&answer.error_message)),
+            ("lossy", value(is_lossy)),
+        ],
+    )
+}
+
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "what a release of the library adds is told as unknown"
+)]
+fn gap_json(gap: &Gap) -> Json {
+    let (reason, members) = match gap {
+        Gap::SlowReader(missing) => ("slowReader", vec![("missing", value(missing))]),
+        Gap::Interrupted => ("interrupted", Vec::new()),
+        Gap::IndexWentBack { last, index } => (
+            "indexWentBack",
+            vec![("last", value(last)), ("index", value(index))],
+        ),
+        Gap::Sequence { missing } => ("sequence", vec![("missing", value(missing))]),
+        _ => ("unknown", Vec::new()),
+    };
+    object(
+        "gap",
+        std::iter::once(("reason", reason.into())).chain(members),
+    )
+}
+
+pub(super) const fn channel_name(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Events => "events",
+        Channel::Commands => "commands",
+    }
+}
+
+pub(super) const fn presence_name(presence: Presence) -> &'static str {
+    match presence {
+        Presence::Present => "present",
+        Presence::Late => "late",
+        Presence::Gone => "gone",
+    }
+}
+
+/// What changed, as a line and as an object; `None` for what is tried again every moment.
+pub(super) fn change(change: &RemoteChange) -> Option<(String, Json)> {
+    Some(match change {
+        RemoteChange::Presence {
+            identifier,
+            presence,
+        } => {
+            let name = presence_name(*presence);
+            let members = [
+                ("identifier", identifier.as_str().into()),
+                ("presence", name.into()),
+            ];
+            (
+                format!("{} is {name}", one_line(identifier)),
+                object("presence", members),
+            )
+        }
+        RemoteChange::Level(level) => {
+            let text = level.to_string();
+            let members = [("level", text.as_str().into())];
+            (
+                format!("the device speaks {text}"),
+                object("level", members),
+            )
+        }
+        RemoteChange::Connected { channel, .. } => {
+            let name = channel_name(*channel);
+            (
+                format!("connected: {name}"),
+                object("connected", [("channel", name.into())]),
+            )
+        }
+        RemoteChange::Disconnected { channel, .. } => {
+            let name = channel_name(*channel);
+            let members = [("channel", name.into())];
+            (
+                format!("connection lost: {name}"),
+                object("disconnected", members),
+            )
+        }
+        RemoteChange::NotConnected {
+            channel,
+            reason: Some(reason),
+            ..
+        } => {
+            let name = channel_name(*channel);
+            let members = [("channel", name.into()), ("reason", reason.as_str().into())];
+            let line = format!("no connection: {name}: {}", one_line(reason));
+            (line, object("notConnected", members))
+        }
+        RemoteChange::NotConnected { reason: None, .. } | RemoteChange::Missed(_) | _ => {
+            return None;
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_write_cannot_steer_and_stays_on_its_line() {
+        let mut event = Event::numbered(201, UnixTime(1.5), 7);
+        event.context = Json::parse("{\"a\":\n\t\"\u{9b}31m\"}").unwrap();
+        let line = event_line(Topic::EVENT, &event, ProtocolLevel::NEWEST);
+        assert_eq!(
+            line,
+            "1970-01-01T00:00:01.500Z applicationLaunched (201) {\"a\":  \"\u{fffd}31m\"}"
+        );
+    }
+
+    #[test]
+    fn numbers_of_any_length_stay() {
+        let long = Json::parse(r#"{"n": 123456789012345678901234567890, "x": NaN}"#).unwrap();
+        assert_eq!(
+            indented(&long),
+            r#"{"n": 123456789012345678901234567890, "x": null}"#
+        );
+        let short = Json::parse(r#"{"n":1}"#).unwrap();
+        assert_eq!(indented(&short), "{\n  \"n\": 1\n}");
+        let text = object("event", [("context", long)]);
+        assert!(
+            text.as_str().contains("123456789012345678901234567890"),
+            "{text}"
+        );
+    }
+}
