@@ -18,6 +18,7 @@ use crate::casing::camelize_keys;
 use crate::incoming::Anomaly;
 use crate::json::{EncodeError, Fields, Limits, ObjectWriter, UnixTime, encode, parse};
 use crate::level::ProtocolLevel;
+use crate::sequence;
 use crate::topic::Topic;
 
 /// The payload of topics `EVENT`, `EMERGENCY` and `PROPERTY_CHANGE`.
@@ -109,7 +110,13 @@ impl Event {
     /// The payload. What has no value is left out, but `context`.
     #[must_use]
     pub fn to_payload(&self) -> Bytes {
-        let mut out = String::with_capacity(96 + self.context.as_str().len());
+        self.to_text().into()
+    }
+
+    /// The payload's text, with room for a number.
+    pub(crate) fn to_text(&self) -> String {
+        let room = 96 + sequence::FIELD_BYTES_MAX;
+        let mut out = String::with_capacity(room + self.context.as_str().len());
         let mut object = ObjectWriter::new(&mut out);
         object.integer("kind", self.kind_number);
         if let Some(when) = self.when {
@@ -126,7 +133,7 @@ impl Event {
             object.extra(key, value);
         }
         object.end();
-        out.into()
+        out
     }
 
     /// What its number means at this level.
@@ -142,6 +149,15 @@ impl Event {
     pub fn payload(&self, level: ProtocolLevel) -> Result<EventPayload, PayloadError> {
         let shape = self.kind(level).and_then(|kind| kind.shape(level));
         EventPayload::decode(shape.unwrap_or(PayloadShape::Free), &self.context)
+    }
+
+    /// Its place in the order of what the service publishes, where the service tells it
+    /// ([`ServiceBuilder::sequence`](crate::ServiceBuilder::sequence)): the extra field `sequence`.
+    #[must_use]
+    pub fn sequence(&self) -> Option<u64> {
+        let mut extra = self.extra.iter().rev();
+        let (_, value) = extra.find(|(key, _)| key == sequence::FIELD)?;
+        sequence::of_value(value)
     }
 
     /// Where it is published, in order. spec: autotrainer 5.3

@@ -52,6 +52,7 @@ mod kinds;
 mod level;
 mod property_change;
 mod remote;
+mod sequence;
 mod service;
 pub mod status;
 mod topic;

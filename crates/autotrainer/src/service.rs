@@ -37,6 +37,7 @@ mod lifecycle;
 mod options;
 mod publisher;
 mod queue;
+mod source;
 mod waiting;
 
 pub use builder::ServiceBuilder;

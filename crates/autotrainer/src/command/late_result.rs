@@ -8,6 +8,7 @@ use crate::casing::decamelize_keys;
 use crate::incoming::Anomaly;
 use crate::json::{Fields, Limits, ObjectWriter, parse};
 use crate::level::ProtocolLevel;
+use crate::sequence;
 
 /// The payload of topic [`COMMAND_RESULT`](crate::Topic::COMMAND_RESULT).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +77,13 @@ impl CommandResult {
     /// The payload. There is no `errorKind` here.
     #[must_use]
     pub fn to_payload(&self) -> Bytes {
-        let mut out = String::with_capacity(128 + self.verbatim_data.as_str().len());
+        self.to_text().into()
+    }
+
+    /// The payload's text, with room for a number.
+    pub(crate) fn to_text(&self) -> String {
+        let room = 128 + sequence::FIELD_BYTES_MAX;
+        let mut out = String::with_capacity(room + self.verbatim_data.as_str().len());
         ObjectWriter::new(&mut out)
             .integer("result", self.result.value())
             .value("data", &self.verbatim_data)
@@ -85,7 +92,7 @@ impl CommandResult {
             .integer("command", self.command_number)
             .value("nonce", &self.nonce)
             .end();
-        out.into()
+        out
     }
 
     /// The nonce as the clients of this crate choose them; `None` if it is no such number.

@@ -14,6 +14,7 @@ use crate::command::CommandResult;
 use crate::event::Event;
 use crate::heartbeat::Heartbeat;
 use crate::incoming::{Anomaly, Received};
+use crate::sequence;
 use crate::topic::Topic;
 use crate::zmq::{ConnectionEvent, ConnectionEvents, EventSocket};
 
@@ -27,6 +28,14 @@ pub(super) struct EventLoop {
     /// What the socket has subscribed to.
     subscribed: HashSet<Vec<u8>>,
     open: HashSet<u64>,
+}
+
+/// A published message that concerns subscriptions.
+struct Understood {
+    message: Message,
+    bytes: usize,
+    /// The number that the service gave it.
+    sequence: Option<u64>,
 }
 
 /// Subscribed to before the first request is sent, and always. spec: autotrainer 8.5
@@ -97,7 +106,14 @@ impl EventLoop {
         self.shared.counters.messages.count();
         match self.understand(frames) {
             Ok(None) => {}
-            Ok(Some((message, bytes))) => self.shared.hub.deliver(&message, bytes),
+            Ok(Some(understood)) => {
+                let Understood {
+                    message,
+                    bytes,
+                    sequence,
+                } = understood;
+                self.shared.hub.deliver(&message, bytes, sequence);
+            }
             Err(anomaly) => self.count(anomaly),
         }
     }
@@ -108,7 +124,7 @@ impl EventLoop {
     }
 
     /// `None` if nobody wants it.
-    fn understand(&self, frames: &[Bytes]) -> Result<Option<(Message, usize)>, Anomaly> {
+    fn understand(&self, frames: &[Bytes]) -> Result<Option<Understood>, Anomaly> {
         let limits = &self.shared.options.limits;
         let Received {
             topic,
@@ -128,7 +144,11 @@ impl EventLoop {
             Topic::COMMAND_RESULT => {
                 let result = CommandResult::parse(&payload, limits)?;
                 self.shared.results.resolve(&result, &self.shared.counters);
-                Message::Result(result)
+                return Ok(Some(Understood {
+                    message: Message::Result(result),
+                    bytes: payload.len(),
+                    sequence: sequence::of_payload(&payload, limits),
+                }));
             }
             _ if !is_wanted => return Ok(None),
             Topic::EVENT | Topic::EMERGENCY | Topic::PROPERTY_CHANGE => Message::Event {
@@ -141,7 +161,15 @@ impl EventLoop {
                 payload: payload.clone(),
             },
         };
-        Ok(is_wanted.then(|| (message, payload.len())))
+        let sequence = match &message {
+            Message::Event { event, .. } => event.sequence(),
+            Message::Heartbeat(_) | Message::Result(_) | Message::Other { .. } => None,
+        };
+        Ok(is_wanted.then_some(Understood {
+            message,
+            bytes: payload.len(),
+            sequence,
+        }))
     }
 
     fn connection(&mut self, event: ConnectionEvent) {

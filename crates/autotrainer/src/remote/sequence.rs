@@ -4,10 +4,9 @@ use std::collections::VecDeque;
 
 use super::subscription::Gap;
 use crate::event::Event;
-use crate::json::integer;
 use crate::topic::Topic;
 
-/// Compares each event with the one before.
+/// Compares each message with the one before.
 #[derive(Debug, Default)]
 pub(super) struct IndexWatch {
     index: Option<u64>,
@@ -15,23 +14,22 @@ pub(super) struct IndexWatch {
 }
 
 impl IndexWatch {
-    /// What is missing before this event, as far as it tells.
-    pub(super) fn gap(&mut self, event: &Event) -> Option<Gap> {
-        self.sequence_gap(event).or_else(|| self.index_gap(event))
+    /// What is missing before a message of this number. To be asked only where everything that is numbered comes by.
+    pub(super) fn sequence_gap(&mut self, sequence: u64) -> Option<Gap> {
+        let last = self.sequence.replace(sequence)?;
+        match sequence.checked_sub(last) {
+            // The second copy of an emergency, and the next.
+            Some(0 | 1) => None,
+            Some(ahead) => Some(Gap::Sequence { missing: ahead - 1 }),
+            None => Some(Gap::SequenceWentBack { last, sequence }),
+        }
     }
 
-    fn index_gap(&mut self, event: &Event) -> Option<Gap> {
+    /// What an event's index tells.
+    pub(super) fn index_gap(&mut self, event: &Event) -> Option<Gap> {
         let index = event.index?;
         let last = self.index.replace(index)?;
         (index < last).then_some(Gap::IndexWentBack { last, index })
-    }
-
-    fn sequence_gap(&mut self, event: &Event) -> Option<Gap> {
-        let (_, value) = event.extra.iter().find(|(key, _)| key == "sequence")?;
-        let sequence = u64::try_from(integer(value.as_str())?).ok()?;
-        let last = self.sequence.replace(sequence)?;
-        let missing = sequence.checked_sub(last)?.checked_sub(1)?;
-        (missing > 0).then_some(Gap::Sequence { missing })
     }
 }
 
@@ -82,7 +80,7 @@ mod tests {
         let mut watch = IndexWatch::default();
         let gaps: Vec<_> = [5, 5, 900, 7, 8]
             .into_iter()
-            .map(|index| watch.gap(&event(201, index)))
+            .map(|index| watch.index_gap(&event(201, index)))
             .collect();
         let back = Gap::IndexWentBack {
             last: 900,
@@ -94,18 +92,16 @@ mod tests {
     #[test]
     fn a_sequence_tells_how_many_are_missing() {
         let mut watch = IndexWatch::default();
-        let mut gap = |sequence: i64| {
-            let mut event = event(201, 1);
-            let value = serde_json::Value::from(sequence).into();
-            event.extra.push(("sequence".to_owned(), value));
-            watch.gap(&event)
-        };
-        assert_eq!(gap(1), None);
-        assert_eq!(gap(2), None);
-        assert_eq!(gap(5), Some(Gap::Sequence { missing: 2 }));
-        // Started anew: what is missing is not known.
-        assert_eq!(gap(1), None);
-        assert_eq!(gap(2), None);
+        let gaps: Vec<_> = [1, 2, 2, 5, 1, 2]
+            .into_iter()
+            .map(|sequence| watch.sequence_gap(sequence))
+            .collect();
+        let missing = Some(Gap::Sequence { missing: 2 });
+        let back = Some(Gap::SequenceWentBack {
+            last: 5,
+            sequence: 1,
+        });
+        assert_eq!(gaps, [None, None, None, missing, back, None]);
     }
 
     #[test]

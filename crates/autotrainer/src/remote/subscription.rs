@@ -68,7 +68,7 @@ impl Message {
 /// Something is missing, or may be.
 ///
 /// The protocol has no sequence numbers, so what a service drops for a subscriber beyond its high-water mark cannot be
-/// seen, unless its events carry a `sequence`.
+/// seen, unless its events carry a `sequence`, as those of this crate's services do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Gap {
@@ -84,10 +84,20 @@ pub enum Gap {
         /// The index now.
         index: u64,
     },
-    /// So many events are missing, by the field `sequence` of the events, which counts by one where a service has it.
+    /// So many messages are missing here, by the `sequence` that a service counts with. Told of where there is one event
+    /// endpoint, to subscriptions of all of `EVENT`, `EMERGENCY` and `PROPERTY_CHANGE`, which one series counts together
+    /// with results; other subscriptions do not see all numbers.
     Sequence {
         /// How many.
         missing: u64,
+    },
+    /// The `sequence` went back: the service was started anew, and what is missing is not known. Told of as
+    /// [`Self::Sequence`].
+    SequenceWentBack {
+        /// The number before.
+        last: u64,
+        /// The number now.
+        sequence: u64,
     },
 }
 
@@ -200,6 +210,10 @@ struct Ring {
     is_cancelled: AtomicBool,
     /// Cancelled once the socket has subscribed.
     applied: CancellationToken,
+    /// Whether a lower index tells something.
+    watches_index: bool,
+    /// Whether a missing number tells something.
+    watches_sequence: bool,
     counters: Arc<Counters>,
 }
 
@@ -237,18 +251,36 @@ impl Ring {
         }
     }
 
-    fn deliver(&self, message: &Message, bytes: usize, has_one_service: bool) {
+    fn deliver(&self, message: &Message, bytes: usize, sequence: Option<u64>) {
         let mut state = self.lock();
+        let mut gap = self.sequence_gap(&mut state, sequence);
         if let Message::Event { topic, event, .. } = message {
             if self.options.merge_emergencies && state.merge.is_copy(*topic, event) {
                 self.counters.merged_emergencies.count();
                 return;
             }
-            if has_one_service && let Some(gap) = state.indices.gap(event) {
-                self.push(&mut state, Delivery::Gap(gap), 0);
+            if self.watches_index {
+                let index_gap = state.indices.index_gap(event);
+                gap = gap.or(index_gap);
             }
         }
+        if let Some(gap) = gap {
+            self.push(&mut state, Delivery::Gap(gap), 0);
+        }
         self.push(&mut state, Delivery::Message(message.clone()), bytes);
+    }
+
+    /// A message of this number went by, which the subscription does not want.
+    fn pass(&self, sequence: u64) {
+        let mut state = self.lock();
+        if let Some(gap) = self.sequence_gap(&mut state, Some(sequence)) {
+            self.push(&mut state, Delivery::Gap(gap), 0);
+        }
+    }
+
+    fn sequence_gap(&self, state: &mut RingState, sequence: Option<u64>) -> Option<Gap> {
+        let sequence = sequence.filter(|_| self.watches_sequence)?;
+        state.indices.sequence_gap(sequence)
     }
 
     fn interrupt(&self) {
@@ -316,7 +348,11 @@ impl Hub {
         options: SubscribeOptions,
         counters: Arc<Counters>,
     ) -> Subscription {
+        let sees_all_numbers = [Topic::EVENT, Topic::EMERGENCY, Topic::PROPERTY_CHANGE];
+        let sees_all_numbers = sees_all_numbers.iter().all(|topic| options.admits(*topic));
         let ring = Arc::new(Ring {
+            watches_index: self.has_one_service,
+            watches_sequence: self.has_one_service && sees_all_numbers,
             options,
             state: Mutex::default(),
             filled: Notify::new(),
@@ -342,11 +378,14 @@ impl Hub {
         self.lock().iter().any(|ring| ring.options.admits(topic))
     }
 
-    pub(super) fn deliver(&self, message: &Message, bytes: usize) {
+    /// Results come by whoever wants them, so that no subscription misses their numbers.
+    pub(super) fn deliver(&self, message: &Message, bytes: usize, sequence: Option<u64>) {
         let topic = message.topic();
         for ring in self.lock().iter() {
             if ring.options.admits(topic) {
-                ring.deliver(message, bytes, self.has_one_service);
+                ring.deliver(message, bytes, sequence);
+            } else if let Some(sequence) = sequence {
+                ring.pass(sequence);
             }
         }
     }

@@ -15,6 +15,8 @@ use super::waiting::WaitingLimits;
 use crate::command::Command;
 use crate::json::Limits;
 use crate::level::ProtocolLevel;
+use crate::sequence::NUMBERED;
+use crate::topic::Topic;
 use crate::zmq::{Security, SocketOptions};
 
 /// Describes a service; made by [`Service::builder`].
@@ -34,6 +36,7 @@ pub struct ServiceBuilder {
     when_full: WhenFull,
     queue_messages_max: usize,
     queue_bytes_max: usize,
+    sequence: bool,
     deadlines: Deadlines,
     concurrency: usize,
     pending_max: usize,
@@ -61,6 +64,7 @@ impl ServiceBuilder {
             when_full: WhenFull::default(),
             queue_messages_max: 8192,
             queue_bytes_max: 64 << 20,
+            sequence: true,
             deadlines: Deadlines::default(),
             concurrency: 1,
             pending_max: 64,
@@ -213,6 +217,17 @@ impl ServiceBuilder {
         self
     }
 
+    /// Whether events, changes of properties and results get a last field `sequence`, by which subscribers see what they
+    /// missed ([`Gap::Sequence`](crate::Gap::Sequence)); they do unless set. The real packages' clients take it as any
+    /// extra field. Without it, what is published is to the byte what a Python service would publish.
+    ///
+    /// One series counts them all, by one, from 1 at each start; with an event log, it goes on where it was.
+    #[must_use]
+    pub fn sequence(mut self, is_numbered: bool) -> Self {
+        self.sequence = is_numbered;
+        self
+    }
+
     /// How long a stop may wait for handlers, and for what is still to be sent; 1 s unless set.
     #[must_use]
     pub fn linger(mut self, linger: Duration) -> Self {
@@ -234,6 +249,15 @@ impl ServiceBuilder {
             bytes_max: self.queue_bytes_max,
             payload_bytes_max: self.limits.frame_bytes_max,
             when_full: self.when_full,
+            numbered: self.numbered(),
+        }
+    }
+
+    fn numbered(&self) -> Vec<Topic> {
+        if self.sequence {
+            NUMBERED.to_vec()
+        } else {
+            Vec::new()
         }
     }
 

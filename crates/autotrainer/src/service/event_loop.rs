@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::counters::Counters;
-use super::queue::Queue;
+use super::source::Source;
 use crate::heartbeat::Heartbeat;
 use crate::json::UnixTime;
 use crate::topic::Topic;
@@ -27,7 +27,7 @@ impl Outlet for Arc<Publisher> {
 /// Publishes what is queued, and a heartbeat whenever it is time.
 pub(super) struct EventLoop<O> {
     pub(super) outlet: O,
-    pub(super) queue: Arc<Queue>,
+    pub(super) source: Source,
     pub(super) counters: Arc<Counters>,
     pub(super) identifier: String,
     pub(super) version: String,
@@ -35,7 +35,7 @@ pub(super) struct EventLoop<O> {
 }
 
 impl<O: Outlet> EventLoop<O> {
-    /// Until the queue is closed and empty.
+    /// Until nothing more is to be published.
     pub(super) async fn run(mut self) {
         // A fixed schedule: what is late does not shift what follows, and what is too late is left out.
         let mut ticks = interval_at(
@@ -43,13 +43,12 @@ impl<O: Outlet> EventLoop<O> {
             self.heartbeat_interval,
         );
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let queue = Arc::clone(&self.queue);
         let mut batch = Vec::new();
         loop {
             tokio::select! {
                 biased;
                 _ = ticks.tick() => self.send_heartbeat().await,
-                more = queue.take(&mut batch) => {
+                more = self.source.take(&mut batch) => {
                     if !more {
                         return;
                     }

@@ -17,6 +17,7 @@ use super::event_loop::EventLoop;
 use super::handler::Handler;
 use super::publisher::EventPublisher;
 use super::queue::Queue;
+use super::source::Source;
 use crate::zmq::{CommandSocket, Publisher, ZmqError};
 
 /// A device service.
@@ -121,7 +122,7 @@ impl Service {
         }
         let sockets = self.open_sockets().await?;
         *self.sockets.lock().unwrap_or_else(PoisonError::into_inner) = Some(sockets.clone());
-        self.queue.open();
+        self.queue.open(1);
         *state = State::Running(self.spawn(sockets));
         Ok(())
     }
@@ -274,7 +275,7 @@ impl Service {
         let stop = CancellationToken::new();
         let events = EventLoop {
             outlet: Arc::clone(&sockets.publisher),
-            queue: Arc::clone(&self.queue),
+            source: Source::Queue(Arc::clone(&self.queue)),
             counters: Arc::clone(&self.counters),
             identifier: description.identifier.clone(),
             version: description.level.heartbeat_version(&description.software),

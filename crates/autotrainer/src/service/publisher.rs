@@ -9,19 +9,23 @@ use nodewire_json::{Json, Kind};
 use serde::Serialize;
 use thiserror::Error;
 
-use super::queue::{Outgoing, Queue};
+use super::queue::{Draft, Payload, Queue};
 use crate::casing::camelize_keys;
 use crate::command::CommandResult;
 use crate::event::{Event, EventKind};
-use crate::json::{EncodeError, Fields, UnixTime, encode};
+use crate::json::{EncodeError, Fields, ObjectWriter, UnixTime, encode};
 use crate::level::ProtocolLevel;
 use crate::property_change::PropertyChange;
+use crate::sequence;
 use crate::topic::Topic;
 
 /// Publishes for a service, from any thread or task; cheap to clone.
 ///
 /// A message is written before it is queued, so that it is what it was when it was sent. If a future is dropped before it
 /// is ready, nothing is published.
+///
+/// Events, changes of properties and results get a last field `sequence`, which counts by one
+/// ([`ServiceBuilder::sequence`](super::ServiceBuilder::sequence)); what [`Self::publish`] publishes stays as it is.
 #[derive(Debug, Clone)]
 pub struct EventPublisher {
     queue: Arc<Queue>,
@@ -89,7 +93,7 @@ impl EventPublisher {
     /// # Errors
     /// See [`PublishError`].
     pub async fn send_event(&self, event: &Event) -> Result<(), PublishError> {
-        self.queue.put(outgoing_event(event)).await
+        self.queue.put(self.event_draft(event)).await
     }
 
     /// As [`Self::send_event`], but never waits: a full queue is an error, or its oldest are dropped.
@@ -97,7 +101,7 @@ impl EventPublisher {
     /// # Errors
     /// See [`PublishError`].
     pub fn try_send_event(&self, event: &Event) -> Result<(), PublishError> {
-        self.queue.try_put(outgoing_event(event))
+        self.queue.try_put(self.event_draft(event))
     }
 
     /// Publishes a mapping as an event, its keys in camelCase and else as it is. Emergencies as in [`Self::send_event`].
@@ -107,9 +111,12 @@ impl EventPublisher {
     pub async fn send_event_dict(&self, mapping: &impl Serialize) -> Result<(), PublishError> {
         let json = camelize_keys(&encode(mapping)?);
         let topics = Topic::of_event(kind_of(&json)?);
-        self.queue
-            .put(outgoing(topics, json.as_str().to_owned().into()))
-            .await
+        let text = if self.queue.numbers(Topic::EVENT) {
+            without_sequence(&json)
+        } else {
+            json.as_str().to_owned()
+        };
+        self.queue.put(draft(topics, Payload::Object(text))).await
     }
 
     /// Publishes an event on a topic of one's choice, once; `EMERGENCY` and `PROPERTY_CHANGE` for instance.
@@ -117,7 +124,8 @@ impl EventPublisher {
     /// # Errors
     /// See [`PublishError`].
     pub async fn publish_event(&self, topic: Topic, event: &Event) -> Result<(), PublishError> {
-        self.publish(topic, event.to_payload()).await
+        let text = self.event_text(event, topic);
+        self.queue.put(draft(&[topic], Payload::Object(text))).await
     }
 
     /// Publishes that a property changed, on `PROPERTY_CHANGE`, in an envelope of kind `propertyChanged`.
@@ -136,8 +144,7 @@ impl EventPublisher {
     /// # Errors
     /// See [`PublishError`].
     pub async fn command_result(&self, result: &CommandResult) -> Result<(), PublishError> {
-        self.publish(Topic::COMMAND_RESULT, result.to_payload())
-            .await
+        self.queue.put(result_draft(result)).await
     }
 
     /// Publishes bytes on any topic, once.
@@ -145,7 +152,8 @@ impl EventPublisher {
     /// # Errors
     /// See [`PublishError`].
     pub async fn publish(&self, topic: Topic, payload: Bytes) -> Result<(), PublishError> {
-        self.queue.put(outgoing(&[topic], payload)).await
+        let payload = Payload::Verbatim(payload);
+        self.queue.put(draft(&[topic], payload)).await
     }
 
     /// As [`Self::publish`], but never waits: a full queue is an error, or its oldest are dropped.
@@ -153,31 +161,62 @@ impl EventPublisher {
     /// # Errors
     /// See [`PublishError`].
     pub fn try_publish(&self, topic: Topic, payload: Bytes) -> Result<(), PublishError> {
-        self.queue.try_put(outgoing(&[topic], payload))
+        let payload = Payload::Verbatim(payload);
+        self.queue.try_put(draft(&[topic], payload))
     }
 
     /// Waits for room whatever the policy: a client waits for the result.
     pub(super) async fn put_result(&self, result: &CommandResult) -> Result<(), PublishError> {
-        let outgoing = outgoing(&[Topic::COMMAND_RESULT], result.to_payload());
-        self.queue.put_waiting(outgoing).await
+        self.queue.put_waiting(result_draft(result)).await
     }
 
     pub(super) fn try_put_result(&self, result: &CommandResult) -> Result<(), PublishError> {
-        self.queue
-            .try_put(outgoing(&[Topic::COMMAND_RESULT], result.to_payload()))
+        self.queue.try_put(result_draft(result))
+    }
+
+    fn event_draft(&self, event: &Event) -> Draft {
+        let text = self.event_text(event, Topic::EVENT);
+        draft(event.topics(), Payload::Object(text))
+    }
+
+    /// An event that came from elsewhere gets a number of its own here.
+    fn event_text(&self, event: &Event, topic: Topic) -> String {
+        let is_sequence = |(key, _): &(String, Json)| key == sequence::FIELD;
+        if !self.queue.numbers(topic) || !event.extra.iter().any(is_sequence) {
+            return event.to_text();
+        }
+        let mut event = event.clone();
+        event.extra.retain(|field| !is_sequence(field));
+        event.to_text()
     }
 }
 
-fn outgoing_event(event: &Event) -> Outgoing {
-    outgoing(event.topics(), event.to_payload())
+fn result_draft(result: &CommandResult) -> Draft {
+    draft(&[Topic::COMMAND_RESULT], Payload::Object(result.to_text()))
 }
 
-fn outgoing(topics: &[Topic], payload: Bytes) -> Outgoing {
-    Outgoing {
+fn draft(topics: &[Topic], payload: Payload) -> Draft {
+    Draft {
         topic: topics.first().copied().unwrap_or(Topic::EVENT),
         then: topics.get(1).copied(),
         payload,
     }
+}
+
+fn without_sequence(json: &Json) -> String {
+    let is_there = Fields::find(json, &[sequence::FIELD], |_, _| {});
+    if !is_there.is_some_and(|fields| fields.has(0)) {
+        let mut text = String::with_capacity(json.as_str().len() + sequence::FIELD_BYTES_MAX);
+        text.push_str(json.as_str());
+        return text;
+    }
+    let mut text = String::with_capacity(json.as_str().len() + sequence::FIELD_BYTES_MAX);
+    let mut object = ObjectWriter::new(&mut text);
+    Fields::find(json, &[sequence::FIELD], |key, value| {
+        object.extra(key, &json.part(value));
+    });
+    object.end();
+    text
 }
 
 /// A kind that is no integer is no emergency.

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use super::counters::Counters;
 use super::publisher::PublishError;
+use crate::sequence;
 use crate::topic::Topic;
 
 /// What is done with a publication when the queue is full.
@@ -25,12 +26,40 @@ pub enum WhenFull {
     Refuse,
 }
 
-/// One payload, and where it goes; a second topic follows at once.
+/// What shall be published, and where; a second topic follows at once.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) topic: Topic,
+    pub(super) then: Option<Topic>,
+    pub(super) payload: Payload,
+}
+
+/// A payload that has no number yet.
+#[derive(Debug)]
+pub(super) enum Payload {
+    /// Bytes that stay as they are.
+    Verbatim(Bytes),
+    /// The text of an object, which gets a number if its topic is numbered.
+    Object(String),
+}
+
+impl Payload {
+    const fn len(&self) -> usize {
+        match self {
+            Self::Verbatim(bytes) => bytes.len(),
+            Self::Object(text) => text.len(),
+        }
+    }
+}
+
+/// What is published.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     pub(super) topic: Topic,
     pub(super) then: Option<Topic>,
     pub(super) payload: Bytes,
+    /// Its place in the order of what is numbered.
+    pub(super) sequence: Option<u64>,
 }
 
 impl Outgoing {
@@ -44,17 +73,15 @@ impl Outgoing {
     }
 }
 
-/// Bounds of the queue.
-#[derive(Debug, Clone, Copy)]
+/// Bounds of the queue, and what it numbers.
+#[derive(Debug, Clone)]
 pub(super) struct QueueLimits {
     pub(super) messages_max: usize,
     pub(super) bytes_max: usize,
     pub(super) payload_bytes_max: usize,
     pub(super) when_full: WhenFull,
+    pub(super) numbered: Vec<Topic>,
 }
-
-/// Taken at once, so that a heartbeat is not late by more than these.
-const BATCH_MAX: usize = 64;
 
 /// A queue of many senders and one owner.
 #[derive(Debug)]
@@ -71,6 +98,8 @@ struct State {
     phase: Phase,
     messages: VecDeque<Outgoing>,
     bytes: usize,
+    /// The next number. One that is refused has none, so that only what is lost leaves a hole.
+    sequence: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +116,7 @@ impl Queue {
                 phase: Phase::New,
                 messages: VecDeque::new(),
                 bytes: 0,
+                sequence: 1,
             }),
             filled: Notify::new(),
             drained: Notify::new(),
@@ -95,8 +125,16 @@ impl Queue {
         }
     }
 
-    pub(super) fn open(&self) {
-        self.lock().phase = Phase::Open;
+    /// Accepts publications from now on; the first that is numbered gets this number.
+    pub(super) fn open(&self, sequence: u64) {
+        let mut state = self.lock();
+        state.phase = Phase::Open;
+        state.sequence = sequence;
+    }
+
+    /// Whether what is published on this topic gets a number.
+    pub(super) fn numbers(&self, topic: Topic) -> bool {
+        self.limits.numbered.contains(&topic)
     }
 
     /// No more is accepted; what is there is still taken.
@@ -107,17 +145,17 @@ impl Queue {
     }
 
     /// Waits for room if the policy says so. If the future is dropped, nothing is queued.
-    pub(super) async fn put(&self, outgoing: Outgoing) -> Result<(), PublishError> {
+    pub(super) async fn put(&self, draft: Draft) -> Result<(), PublishError> {
         match self.limits.when_full {
-            WhenFull::Block => self.put_waiting(outgoing).await,
-            WhenFull::DropOldest | WhenFull::Refuse => self.try_put(outgoing),
+            WhenFull::Block => self.put_waiting(draft).await,
+            WhenFull::DropOldest | WhenFull::Refuse => self.try_put(draft),
         }
     }
 
     /// Waits for room whatever the policy. If the future is dropped, nothing is queued.
-    pub(super) async fn put_waiting(&self, outgoing: Outgoing) -> Result<(), PublishError> {
-        self.check(&outgoing)?;
-        let Some(mut waiting) = self.offer(outgoing)? else {
+    pub(super) async fn put_waiting(&self, draft: Draft) -> Result<(), PublishError> {
+        self.check(&draft)?;
+        let Some(mut waiting) = self.offer(draft)? else {
             return Ok(());
         };
         loop {
@@ -133,17 +171,17 @@ impl Queue {
     }
 
     /// Never waits.
-    pub(super) fn try_put(&self, outgoing: Outgoing) -> Result<(), PublishError> {
-        self.check(&outgoing)?;
-        if self.offer(outgoing)?.is_some() {
+    pub(super) fn try_put(&self, draft: Draft) -> Result<(), PublishError> {
+        self.check(&draft)?;
+        if self.offer(draft)?.is_some() {
             self.counters.refused_publications.count();
             return Err(PublishError::QueueFull);
         }
         Ok(())
     }
 
-    fn check(&self, outgoing: &Outgoing) -> Result<(), PublishError> {
-        let (bytes, bytes_max) = (outgoing.payload.len(), self.limits.payload_bytes_max);
+    fn check(&self, draft: &Draft) -> Result<(), PublishError> {
+        let (bytes, bytes_max) = (self.bytes_of(draft), self.limits.payload_bytes_max);
         if bytes > bytes_max {
             self.counters.refused_publications.count();
             return Err(PublishError::TooLong { bytes, bytes_max });
@@ -151,21 +189,35 @@ impl Queue {
         Ok(())
     }
 
+    /// With the number that it may get.
+    fn bytes_of(&self, draft: &Draft) -> usize {
+        let number = match draft.payload {
+            Payload::Object(_) if self.numbers_any_of(draft) => sequence::FIELD_BYTES_MAX,
+            Payload::Object(_) | Payload::Verbatim(_) => 0,
+        };
+        draft.payload.len() + number
+    }
+
+    fn numbers_any_of(&self, draft: &Draft) -> bool {
+        self.numbers(draft.topic) || draft.then.is_some_and(|topic| self.numbers(topic))
+    }
+
     /// Gives it back if there is no room.
-    fn offer(&self, outgoing: Outgoing) -> Result<Option<Outgoing>, PublishError> {
+    fn offer(&self, draft: Draft) -> Result<Option<Draft>, PublishError> {
         let mut state = self.lock();
         match state.phase {
             Phase::New => return Err(PublishError::NotStarted),
             Phase::Closed => return Err(PublishError::Stopped),
             Phase::Open => {}
         }
-        let bytes = outgoing.payload.len();
+        let bytes = self.bytes_of(&draft);
         while !self.has_room(&state, bytes) {
             if self.limits.when_full != WhenFull::DropOldest || !self.drop_oldest(&mut state) {
-                return Ok(Some(outgoing));
+                return Ok(Some(draft));
             }
         }
-        state.bytes += bytes;
+        let outgoing = self.number(draft, &mut state.sequence);
+        state.bytes += outgoing.payload.len();
         state.messages.push_back(outgoing);
         let was_empty = state.messages.len() == 1;
         drop(state);
@@ -173,6 +225,31 @@ impl Queue {
             self.filled.notify_one();
         }
         Ok(None)
+    }
+
+    fn number(&self, draft: Draft, next: &mut u64) -> Outgoing {
+        let is_numbered = self.numbers_any_of(&draft);
+        let Draft {
+            topic,
+            then,
+            payload,
+        } = draft;
+        let (payload, sequence) = match payload {
+            Payload::Object(mut text) if is_numbered => {
+                let sequence = *next;
+                *next += 1;
+                sequence::append(&mut text, sequence);
+                (Bytes::from(text), Some(sequence))
+            }
+            Payload::Object(text) => (Bytes::from(text), None),
+            Payload::Verbatim(bytes) => (bytes, None),
+        };
+        Outgoing {
+            topic,
+            then,
+            payload,
+            sequence,
+        }
     }
 
     /// Something that is longer than all that may wait gets in alone.
@@ -191,22 +268,23 @@ impl Queue {
         true
     }
 
-    /// Waits for messages; `false` once it is closed and empty. Nothing is lost when the future is dropped.
-    pub(super) async fn take(&self, batch: &mut Vec<Outgoing>) -> bool {
+    /// Waits for messages, takes so many at most; `false` once it is closed and empty. Nothing is lost when the future is
+    /// dropped.
+    pub(super) async fn take(&self, batch: &mut Vec<Outgoing>, messages_max: usize) -> bool {
         loop {
-            if let Some(more) = self.try_take(batch) {
+            if let Some(more) = self.try_take(batch, messages_max) {
                 return more;
             }
             self.filled.notified().await;
         }
     }
 
-    fn try_take(&self, batch: &mut Vec<Outgoing>) -> Option<bool> {
+    fn try_take(&self, batch: &mut Vec<Outgoing>, messages_max: usize) -> Option<bool> {
         let mut state = self.lock();
         if state.messages.is_empty() {
             return (state.phase == Phase::Closed).then_some(false);
         }
-        let taken = state.messages.len().min(BATCH_MAX);
+        let taken = state.messages.len().min(messages_max);
         batch.extend(state.messages.drain(..taken));
         state.bytes -= batch.iter().map(|each| each.payload.len()).sum::<usize>();
         drop(state);

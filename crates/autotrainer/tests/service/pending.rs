@@ -59,7 +59,7 @@ async fn a_slow_command_is_made_pending_and_its_result_follows() {
     gate.add_permits(1);
     let (topic, result) = results.next_json().await;
     let expected = json!({"result": 100, "data": {"finalValue": 3}, "errorCode": 0, "errorMessage": null,
-        "command": 200, "nonce": 77});
+        "command": 200, "nonce": 77, "sequence": 1});
     assert_eq!((topic, result), (Topic::COMMAND_RESULT, expected));
     assert_eq!(service.counts().made_pending, 1);
     service.stop().await;

@@ -161,7 +161,7 @@ async fn a_subscriber_gets_its_topic_only_and_every_message_of_a_burst() {
 /// spec: autotrainer 17 (3)
 #[tokio::test]
 async fn recorded_events_are_published_as_recorded() {
-    let service = started(builder()).await;
+    let service = started(builder().sequence(false)).await;
     let all = Subscriber::of(&service, Topic::ANY).await;
     let mut compared = 0;
     let scenario = scenario("pub", ProtocolLevel::V0_12_0);
@@ -185,5 +185,49 @@ async fn recorded_events_are_published_as_recorded() {
         compared += 1;
     }
     assert!(compared > 10, "{compared}");
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_typed_is_numbered_and_bytes_are_not_touched() {
+    let service = started(builder()).await;
+    let all = Subscriber::of(&service, Topic::ANY).await;
+    let publisher = service.publisher();
+    let mut event = Event::numbered(101, UnixTime(1.5), 7);
+    publisher.send_event(&event).await.unwrap();
+    // From another service, which numbered it.
+    event
+        .extra
+        .push(("sequence".to_owned(), serde_json::Value::from(900).into()));
+    publisher.publish_event(Topic::EVENT, &event).await.unwrap();
+    let dict = json!({"kind": 201, "sequence": 901, "other_key": 1});
+    publisher.send_event_dict(&dict).await.unwrap();
+    let raw = event.to_payload();
+    publisher.publish(Topic::EVENT, raw.clone()).await.unwrap();
+    publisher.publish_event(Topic(77), &event).await.unwrap();
+    let change = json!({"target": 3, "name": "speed", "newValue": 1});
+    let change: PropertyChange = serde_json::from_value(change).unwrap();
+    publisher.send_property_change(&change).await.unwrap();
+
+    let own = |sequence: u64| {
+        format!(
+            r#"{{"kind": 101, "when": 1.5, "index": 7, "context": null, "sequence": {sequence}}}"#
+        )
+    };
+    let expected = [
+        (Topic::EMERGENCY, Bytes::from(own(1))),
+        (Topic::EVENT, Bytes::from(own(1))),
+        (Topic::EVENT, Bytes::from(own(2))),
+        (
+            Topic::EVENT,
+            r#"{"kind": 201, "otherKey": 1, "sequence": 3}"#.into(),
+        ),
+        (Topic::EVENT, raw.clone()),
+        (Topic(77), raw),
+    ];
+    for expected in expected {
+        assert_eq!(all.next().await, expected);
+    }
+    assert_eq!(all.next_json().await.1["sequence"], 4);
     service.stop().await;
 }

@@ -9,7 +9,8 @@ use super::{EventLoop, Outlet};
 use crate::heartbeat::Heartbeat;
 use crate::json::Limits;
 use crate::service::counters::Counters;
-use crate::service::queue::{Outgoing, Queue, QueueLimits, WhenFull};
+use crate::service::queue::{Draft, Payload, Queue, QueueLimits, WhenFull};
+use crate::service::source::Source;
 use crate::topic::Topic;
 use crate::zmq::ZmqError;
 
@@ -40,9 +41,10 @@ fn started(takes: Duration) -> (Arc<Queue>, Sent) {
         bytes_max: 100,
         payload_bytes_max: 10,
         when_full: WhenFull::Block,
+        numbered: Vec::new(),
     };
     let queue = Arc::new(Queue::new(limits, Arc::clone(&counters)));
-    queue.open();
+    queue.open(1);
     let (sender, receiver) = mpsc::channel(100);
     let event_loop = EventLoop {
         outlet: Recorder {
@@ -50,7 +52,7 @@ fn started(takes: Duration) -> (Arc<Queue>, Sent) {
             start: Instant::now(),
             takes,
         },
-        queue: Arc::clone(&queue),
+        source: Source::Queue(Arc::clone(&queue)),
         counters,
         identifier: "box".to_owned(),
         version: "0.12.0+test".to_owned(),
@@ -81,12 +83,12 @@ async fn the_first_heartbeat_comes_after_one_interval_and_none_drifts() {
 async fn late_heartbeats_do_not_shift_the_schedule_and_missed_ones_are_left_out() {
     let (queue, mut sent) = started(Duration::from_millis(2500));
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let outgoing = Outgoing {
+    let draft = Draft {
         topic: Topic::EVENT,
         then: None,
-        payload: Bytes::from_static(b"slow"),
+        payload: Payload::Verbatim(Bytes::from_static(b"slow")),
     };
-    queue.put(outgoing).await.unwrap();
+    queue.put(draft).await.unwrap();
     // It is sent from 0.1 to 2.6 s.
     let mut heartbeats_ms = Vec::new();
     for _ in 0..4 {
@@ -110,12 +112,12 @@ async fn a_heartbeat_says_who_publishes() {
 async fn what_was_accepted_is_sent_after_the_queue_is_closed() {
     let (queue, mut sent) = started(Duration::ZERO);
     for _ in 0..10 {
-        let outgoing = Outgoing {
+        let draft = Draft {
             topic: Topic::EMERGENCY,
             then: Some(Topic::EVENT),
-            payload: Bytes::from_static(b"stop"),
+            payload: Payload::Verbatim(Bytes::from_static(b"stop")),
         };
-        queue.put(outgoing).await.unwrap();
+        queue.put(draft).await.unwrap();
     }
     queue.close();
     let mut topics = Vec::new();

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::FutureExt;
 
-use super::{Outgoing, Queue, QueueLimits, WhenFull};
+use super::{Draft, Outgoing, Payload, Queue, QueueLimits, WhenFull};
 use crate::service::counters::Counters;
 use crate::service::publisher::PublishError;
 use crate::topic::Topic;
@@ -14,28 +14,29 @@ fn queue(when_full: WhenFull) -> Queue {
         bytes_max: 100,
         payload_bytes_max: 60,
         when_full,
+        numbered: vec![Topic::EMERGENCY, Topic::EVENT],
     };
     let queue = Queue::new(limits, Arc::new(Counters::default()));
-    queue.open();
+    queue.open(7);
     queue
 }
 
-fn of_size(topic: Topic, bytes: usize) -> Outgoing {
-    Outgoing {
+fn of_size(topic: Topic, bytes: usize) -> Draft {
+    Draft {
         topic,
         then: None,
-        payload: Bytes::from(vec![b'x'; bytes]),
+        payload: Payload::Verbatim(Bytes::from(vec![b'x'; bytes])),
     }
 }
 
-fn event(bytes: usize) -> Outgoing {
+fn event(bytes: usize) -> Draft {
     of_size(Topic::EVENT, bytes)
 }
 
 /// The lengths of all that waits.
 async fn lengths(queue: &Queue) -> Vec<usize> {
     let mut batch = Vec::new();
-    assert!(queue.take(&mut batch).await);
+    assert!(queue.take(&mut batch, 64).await);
     batch.iter().map(|each| each.payload.len()).collect()
 }
 
@@ -93,7 +94,7 @@ async fn blocks_until_there_is_room_or_it_closes() {
     assert!(matches!(waiting.await, Err(PublishError::Stopped)));
     // What was accepted is still taken.
     assert_eq!(lengths(&queue).await, [1, 2, 3]);
-    assert!(!queue.take(&mut Vec::new()).await);
+    assert!(!queue.take(&mut Vec::new(), 64).await);
 }
 
 #[tokio::test]
@@ -124,4 +125,45 @@ async fn refuses_before_it_is_open() {
         queue.put(event(1)).await,
         Err(PublishError::NotStarted)
     ));
+}
+
+fn object(topics: &[Topic]) -> Draft {
+    Draft {
+        topic: topics[0],
+        then: topics.get(1).copied(),
+        payload: Payload::Object(r#"{"kind": 1}"#.to_owned()),
+    }
+}
+
+async fn sequences(queue: &Queue) -> Vec<Option<u64>> {
+    let mut batch: Vec<Outgoing> = Vec::new();
+    assert!(queue.take(&mut batch, 64).await);
+    batch.iter().map(|each| each.sequence).collect()
+}
+
+#[tokio::test]
+async fn numbers_in_order_and_leaves_no_hole_for_what_was_refused() {
+    let queue = queue(WhenFull::Refuse);
+    queue.put(object(&[Topic::EVENT])).await.unwrap();
+    queue.put(event(60)).await.unwrap();
+    let refused = queue.put(object(&[Topic::EVENT])).await;
+    assert!(matches!(refused, Err(PublishError::QueueFull)));
+    assert_eq!(sequences(&queue).await, [Some(7), None]);
+    let both = [Topic::EMERGENCY, Topic::EVENT];
+    queue.put(object(&both)).await.unwrap();
+    queue.put(object(&[Topic(77)])).await.unwrap();
+    let mut batch = Vec::new();
+    assert!(queue.take(&mut batch, 64).await);
+    assert_eq!(batch[0].payload, r#"{"kind": 1, "sequence": 8}"#);
+    assert_eq!((batch[0].topic, batch[0].then), (both[0], Some(both[1])));
+    assert_eq!(batch[1].payload, r#"{"kind": 1}"#);
+}
+
+#[tokio::test]
+async fn what_is_dropped_leaves_a_hole() {
+    let queue = queue(WhenFull::DropOldest);
+    for _ in 0..4 {
+        queue.put(object(&[Topic::EVENT])).await.unwrap();
+    }
+    assert_eq!(sequences(&queue).await, [Some(8), Some(9), Some(10)]);
 }
