@@ -55,6 +55,8 @@ mod remote;
 mod sequence;
 mod service;
 pub mod status;
+#[cfg(feature = "telemetry")]
+pub mod telemetry;
 mod topic;
 pub mod zmq;
 

@@ -33,6 +33,7 @@ mod command_loop;
 mod counters;
 mod error;
 mod event_loop;
+mod observed;
 mod options;
 mod presence;
 mod results;

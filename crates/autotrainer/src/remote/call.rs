@@ -39,10 +39,22 @@ pub struct Call<'remote> {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum What {
+pub(super) enum What {
     Command(Command),
     Number(i64),
     Custom(i64),
+}
+
+#[cfg(feature = "telemetry")]
+impl What {
+    /// Of few values, so that spans can be grouped by it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Command(command) => command.name(),
+            Self::Number(_) => "by number",
+            Self::Custom(_) => Command::UserDefined.name(),
+        }
+    }
 }
 
 impl<'remote> Call<'remote> {
@@ -101,6 +113,14 @@ impl<'remote> Call<'remote> {
     /// # Errors
     /// See [`CallError`], and [`CallError::is_unsent`].
     pub async fn send(self) -> Result<Answer, CallError> {
+        let (what, observed) = (self.what, &self.remote.shared.observed);
+        let start = observed.start();
+        let outcome = self.send_attempts().await;
+        observed.called(what, start, &outcome);
+        outcome
+    }
+
+    async fn send_attempts(self) -> Result<Answer, CallError> {
         let data = self.data?;
         let mut attempts = self.attempts;
         loop {

@@ -12,6 +12,13 @@ macro_rules! counts {
             $($(#[$doc])+ pub $name: u64,)+
         }
 
+        #[cfg(feature = "telemetry")]
+        impl RemoteCounts {
+            pub(super) const fn named(&self) -> [(&'static str, u64); [$(stringify!($name)),+].len()] {
+                [$((stringify!($name), self.$name)),+]
+            }
+        }
+
         #[derive(Debug, Default)]
         pub(super) struct Counters {
             $(pub(super) $name: Counter,)+

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::changes::{CHANGES_MAX, Channel, RemoteChange};
 use super::counters::Counters;
+use super::observed::Observed;
 use super::options::RemoteOptions;
 use super::presence::{ServiceSeen, Tracker};
 use super::results::Results;
@@ -20,6 +21,7 @@ use crate::level::ProtocolLevel;
 pub(super) struct Shared {
     pub(super) options: RemoteOptions,
     pub(super) counters: Arc<Counters>,
+    pub(super) observed: Observed,
     pub(super) anomalies: AnomalyCounters,
     pub(super) hub: Arc<Hub>,
     pub(super) results: Arc<Results>,
@@ -37,6 +39,7 @@ impl Shared {
     pub(super) fn new(options: RemoteOptions) -> Self {
         Self {
             counters: Arc::default(),
+            observed: Observed::default(),
             anomalies: AnomalyCounters::default(),
             hub: Arc::new(Hub::new(options.event_endpoints.len() == 1)),
             results: Arc::new(Results::new(options.results_max)),

@@ -31,6 +31,8 @@ pub struct ServiceBuilder {
     pub(super) level: ProtocolLevel,
     pub(super) linger: Duration,
     pub(super) handler: HandlerSlot,
+    #[cfg(feature = "telemetry")]
+    pub(super) telemetry: Option<crate::telemetry::Telemetry>,
     limits: Limits,
     socket_options: SocketOptions,
     when_full: WhenFull,
@@ -59,6 +61,8 @@ impl ServiceBuilder {
             level: ProtocolLevel::NEWEST,
             linger: Duration::from_secs(1),
             handler: HandlerSlot::default(),
+            #[cfg(feature = "telemetry")]
+            telemetry: None,
             limits: Limits::default(),
             socket_options: SocketOptions::default(),
             when_full: WhenFull::default(),
@@ -232,6 +236,14 @@ impl ServiceBuilder {
     #[must_use]
     pub fn linger(mut self, linger: Duration) -> Self {
         self.linger = linger.min(DURATION_MAX);
+        self
+    }
+
+    /// Tells this what the service does; nobody unless set.
+    #[cfg(feature = "telemetry")]
+    #[must_use]
+    pub fn telemetry(mut self, telemetry: &crate::telemetry::Telemetry) -> Self {
+        self.telemetry = Some(telemetry.clone());
         self
     }
 

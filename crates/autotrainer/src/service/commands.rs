@@ -20,6 +20,7 @@ use self::job::{Job, Step, first_step, given_up, took_too_long, unavailable_beca
 use super::counters::Counters;
 use super::deadline::Deadlines;
 use super::handler::{BoxFuture, HandlerSlot, LateAnswer};
+use super::observed::{CommandSpan, Observed};
 use super::publisher::EventPublisher;
 use super::waiting::{Arrival, NoRoom, Waiting, WaitingLimits};
 use crate::command::{
@@ -48,6 +49,7 @@ pub(super) struct CommandLoop {
     handler: Arc<HandlerSlot>,
     publisher: EventPublisher,
     counters: Arc<Counters>,
+    observed: Observed,
     settings: CommandSettings,
     waiting: Waiting,
     jobs: HashMap<u64, Job>,
@@ -63,6 +65,7 @@ impl CommandLoop {
         handler: Arc<HandlerSlot>,
         publisher: EventPublisher,
         counters: Arc<Counters>,
+        observed: Observed,
         settings: CommandSettings,
     ) -> Self {
         Self {
@@ -70,6 +73,7 @@ impl CommandLoop {
             handler,
             publisher,
             counters,
+            observed,
             waiting: Waiting::new(settings.waiting),
             settings,
             jobs: HashMap::new(),
@@ -159,7 +163,8 @@ impl CommandLoop {
         };
         let Some(call) = self.handler.call(&request) else {
             let response = CommandResponse::unavailable();
-            return self.answer(envelope, &request, &response, arrived_at);
+            self.answer(envelope, &request, &response, arrived_at);
+            return;
         };
         let id = self.next_id;
         self.next_id += 1;
@@ -168,6 +173,7 @@ impl CommandLoop {
             envelope: Some(envelope),
             request,
             arrived_at,
+            span: CommandSpan::default(),
             has_slot: true,
         };
         self.jobs.insert(id, job);
@@ -237,9 +243,13 @@ impl CommandLoop {
         };
         let result = CommandResult::of(&job.request, self.settings.level, response);
         let (publisher, counters) = (self.publisher.clone(), Arc::clone(&self.counters));
+        let (observed, span, arrived_at) = (self.observed.clone(), job.span, job.arrived_at);
         self.then(id, async move {
             match publisher.put_result(&result).await {
-                Ok(()) => counters.late_results.count(),
+                Ok(()) => {
+                    counters.late_results.count();
+                    observed.late_result(span, &result, arrived_at.elapsed());
+                }
                 Err(error) => {
                     counters.late_results_given_up.count();
                     tracing::error!(%error, "a late result cannot be published");
@@ -258,7 +268,10 @@ impl CommandLoop {
             return false;
         };
         let job = &self.jobs[&id];
-        self.answer(envelope, &job.request, response, job.arrived_at);
+        let span = self.answer(envelope, &job.request, response, job.arrived_at);
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.span = span;
+        }
         true
     }
 
@@ -294,11 +307,12 @@ impl CommandLoop {
         request: &CommandRequest,
         response: &CommandResponse,
         arrived_at: Instant,
-    ) {
+    ) -> CommandSpan {
         self.reply(envelope, response.to_frame(request, self.settings.level));
         let took = arrived_at.elapsed();
         self.counters
             .count_answer(request.command, response.result, took);
+        self.observed.answered(request, response, took)
     }
 
     fn reply(&self, envelope: Envelope, payload: Bytes) {
@@ -347,8 +361,12 @@ impl CommandLoop {
             }
             self.counters.late_results_given_up.count();
             let result = CommandResult::of(&job.request, self.settings.level, response);
-            if let Err(error) = self.publisher.try_put_result(&result) {
-                tracing::error!(%error, "a late result cannot be published");
+            match self.publisher.try_put_result(&result) {
+                Ok(()) => {
+                    let took = job.arrived_at.elapsed();
+                    self.observed.late_result(job.span, &result, took);
+                }
+                Err(error) => tracing::error!(%error, "a late result cannot be published"),
             }
         }
     }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::counters::Counters;
+use super::observed::Observed;
 use super::source::Source;
 use crate::heartbeat::Heartbeat;
 use crate::json::UnixTime;
@@ -29,6 +30,7 @@ pub(super) struct EventLoop<O> {
     pub(super) outlet: O,
     pub(super) source: Source,
     pub(super) counters: Arc<Counters>,
+    pub(super) observed: Observed,
     pub(super) identifier: String,
     pub(super) version: String,
     pub(super) heartbeat_interval: Duration,
@@ -73,8 +75,12 @@ impl<O: Outlet> EventLoop<O> {
     }
 
     async fn send(&mut self, topic: Topic, payload: Bytes) {
+        let message = self.observed.message(topic, &payload);
         match self.outlet.send(topic, payload).await {
-            Ok(()) => self.counters.count_publication(topic),
+            Ok(()) => {
+                self.counters.count_publication(topic);
+                self.observed.published(topic, message);
+            }
             // The socket is closed under it only when the runtime goes down.
             Err(error) => tracing::debug!(%error, %topic, "a publication went nowhere"),
         }

@@ -15,6 +15,7 @@ use super::commands::CommandLoop;
 use super::counters::{Counters, ServiceCounts};
 use super::event_loop::EventLoop;
 use super::handler::Handler;
+use super::observed::Observed;
 use super::publisher::EventPublisher;
 use super::queue::Queue;
 use super::source::Source;
@@ -31,8 +32,12 @@ pub struct Service {
     counters: Arc<Counters>,
     state: Mutex<State>,
     /// Kept for their counts once they are closed.
-    sockets: StdMutex<Option<Sockets>>,
+    sockets: SharedSockets,
+    observed: Observed,
 }
+
+pub(super) type SocketsSlot = StdMutex<Option<Sockets>>;
+pub(super) type SharedSockets = Arc<SocketsSlot>;
 
 #[derive(Debug)]
 enum State {
@@ -51,7 +56,7 @@ struct Running {
 }
 
 #[derive(Debug, Clone)]
-struct Sockets {
+pub(super) struct Sockets {
     publisher: Arc<Publisher>,
     commands: Arc<CommandSocket>,
     event_addresses: Vec<SocketAddr>,
@@ -100,13 +105,15 @@ impl Service {
         counters: Arc<Counters>,
     ) -> Self {
         let handler = Arc::new(std::mem::take(&mut description.handler));
+        let sockets = SharedSockets::default();
         Self {
+            observed: Observed::of(&description, &counters, &sockets),
             description,
             handler,
             queue,
             counters,
             state: Mutex::new(State::New),
-            sockets: StdMutex::new(None),
+            sockets,
         }
     }
 
@@ -194,13 +201,7 @@ impl Service {
     /// What it has counted so far.
     #[must_use]
     pub fn counts(&self) -> ServiceCounts {
-        let mut counts = self.counters.snapshot();
-        self.sockets(|sockets| {
-            counts.undelimited = sockets.commands.undelimited();
-            counts.event_connections = sockets.publisher.counts();
-            counts.command_connections = sockets.commands.counts();
-        });
-        counts
+        counts(&self.counters, Some(&self.sockets))
     }
 
     fn sockets<T>(&self, read: impl FnOnce(&Sockets) -> T) -> Option<T> {
@@ -277,6 +278,7 @@ impl Service {
             outlet: Arc::clone(&sockets.publisher),
             source: Source::Queue(Arc::clone(&self.queue)),
             counters: Arc::clone(&self.counters),
+            observed: self.observed.clone(),
             identifier: description.identifier.clone(),
             version: description.level.heartbeat_version(&description.software),
             heartbeat_interval: description.heartbeat_interval,
@@ -286,6 +288,7 @@ impl Service {
             Arc::clone(&self.handler),
             self.publisher(),
             Arc::clone(&self.counters),
+            self.observed.clone(),
             description.command_settings(),
         );
         let commands = commands.run(stop.clone(), description.linger);
@@ -323,6 +326,18 @@ impl Service {
 
 /// What handlers that use up the linger leave for sending what is queued.
 const FLUSH_MIN: Duration = Duration::from_millis(100);
+
+/// What a service has counted; without its sockets, nothing of connections.
+pub(super) fn counts(counters: &Counters, sockets: Option<&SocketsSlot>) -> ServiceCounts {
+    let mut counts = counters.snapshot();
+    let sockets = sockets.map(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner));
+    if let Some(sockets) = sockets.as_deref().and_then(Option::as_ref) {
+        counts.undelimited = sockets.commands.undelimited();
+        counts.event_connections = sockets.publisher.counts();
+        counts.command_connections = sockets.commands.counts();
+    }
+    counts
+}
 
 impl Drop for Service {
     fn drop(&mut self) {

@@ -5,6 +5,7 @@ use tokio::time::{Instant, timeout};
 use crate::command::{CommandRequest, CommandResponse, ResultCode};
 use crate::service::deadline::Deadline;
 use crate::service::handler::{BoxFuture, Outcome};
+use crate::service::observed::CommandSpan;
 use crate::zmq::Envelope;
 
 /// A request whose handler was called, until nothing more is owed for it.
@@ -13,6 +14,8 @@ pub(super) struct Job {
     pub(super) envelope: Option<Envelope>,
     pub(super) request: CommandRequest,
     pub(super) arrived_at: Instant,
+    /// Of its answer.
+    pub(super) span: CommandSpan,
     pub(super) has_slot: bool,
 }
 

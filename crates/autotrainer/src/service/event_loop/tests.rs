@@ -9,6 +9,7 @@ use super::{EventLoop, Outlet};
 use crate::heartbeat::Heartbeat;
 use crate::json::Limits;
 use crate::service::counters::Counters;
+use crate::service::observed::Observed;
 use crate::service::queue::{Draft, Payload, Queue, QueueLimits, WhenFull};
 use crate::service::source::Source;
 use crate::topic::Topic;
@@ -54,6 +55,7 @@ fn started(takes: Duration) -> (Arc<Queue>, Sent) {
         },
         source: Source::Queue(Arc::clone(&queue)),
         counters,
+        observed: Observed::default(),
         identifier: "box".to_owned(),
         version: "0.12.0+test".to_owned(),
         heartbeat_interval: Duration::from_secs(1),
