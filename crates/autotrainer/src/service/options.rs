@@ -22,7 +22,7 @@ use thiserror::Error;
 pub struct DeviceOptions {
     /// The service; none without it.
     pub rpc: Option<RpcOptions>,
-    /// Metrics and traces. Kept for whoever exports them; the service itself exports nothing.
+    /// Metrics and traces. Without `Telemetry::start` (feature `telemetry`) they have no effect.
     pub telemetry: Option<TelemetryOptions>,
 }
 
