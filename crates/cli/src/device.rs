@@ -1,5 +1,6 @@
 //! `nodewire device`: the Autotrainer device API from the command line. spec: autotrainer 13
 
+mod app;
 mod asking;
 mod call;
 mod event_kinds;
@@ -7,6 +8,7 @@ mod flags;
 mod key_files;
 mod keys;
 mod listen;
+mod prompt;
 mod show;
 
 use clap::Subcommand;
@@ -30,6 +32,8 @@ pub(crate) struct DeviceArgs {
 
 #[derive(Debug, Subcommand)]
 enum DeviceCommand {
+    /// Be a device: heartbeats, events from the prompt or a script, canned or scripted answers.
+    App(Box<app::AppArgs>),
     /// Send one command and print the answer.
     Call(Box<call::CallArgs>),
     /// Print what the device publishes, as it comes.
@@ -40,6 +44,7 @@ enum DeviceCommand {
 
 pub(crate) async fn device(args: DeviceArgs) -> Result<(), Failure> {
     match args.command {
+        DeviceCommand::App(args) => Box::pin(app::app(*args)).await,
         DeviceCommand::Call(args) => Box::pin(call::call(*args)).await,
         DeviceCommand::Listen(args) => Box::pin(listen::listen(*args)).await,
         DeviceCommand::Keys(args) => keys::keys(args),

@@ -53,6 +53,12 @@ impl Failure {
         }
     }
 
+    /// With this before its message.
+    pub(crate) fn prefixed(mut self, prefix: &str) -> Self {
+        self.message.insert_str(0, prefix);
+        self
+    }
+
     /// Tells the person, and gives the exit status.
     pub(crate) fn report(&self) -> ExitCode {
         terminal::error(&terminal::plain(&self.message));

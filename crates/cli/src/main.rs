@@ -17,6 +17,7 @@ mod outputs;
 mod progress;
 mod run;
 mod servers;
+mod shell_command;
 mod signals;
 mod terminal;
 mod validate;

@@ -38,6 +38,13 @@ pub(super) fn kind_number(word: &str, level: ProtocolLevel) -> Result<i64, Failu
         .ok_or_else(|| Failure::usage(format!("services of level {level} have no event {kind}")))
 }
 
+/// These words and the names of all kinds, for completion.
+pub(super) fn kind_words(level: ProtocolLevel, words: &[&str]) -> Vec<String> {
+    let names = EventKind::members(level).map(|member| member.name);
+    let words = words.iter().copied().chain(names);
+    words.map(ToOwned::to_owned).collect()
+}
+
 /// Which events are wanted; all, if none is named.
 #[derive(Debug, Default)]
 pub(super) struct KindFilter {

@@ -58,8 +58,8 @@ pub(super) async fn listen(args: ListenArgs) -> Result<(), Failure> {
     let signals = Signals::listen()?;
     let remote = Remote::connect(args.remote.options()?).await;
     let remote = remote.map_err(|error| Failure::usage(chain(&error)))?;
-    let changes = remote.changes();
     let subscription = remote.subscribe(args.subscribe_options()).await;
+    let changes = remote.changes();
     let mut listening = Listening {
         kinds,
         anomalies: Vec::new(),
@@ -67,6 +67,13 @@ pub(super) async fn listen(args: ListenArgs) -> Result<(), Failure> {
         came: 0,
         args: &args,
     };
+    if listening.was_connected {
+        let channel = Channel::Events;
+        listening.tell_change(&RemoteChange::Connected {
+            channel,
+            address: None,
+        });
+    }
     let ended = Box::pin(listening.run(&remote, subscription, changes, &signals)).await;
     remote.close().await;
     terminal::results_written().and(ended)

@@ -32,24 +32,53 @@ pub(super) fn one_line(text: &str) -> String {
     terminal::plain(text).replace(['\n', '\t'], " ")
 }
 
-/// A JSON value, readable: indented where it is an object or an array.
+/// A JSON value, readable: a line for each member and element, in their order; numbers as they were written.
 pub(super) fn indented(json: &Json) -> String {
-    let text = json.decode::<serde_json::Value>().ok().and_then(|value| {
-        // A number that is more than the reader can hold stays as it was written.
-        let same = Json::from(value.clone()) == *json;
-        (same || !has_long_number(json.as_str())).then(|| serde_json::to_string_pretty(&value).ok())
-    });
-    text.flatten()
-        .unwrap_or_else(|| json.to_strict().as_str().to_owned())
+    let strict = json.to_strict();
+    let (mut out, mut depth) = (String::new(), 0_usize);
+    let (mut is_inside, mut is_escaped) = (false, false);
+    let mut chars = strict.as_str().chars().peekable();
+    while let Some(char) = chars.next() {
+        if is_inside {
+            out.push(char);
+            is_inside = is_escaped || char != '"';
+            is_escaped = !is_escaped && char == '\\';
+            continue;
+        }
+        match char {
+            ' ' | '\t' | '\n' | '\r' => {}
+            '{' | '[' => {
+                out.push(char);
+                while chars.next_if(|next| next.is_ascii_whitespace()).is_some() {}
+                if let Some(close) = chars.next_if(|next| matches!(next, '}' | ']')) {
+                    out.push(close);
+                } else {
+                    depth += 1;
+                    new_line(&mut out, depth);
+                }
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                new_line(&mut out, depth);
+                out.push(char);
+            }
+            ',' => {
+                out.push(char);
+                new_line(&mut out, depth);
+            }
+            ':' => out.push_str(": "),
+            _ => {
+                is_inside = char == '"';
+                out.push(char);
+            }
+        }
+    }
+    out
 }
 
-/// Whether there are more digits in a row than every reader keeps.
-fn has_long_number(text: &str) -> bool {
-    let mut digits = 0;
-    text.bytes().any(|byte| {
-        digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
-        digits > 15
-    })
+fn new_line(out: &mut String, depth: usize) {
+    out.push('\n');
+    out.extend(std::iter::repeat_n("  ", depth));
 }
 
 /// When, in UTC to the millisecond.
@@ -383,14 +412,29 @@ mod tests {
     }
 
     #[test]
+    fn indenting_leaves_strings_alone_and_empty_things_together() {
+        let json = Json::parse(r#"{"b": [1,{}, [ ]],"a":"x, \"{y}\\", "c":2}"#).unwrap();
+        let lines = [
+            "{",
+            r#"  "b": ["#,
+            "    1,",
+            "    {},",
+            "    []",
+            "  ],",
+            r#"  "a": "x, \"{y}\\","#,
+            r#"  "c": 2"#,
+            "}",
+        ];
+        assert_eq!(indented(&json), lines.join("\n"));
+    }
+
+    #[test]
     fn numbers_of_any_length_stay() {
         let long = Json::parse(r#"{"n": 123456789012345678901234567890, "x": NaN}"#).unwrap();
         assert_eq!(
             indented(&long),
-            r#"{"n": 123456789012345678901234567890, "x": null}"#
+            "{\n  \"n\": 123456789012345678901234567890,\n  \"x\": null\n}"
         );
-        let short = Json::parse(r#"{"n":1}"#).unwrap();
-        assert_eq!(indented(&short), "{\n  \"n\": 1\n}");
         let text = object("event", [("context", long)]);
         assert!(
             text.as_str().contains("123456789012345678901234567890"),

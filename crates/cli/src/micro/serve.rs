@@ -7,10 +7,11 @@ use nats_micro::{AddServiceError, Context, Endpoint, Request, Service, ServiceBu
 
 use super::connect::{Place, Purpose};
 use super::connection_flags::ConnectionFlags;
-use super::serve_command::ServedCommand;
+use super::serve_command;
 use super::settings::Settings;
 use super::units::seconds;
 use crate::failure::{Failure, chain};
+use crate::shell_command::ShellCommand;
 use crate::signals::Signals;
 use crate::terminal;
 
@@ -129,14 +130,14 @@ fn not_added(error: &AddServiceError) -> Failure {
 
 impl ServeArgs {
     fn service(&self, control_prefix: Option<&str>) -> ServiceBuilder {
-        let command = Arc::new(ServedCommand {
+        let command = Arc::new(ShellCommand {
             line: self.command.clone(),
             timeout: self.timeout,
             output_bytes_max: self.max_output,
         });
         let handler = move |request: Request| {
             let command = Arc::clone(&command);
-            async move { command.answer(&request).await }
+            async move { serve_command::answer(&command, &request).await }
         };
         let mut endpoint = Endpoint::new(self.endpoint.as_ref().unwrap_or(&self.name), handler)
             .subject(self.subject.as_ref().unwrap_or(&self.name))
