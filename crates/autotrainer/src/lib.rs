@@ -45,6 +45,7 @@ pub mod casing;
 pub mod command;
 mod enumeration;
 pub mod event;
+mod event_log;
 mod heartbeat;
 mod incoming;
 pub mod json;
@@ -52,6 +53,7 @@ mod kinds;
 mod level;
 mod property_change;
 mod remote;
+mod replay;
 mod sequence;
 mod service;
 pub mod status;
@@ -66,6 +68,7 @@ pub use command::{
 };
 pub use enumeration::{Member, ResolveError, resolve};
 pub use event::{Event, EventKind, EventPayload};
+pub use event_log::{Durability, EventLogError, EventLogOptions, EventLogStatus, OnLogFailure};
 pub use heartbeat::Heartbeat;
 pub use incoming::{Anomaly, AnomalyCounters, Received};
 pub use json::{Json, Limits, UnixTime};
@@ -80,6 +83,7 @@ pub use remote::{
     PendingResult, Presence, Remote, RemoteChange, RemoteChanges, RemoteCounts, RemoteOptions,
     ResultError, ServiceSeen, SubscribeOptions, Subscription,
 };
+pub use replay::{ReplayPage, ReplayRequest, ReplayedEvent};
 pub use service::{
     Blocking, DURATION_BOUNDS, Deadline, DefaultHandler, DeviceOptions, EventPublisher, Handler,
     HeartbeatIntervalError, IntoCommandResponse, NotPending, Pending, PublishError, RpcOptions,

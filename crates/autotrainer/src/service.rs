@@ -34,6 +34,7 @@ mod deadline;
 mod event_loop;
 mod handler;
 mod lifecycle;
+mod log;
 mod observed;
 mod options;
 mod publisher;

@@ -13,6 +13,7 @@ use super::options::RpcOptions;
 use super::queue::{Queue, QueueLimits, WhenFull};
 use super::waiting::WaitingLimits;
 use crate::command::Command;
+use crate::event_log::EventLogOptions;
 use crate::json::Limits;
 use crate::level::ProtocolLevel;
 use crate::sequence::NUMBERED;
@@ -39,6 +40,7 @@ pub struct ServiceBuilder {
     queue_messages_max: usize,
     queue_bytes_max: usize,
     sequence: bool,
+    pub(super) event_log: Option<EventLogOptions>,
     deadlines: Deadlines,
     concurrency: usize,
     pending_max: usize,
@@ -69,6 +71,7 @@ impl ServiceBuilder {
             queue_messages_max: 8192,
             queue_bytes_max: 64 << 20,
             sequence: true,
+            event_log: None,
             deadlines: Deadlines::default(),
             concurrency: 1,
             pending_max: 64,
@@ -232,6 +235,17 @@ impl ServiceBuilder {
         self
     }
 
+    /// Keeps events, changes of properties and results in an SQLite file before they are published, so that a client that
+    /// was away gets them ([`ReplayRequest`](crate::ReplayRequest)). They are numbered whatever [`Self::sequence`] says.
+    ///
+    /// Needs the feature `event-log`; without it the start fails. A publication waits for its transaction, which takes up
+    /// what has come meanwhile; batches on their way through the log hold up to six times what [`Self::queue_max`] says.
+    #[must_use]
+    pub fn event_log(mut self, options: EventLogOptions) -> Self {
+        self.event_log = Some(options);
+        self
+    }
+
     /// How long a stop may wait for handlers, and for what is still to be sent; 1 s unless set.
     #[must_use]
     pub fn linger(mut self, linger: Duration) -> Self {
@@ -266,10 +280,13 @@ impl ServiceBuilder {
     }
 
     fn numbered(&self) -> Vec<Topic> {
-        if self.sequence {
-            NUMBERED.to_vec()
-        } else {
-            Vec::new()
+        match &self.event_log {
+            Some(log) => {
+                let can_be = |topic: &Topic| NUMBERED.contains(topic);
+                log.topics.iter().copied().filter(can_be).collect()
+            }
+            None if self.sequence => NUMBERED.to_vec(),
+            None => Vec::new(),
         }
     }
 
@@ -282,6 +299,11 @@ impl ServiceBuilder {
             pending_max: self.pending_max,
             waiting: self.waiting,
         }
+    }
+
+    /// A page of a replay leaves room for whoever reads no longer messages than this service.
+    pub(super) const fn replay_bytes_max(&self) -> usize {
+        self.limits.frame_bytes_max / 2
     }
 
     pub(super) fn command_socket_options(&self) -> SocketOptions {

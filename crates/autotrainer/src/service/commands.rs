@@ -5,6 +5,7 @@
 //! those places are used up, it keeps its slot.
 
 mod job;
+mod replay;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use self::job::{Job, Step, first_step, given_up, took_too_long, unavailable_beca
 use super::counters::Counters;
 use super::deadline::Deadlines;
 use super::handler::{BoxFuture, HandlerSlot, LateAnswer};
+use super::log::Replays;
 use super::observed::{CommandSpan, Observed};
 use super::publisher::EventPublisher;
 use super::waiting::{Arrival, NoRoom, Waiting, WaitingLimits};
@@ -57,6 +59,8 @@ pub(super) struct CommandLoop {
     steps: FuturesUnordered<BoxFuture<(u64, Step)>>,
     next_id: u64,
     slots_taken: usize,
+    replays: Option<Replays>,
+    replays_running: usize,
 }
 
 impl CommandLoop {
@@ -67,6 +71,7 @@ impl CommandLoop {
         counters: Arc<Counters>,
         observed: Observed,
         settings: CommandSettings,
+        replays: Option<Replays>,
     ) -> Self {
         Self {
             socket,
@@ -80,6 +85,8 @@ impl CommandLoop {
             steps: FuturesUnordered::new(),
             next_id: 0,
             slots_taken: 0,
+            replays,
+            replays_running: 0,
         }
     }
 
@@ -117,6 +124,9 @@ impl CommandLoop {
 
     fn arrive(&mut self, incoming: Incoming) {
         let arrival = self.read(incoming);
+        let Some(arrival) = self.replay(arrival) else {
+            return;
+        };
         if let Err((no_room, refused)) = self.waiting.push(arrival) {
             match no_room {
                 NoRoom::PerClient => self.counters.refused_per_client.count(),
@@ -124,6 +134,13 @@ impl CommandLoop {
             }
             self.refuse(*refused, "Too many requests are waiting.");
         }
+    }
+
+    fn add_job(&mut self, job: Job) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.jobs.insert(id, job);
+        id
     }
 
     fn read(&self, incoming: Incoming) -> Arrival {
@@ -166,17 +183,15 @@ impl CommandLoop {
             self.answer(envelope, &request, &response, arrived_at);
             return;
         };
-        let id = self.next_id;
-        self.next_id += 1;
         let deadline = self.settings.deadlines.of(request.command);
-        let job = Job {
+        let id = self.add_job(Job {
             envelope: Some(envelope),
             request,
             arrived_at,
             span: CommandSpan::default(),
             has_slot: true,
-        };
-        self.jobs.insert(id, job);
+            is_replay: false,
+        });
         self.slots_taken += 1;
         self.then(id, first_step(call, deadline));
     }
@@ -202,6 +217,10 @@ impl CommandLoop {
             }
             Step::Late(Some(response)) => self.publish_late(id, response),
             Step::Late(None) | Step::Published => self.finish(id),
+            Step::Replayed(response) => {
+                self.answer_job(id, &response);
+                self.finish(id);
+            }
             Step::GivenUp => {
                 self.counters.late_results_given_up.count();
                 self.publish_late(id, given_up());
@@ -277,7 +296,7 @@ impl CommandLoop {
 
     /// Gives the slot back if there is a place for one more that goes on behind its answer.
     fn go_on_behind(&mut self, id: u64) {
-        let behind = self.jobs.len() - self.slots_taken;
+        let behind = self.jobs.len() - self.slots_taken - self.replays_running;
         if let Some(job) = self.jobs.get_mut(&id)
             && job.has_slot
             && behind < self.settings.pending_max
@@ -288,17 +307,21 @@ impl CommandLoop {
     }
 
     fn finish(&mut self, id: u64) {
-        if self.jobs.remove(&id).is_some_and(|job| job.has_slot) {
-            self.slots_taken -= 1;
+        if let Some(job) = self.jobs.remove(&id) {
+            self.slots_taken -= usize::from(job.has_slot);
+            self.replays_running -= usize::from(job.is_replay);
         }
     }
 
     fn refuse(&self, arrival: Arrival, why: &str) {
+        self.refuse_with(arrival, &unavailable_because(why));
+    }
+
+    fn refuse_with(&self, arrival: Arrival, response: &CommandResponse) {
         let Ok(request) = arrival.request else {
             return self.reply(arrival.envelope, unreadable_answer());
         };
-        let response = unavailable_because(why);
-        self.answer(arrival.envelope, &request, &response, arrival.arrived_at);
+        self.answer(arrival.envelope, &request, response, arrival.arrived_at);
     }
 
     fn answer(

@@ -40,6 +40,18 @@ pub struct ServiceCounts {
     pub dropped: u64,
     /// Publications that were refused with an error.
     pub refused_publications: u64,
+    /// Publications that the event log has kept.
+    pub log_kept: u64,
+    /// Publications that it could not keep, and that were published all the same.
+    pub log_not_kept: u64,
+    /// Publications that it could not keep, and that were held back until the stop: nobody got them.
+    pub log_unpublished: u64,
+    /// Pages of replays that were answered.
+    pub replays: u64,
+    /// Events in them.
+    pub replayed_events: u64,
+    /// Requests for a replay that were refused because too many waited, or that were not understood.
+    pub replays_refused: u64,
     /// Requests by the time from their arrival to their answer: how many took at most the time at the same place of
     /// [`DURATION_BOUNDS`], and more than the one before; the last is for those that took longer than all.
     pub durations: [u64; DURATION_BOUNDS.len() + 1],
@@ -84,6 +96,12 @@ pub(super) struct Counters {
     pub(super) late_results_given_up: Counter,
     pub(super) dropped: Counter,
     pub(super) refused_publications: Counter,
+    pub(super) log_kept: Counter,
+    pub(super) log_not_kept: Counter,
+    pub(super) log_unpublished: Counter,
+    pub(super) replays: Counter,
+    pub(super) replayed_events: Counter,
+    pub(super) replays_refused: Counter,
 }
 
 #[derive(Debug, Default)]
@@ -91,7 +109,11 @@ pub(super) struct Counter(AtomicU64);
 
 impl Counter {
     pub(super) fn count(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.add(1);
+    }
+
+    pub(super) fn add(&self, events: u64) {
+        self.0.fetch_add(events, Ordering::Relaxed);
     }
 
     fn value(&self) -> u64 {
@@ -162,6 +184,12 @@ impl Counters {
             late_results_given_up: self.late_results_given_up.value(),
             dropped: self.dropped.value(),
             refused_publications: self.refused_publications.value(),
+            log_kept: self.log_kept.value(),
+            log_not_kept: self.log_not_kept.value(),
+            log_unpublished: self.log_unpublished.value(),
+            replays: self.replays.value(),
+            replayed_events: self.replayed_events.value(),
+            replays_refused: self.replays_refused.value(),
             ..ServiceCounts::default()
         }
     }

@@ -15,10 +15,12 @@ use super::commands::CommandLoop;
 use super::counters::{Counters, ServiceCounts};
 use super::event_loop::EventLoop;
 use super::handler::Handler;
+use super::log::{Log, LogEnds, RunningLog};
 use super::observed::Observed;
 use super::publisher::EventPublisher;
 use super::queue::Queue;
 use super::source::Source;
+use crate::event_log::{EventLogError, EventLogStatus};
 use crate::zmq::{CommandSocket, Publisher, ZmqError};
 
 /// A device service.
@@ -33,6 +35,8 @@ pub struct Service {
     state: Mutex<State>,
     /// Kept for their counts once they are closed.
     sockets: SharedSockets,
+    /// Kept for its status.
+    log: StdMutex<Option<RunningLog>>,
     observed: Observed,
 }
 
@@ -52,6 +56,7 @@ struct Running {
     sockets: Sockets,
     commands: AbortOnDropHandle<()>,
     events: AbortOnDropHandle<()>,
+    log: Option<RunningLog>,
     stop: CancellationToken,
 }
 
@@ -61,6 +66,12 @@ pub(super) struct Sockets {
     commands: Arc<CommandSocket>,
     event_addresses: Vec<SocketAddr>,
     command_addresses: Vec<SocketAddr>,
+}
+
+impl Sockets {
+    async fn close(&self, linger: Duration) {
+        tokio::join!(self.publisher.close(linger), self.commands.close(linger));
+    }
 }
 
 /// Why a service did not start. Both ports are free then, and it may be started again, but for
@@ -85,6 +96,9 @@ pub enum StartError {
         /// Why.
         source: ZmqError,
     },
+    /// The event log cannot be had.
+    #[error(transparent)]
+    EventLog(#[from] EventLogError),
 }
 
 /// The service has stopped; make a new one.
@@ -114,6 +128,7 @@ impl Service {
             counters,
             state: Mutex::new(State::New),
             sockets,
+            log: StdMutex::new(None),
         }
     }
 
@@ -127,10 +142,22 @@ impl Service {
         if !matches!(*state, State::New) {
             return Err(StartError::AlreadyStarted);
         }
+        let log = match self.description.event_log.clone() {
+            Some(options) => Some(Log::open(options).await?),
+            None => None,
+        };
         let sockets = self.open_sockets().await?;
+        let first = log.as_ref().map_or(1, Log::next_sequence);
+        let log = match log.map(|log| self.start_log(log)).transpose() {
+            Ok(log) => log,
+            Err(error) => {
+                sockets.close(Duration::ZERO).await;
+                return Err(error.into());
+            }
+        };
         *self.sockets.lock().unwrap_or_else(PoisonError::into_inner) = Some(sockets.clone());
-        self.queue.open(1);
-        *state = State::Running(self.spawn(sockets));
+        self.queue.open(first);
+        *state = State::Running(self.spawn(sockets, log));
         Ok(())
     }
 
@@ -156,6 +183,21 @@ impl Service {
             }
         };
         stopped.cancelled().await;
+    }
+
+    fn start_log(&self, log: Log) -> Result<LogEnds, EventLogError> {
+        let (queue, counters) = (Arc::clone(&self.queue), Arc::clone(&self.counters));
+        let ends = log.start(queue, counters, self.description.replay_bytes_max())?;
+        let running = Some(ends.running.clone());
+        *self.log.lock().unwrap_or_else(PoisonError::into_inner) = running;
+        Ok(ends)
+    }
+
+    /// How its event log is; `None` before the start, and without one.
+    #[must_use]
+    pub fn event_log_status(&self) -> Option<EventLogStatus> {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.as_ref().map(RunningLog::status)
     }
 
     /// A handle that publishes.
@@ -271,12 +313,20 @@ impl Service {
         Ok((event_addresses, command_addresses))
     }
 
-    fn spawn(&self, sockets: Sockets) -> Running {
+    fn spawn(&self, sockets: Sockets, log: Option<LogEnds>) -> Running {
         let description = &self.description;
+        let (source, replays, log) = match log {
+            Some(ends) => (
+                Source::Kept(ends.kept),
+                Some(ends.replays),
+                Some(ends.running),
+            ),
+            None => (Source::Queue(Arc::clone(&self.queue)), None, None),
+        };
         let stop = CancellationToken::new();
         let events = EventLoop {
             outlet: Arc::clone(&sockets.publisher),
-            source: Source::Queue(Arc::clone(&self.queue)),
+            source,
             counters: Arc::clone(&self.counters),
             observed: self.observed.clone(),
             identifier: description.identifier.clone(),
@@ -290,12 +340,14 @@ impl Service {
             Arc::clone(&self.counters),
             self.observed.clone(),
             description.command_settings(),
+            replays,
         );
         let commands = commands.run(stop.clone(), description.linger);
         Running {
             sockets,
             commands: AbortOnDropHandle::new(tokio::spawn(commands)),
             events: AbortOnDropHandle::new(tokio::spawn(events.run())),
+            log,
             stop,
         }
     }
@@ -317,9 +369,11 @@ impl Service {
                     .max(FLUSH_MIN)
             };
             let _ = tokio::time::timeout(left(), running.events).await;
-            let (publisher, commands) = (&running.sockets.publisher, &running.sockets.commands);
-            let linger = left();
-            tokio::join!(publisher.close(linger), commands.close(linger));
+            running.sockets.close(left()).await;
+            if let Some(log) = &running.log {
+                // Whoever opens it next waits for it too.
+                let _ = tokio::time::timeout(left(), log.closed()).await;
+            }
         });
     }
 }

@@ -132,6 +132,10 @@ impl Queue {
         state.sequence = sequence;
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().phase == Phase::Closed
+    }
+
     /// Whether what is published on this topic gets a number.
     pub(super) fn numbers(&self, topic: Topic) -> bool {
         self.limits.numbered.contains(&topic)

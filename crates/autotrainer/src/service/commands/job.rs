@@ -17,6 +17,8 @@ pub(super) struct Job {
     /// Of its answer.
     pub(super) span: CommandSpan,
     pub(super) has_slot: bool,
+    /// Answered by the event log, not by the handler.
+    pub(super) is_replay: bool,
 }
 
 /// What happened to a job.
@@ -33,6 +35,8 @@ pub(super) enum Step {
     GivenUp,
     /// The late result was queued.
     Published,
+    /// The event log answered.
+    Replayed(CommandResponse),
 }
 
 pub(super) async fn first_step(mut call: BoxFuture<Outcome>, deadline: Deadline) -> Step {
