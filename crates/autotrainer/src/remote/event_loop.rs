@@ -33,7 +33,6 @@ pub(super) struct EventLoop {
 /// A published message that concerns subscriptions.
 struct Understood {
     message: Message,
-    bytes: usize,
     /// The number that the service gave it.
     sequence: Option<u64>,
 }
@@ -104,17 +103,22 @@ impl EventLoop {
 
     fn take(&self, frames: &[Bytes]) {
         self.shared.counters.messages.count();
-        match self.understand(frames) {
+        let received = match Received::from_frames(frames, &self.shared.options.limits) {
+            Ok(received) => received,
+            Err(anomaly) => return self.count(anomaly),
+        };
+        if let Some(anomaly) = received.anomaly {
+            self.count(anomaly);
+        }
+        match self.understand(&received) {
             Ok(None) => {}
-            Ok(Some(understood)) => {
-                let Understood {
-                    message,
-                    bytes,
-                    sequence,
-                } = understood;
-                self.shared.hub.deliver(&message, bytes, sequence);
+            Ok(Some(Understood { message, sequence })) => {
+                self.shared.hub.deliver(&received, &message, sequence);
             }
-            Err(anomaly) => self.count(anomaly),
+            Err(anomaly) => {
+                self.count(anomaly);
+                self.shared.hub.deliver_unread(&received);
+            }
         }
     }
 
@@ -124,36 +128,28 @@ impl EventLoop {
     }
 
     /// `None` if nobody wants it.
-    fn understand(&self, frames: &[Bytes]) -> Result<Option<Understood>, Anomaly> {
+    fn understand(&self, received: &Received) -> Result<Option<Understood>, Anomaly> {
         let limits = &self.shared.options.limits;
-        let Received {
-            topic,
-            payload,
-            anomaly,
-        } = Received::from_frames(frames, limits)?;
-        if let Some(anomaly) = anomaly {
-            self.count(anomaly);
-        }
+        let (topic, payload) = (received.topic, &received.payload);
         let is_wanted = self.shared.hub.wants(topic);
         let message = match topic {
             Topic::HEARTBEAT => {
-                let heartbeat = Heartbeat::parse(&payload, limits)?;
+                let heartbeat = Heartbeat::parse(payload, limits)?;
                 self.shared.heartbeat(heartbeat.clone());
                 Message::Heartbeat(heartbeat)
             }
             Topic::COMMAND_RESULT => {
-                let result = CommandResult::parse(&payload, limits)?;
+                let result = CommandResult::parse(payload, limits)?;
                 self.shared.results.resolve(&result, &self.shared.counters);
                 return Ok(Some(Understood {
                     message: Message::Result(result),
-                    bytes: payload.len(),
-                    sequence: sequence::of_payload(&payload, limits),
+                    sequence: sequence::of_payload(payload, limits),
                 }));
             }
             _ if !is_wanted => return Ok(None),
             Topic::EVENT | Topic::EMERGENCY | Topic::PROPERTY_CHANGE => Message::Event {
                 topic,
-                event: Event::parse(&payload, limits)?,
+                event: Event::parse(payload, limits)?,
                 level: self.shared.level(),
             },
             topic => Message::Other {
@@ -165,11 +161,7 @@ impl EventLoop {
             Message::Event { event, .. } => event.sequence(),
             Message::Heartbeat(_) | Message::Result(_) | Message::Other { .. } => None,
         };
-        Ok(is_wanted.then_some(Understood {
-            message,
-            bytes: payload.len(),
-            sequence,
-        }))
+        Ok(is_wanted.then_some(Understood { message, sequence }))
     }
 
     fn connection(&mut self, event: ConnectionEvent) {

@@ -14,6 +14,7 @@ use super::sequence::{IndexWatch, Merge};
 use crate::command::CommandResult;
 use crate::event::Event;
 use crate::heartbeat::Heartbeat;
+use crate::incoming::Received;
 use crate::level::ProtocolLevel;
 use crate::topic::Topic;
 
@@ -44,7 +45,7 @@ pub enum Message {
     Heartbeat(Heartbeat),
     /// On `COMMAND_RESULT`, of anybody's command.
     Result(CommandResult),
-    /// On a topic of the application's own, as it came.
+    /// On a topic of the application's own, or of a [verbatim](SubscribeOptions::verbatim) subscription, as it came.
     Other {
         /// The topic.
         topic: Topic,
@@ -112,6 +113,9 @@ pub struct SubscribeOptions {
     pub bytes_max: usize,
     /// Whether an emergency that comes on `EMERGENCY` and on `EVENT` is delivered once. spec: autotrainer 5.3
     pub merge_emergencies: bool,
+    /// Whether all messages are delivered as they came, as [`Message::Other`], those too whose payload cannot be read: for
+    /// whoever passes them on. Emergencies are not merged then.
+    pub verbatim: bool,
 }
 
 impl SubscribeOptions {
@@ -126,6 +130,7 @@ impl SubscribeOptions {
             messages_max: 4096,
             bytes_max: 64 << 20,
             merge_emergencies: false,
+            verbatim: false,
         }
     }
 
@@ -251,11 +256,12 @@ impl Ring {
         }
     }
 
-    fn deliver(&self, message: &Message, bytes: usize, sequence: Option<u64>) {
+    fn deliver(&self, received: &Received, message: &Message, sequence: Option<u64>) {
         let mut state = self.lock();
         let mut gap = self.sequence_gap(&mut state, sequence);
         if let Message::Event { topic, event, .. } = message {
-            if self.options.merge_emergencies && state.merge.is_copy(*topic, event) {
+            let merges = self.options.merge_emergencies && !self.options.verbatim;
+            if merges && state.merge.is_copy(*topic, event) {
                 self.counters.merged_emergencies.count();
                 return;
             }
@@ -267,7 +273,18 @@ impl Ring {
         if let Some(gap) = gap {
             self.push(&mut state, Delivery::Gap(gap), 0);
         }
-        self.push(&mut state, Delivery::Message(message.clone()), bytes);
+        let message = match self.options.verbatim {
+            true => verbatim(received),
+            false => message.clone(),
+        };
+        let bytes = received.payload.len();
+        self.push(&mut state, Delivery::Message(message), bytes);
+    }
+
+    /// A message whose payload cannot be read.
+    fn deliver_unread(&self, received: &Received) {
+        let message = Delivery::Message(verbatim(received));
+        self.push(&mut self.lock(), message, received.payload.len());
     }
 
     /// A message of this number went by, which the subscription does not want.
@@ -319,6 +336,13 @@ impl Ring {
 
     fn lock(&self) -> MutexGuard<'_, RingState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn verbatim(received: &Received) -> Message {
+    Message::Other {
+        topic: received.topic,
+        payload: received.payload.clone(),
     }
 }
 
@@ -379,14 +403,24 @@ impl Hub {
     }
 
     /// Results come by whoever wants them, so that no subscription misses their numbers.
-    pub(super) fn deliver(&self, message: &Message, bytes: usize, sequence: Option<u64>) {
-        let topic = message.topic();
+    pub(super) fn deliver(&self, received: &Received, message: &Message, sequence: Option<u64>) {
         for ring in self.lock().iter() {
-            if ring.options.admits(topic) {
-                ring.deliver(message, bytes, sequence);
+            if ring.options.admits(received.topic) {
+                ring.deliver(received, message, sequence);
             } else if let Some(sequence) = sequence {
                 ring.pass(sequence);
             }
+        }
+    }
+
+    /// Only to those who want messages as they came.
+    pub(super) fn deliver_unread(&self, received: &Received) {
+        let rings = self.lock();
+        let wanting = rings
+            .iter()
+            .filter(|ring| ring.options.verbatim && ring.options.admits(received.topic));
+        for ring in wanting {
+            ring.deliver_unread(received);
         }
     }
 

@@ -284,3 +284,36 @@ async fn several_services_on_one_subscription_are_told_apart() {
         service.stop().await;
     }
 }
+
+#[tokio::test]
+async fn a_verbatim_subscription_gets_every_byte_as_it_came() {
+    let service = started(builder().sequence(false)).await;
+    let remote = remote_of(&service).await;
+    let options = SubscribeOptions {
+        verbatim: true,
+        ..SubscribeOptions::topics(&[Topic::ANY])
+    };
+    let mut verbatim = remote.subscribe(options).await;
+    joined(&remote, &service).await;
+    while verbatim.try_next().is_some() {}
+
+    let published = [
+        (Topic::EVENT, r#"{ "kind":201,  "index": 1e0}"#),
+        (Topic::EVENT, "this is no event"),
+        (Topic::COMMAND_RESULT, r#"{"result":100.0, "nonce":"x"}"#),
+        (Topic(77), "\u{0}\u{1}"),
+    ];
+    for (topic, payload) in published {
+        let payload = Bytes::from_static(payload.as_bytes());
+        service.publisher().publish(topic, payload).await.unwrap();
+    }
+    for (topic, payload) in published {
+        let payload = Bytes::from_static(payload.as_bytes());
+        assert_eq!(
+            message(&mut verbatim).await,
+            Message::Other { topic, payload }
+        );
+    }
+    assert_eq!(remote.anomalies().of(Anomaly::Payload), 1);
+    service.stop().await;
+}
