@@ -3,6 +3,7 @@
 mod app;
 mod asking;
 mod call;
+mod console;
 mod event_kinds;
 mod flags;
 mod key_files;
@@ -10,6 +11,7 @@ mod keys;
 mod listen;
 mod prompt;
 mod show;
+mod watch;
 
 use clap::Subcommand;
 
@@ -34,10 +36,14 @@ pub(crate) struct DeviceArgs {
 enum DeviceCommand {
     /// Be a device: heartbeats, events from the prompt or a script, canned or scripted answers.
     App(Box<app::AppArgs>),
+    /// Command a device from a prompt, with what it publishes above it.
+    Console(Box<console::ConsoleArgs>),
     /// Send one command and print the answer.
     Call(Box<call::CallArgs>),
     /// Print what the device publishes, as it comes.
     Listen(Box<listen::ListenArgs>),
+    /// Show how the device is: alarms, detectors, heartbeats, last events.
+    Watch(Box<watch::WatchArgs>),
     /// Make keys for encrypted connections.
     Keys(keys::KeysArgs),
 }
@@ -45,8 +51,10 @@ enum DeviceCommand {
 pub(crate) async fn device(args: DeviceArgs) -> Result<(), Failure> {
     match args.command {
         DeviceCommand::App(args) => Box::pin(app::app(*args)).await,
+        DeviceCommand::Console(args) => Box::pin(console::console(*args)).await,
         DeviceCommand::Call(args) => Box::pin(call::call(*args)).await,
         DeviceCommand::Listen(args) => Box::pin(listen::listen(*args)).await,
+        DeviceCommand::Watch(args) => Box::pin(watch::watch(*args)).await,
         DeviceCommand::Keys(args) => keys::keys(args),
     }
 }

@@ -131,7 +131,8 @@ pub(super) struct AppArgs {
     curve_allow_any: bool,
 }
 
-fn indented(text: &str) -> String {
+/// Lines of help, indented.
+pub(super) fn indented(text: &str) -> String {
     let lines = text.lines().map(|line| format!("  {line}\n"));
     lines.collect()
 }

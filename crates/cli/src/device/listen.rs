@@ -241,7 +241,8 @@ fn interval() -> Interval {
     interval
 }
 
-async fn until(end: Option<Instant>) {
+/// Ends then; never, if no time is set.
+pub(super) async fn until(end: Option<Instant>) {
     match end {
         Some(end) => tokio::time::sleep_until(end).await,
         None => std::future::pending().await,
