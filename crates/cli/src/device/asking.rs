@@ -43,17 +43,19 @@ impl Asked {
                 Ok(Self::Number(number))
             } else {
                 Err(Failure::usage(format!(
-                    "no command has the number {number}"
+                    "no command has the number {number}; `call --number {number}` sends it all the same"
                 )))
             };
         }
         let name = word.replace('-', "_");
-        let exact = Command::members(level).find(|member| member.name.eq_ignore_ascii_case(&name));
-        let found = exact.map_or_else(
-            || resolve(&name, Command::members(level)),
-            |member| Ok(member.member),
-        );
+        if let Some(command) = named(&name, level) {
+            return Ok(Self::Command(command));
+        }
+        let found = resolve(&name, Command::members(level));
         found.map(Self::Command).map_err(|error| {
+            if let Some(newer) = named(&name, ProtocolLevel::NEWEST) {
+                return no_command(newer, level);
+            }
             let error = error.to_string();
             Failure::usage(format!("unknown command: {}", error.replace(&name, word)))
         })
@@ -79,6 +81,19 @@ impl Asked {
         let first = numbers.next();
         numbers.any(|number| Some(number) != first)
     }
+}
+
+/// The command of this name, in any case.
+fn named(name: &str, level: ProtocolLevel) -> Option<Command> {
+    let mut members = Command::members(level);
+    let found = members.find(|member| member.name.eq_ignore_ascii_case(name));
+    found.map(|member| member.member)
+}
+
+fn no_command(command: Command, level: ProtocolLevel) -> Failure {
+    Failure::usage(format!(
+        "services of level {level} have no command {command}"
+    ))
 }
 
 /// What came of a command.
@@ -165,11 +180,8 @@ impl Asking {
     fn call(&self, asked: Asked) -> Result<Call<'_>, Failure> {
         Ok(match (asked, self.level) {
             (Asked::Command(command), Some(level)) => {
-                let number = command.number(level).ok_or_else(|| {
-                    Failure::usage(format!(
-                        "services of level {level} have no command {command}"
-                    ))
-                })?;
+                let number = command.number(level);
+                let number = number.ok_or_else(|| no_command(command, level))?;
                 self.remote.command_number(number)
             }
             (Asked::Command(command), None) => self.remote.command(command),

@@ -77,8 +77,8 @@ pub(super) struct CallArgs {
 
 pub(super) async fn call(args: CallArgs) -> Result<(), Failure> {
     let data = args.data()?;
+    let asked = args.asked()?;
     let asking = Asking::connect(&args.remote).await?;
-    let asked = args.asked(&asking)?;
     let signals = Signals::listen()?;
     let done = signals
         .unless_stopped(args.run(&asking, asked, &data))
@@ -88,9 +88,9 @@ pub(super) async fn call(args: CallArgs) -> Result<(), Failure> {
 }
 
 impl CallArgs {
-    fn asked(&self, asking: &Asking) -> Result<Asked, Failure> {
+    fn asked(&self) -> Result<Asked, Failure> {
         match (&self.command, self.custom, self.number) {
-            (Some(word), _, _) => Asked::by_word(word, asking.level()),
+            (Some(word), _, _) => Asked::by_word(word, self.remote.level.unwrap_or_default()),
             (None, Some(number), _) => Ok(Asked::Custom(number)),
             (None, None, Some(number)) => Ok(Asked::Number(number)),
             (None, None, None) => Err(Failure::usage("which command?")),
