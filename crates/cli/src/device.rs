@@ -2,6 +2,7 @@
 
 mod app;
 mod asking;
+mod bridge;
 mod call;
 mod console;
 mod event_kinds;
@@ -36,6 +37,8 @@ pub(crate) struct DeviceArgs {
 enum DeviceCommand {
     /// Be a device: heartbeats, events from the prompt or a script, canned or scripted answers.
     App(Box<app::AppArgs>),
+    /// Pass events and commands of devices on, over NATS.
+    Bridge(Box<bridge::BridgeArgs>),
     /// Command a device from a prompt, with what it publishes above it.
     Console(Box<console::ConsoleArgs>),
     /// Send one command and print the answer.
@@ -51,6 +54,7 @@ enum DeviceCommand {
 pub(crate) async fn device(args: DeviceArgs) -> Result<(), Failure> {
     match args.command {
         DeviceCommand::App(args) => Box::pin(app::app(*args)).await,
+        DeviceCommand::Bridge(args) => Box::pin(bridge::bridge(*args)).await,
         DeviceCommand::Console(args) => Box::pin(console::console(*args)).await,
         DeviceCommand::Call(args) => Box::pin(call::call(*args)).await,
         DeviceCommand::Listen(args) => Box::pin(listen::listen(*args)).await,

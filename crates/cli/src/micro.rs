@@ -25,11 +25,13 @@ mod units;
 
 use clap::Subcommand;
 
+pub(crate) use connect::{Place, Purpose};
+pub(crate) use connection_flags::ConnectionFlags;
+pub(crate) use environment::lookup;
+pub(crate) use settings::Settings;
 pub(crate) use units::seconds;
 
 use crate::failure::Failure;
-use connection_flags::ConnectionFlags;
-use settings::Settings;
 
 const MICRO_HELP: &str = "\
 Where the connection comes from, first to last: flags of the command, flags before the command, NATS_SERVER and the other
@@ -72,9 +74,7 @@ enum MicroCommand {
 }
 
 pub(crate) async fn micro(args: MicroArgs) -> Result<(), Failure> {
-    let settings = |own: ConnectionFlags| {
-        Settings::resolve(own, args.connection.clone(), &environment::lookup)
-    };
+    let settings = |own: ConnectionFlags| Settings::resolve(own, args.connection.clone(), &lookup);
     match args.command {
         MicroCommand::Run(args) => {
             run::run(settings(args.connection)?, args.target, args.watch).await

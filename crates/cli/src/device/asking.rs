@@ -72,7 +72,7 @@ impl Asked {
     }
 
     /// Whether the number is another at another level.
-    fn needs_level(self) -> bool {
+    pub(super) fn needs_level(self) -> bool {
         let Self::Command(command) = self else {
             return false;
         };

@@ -21,7 +21,7 @@ const LOCAL_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What the connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     /// Asking services: there must be a server.
     Ask,
     /// Serving: a broker is started if there is no server.
@@ -30,7 +30,7 @@ pub(super) enum Purpose {
 
 /// Settings that name a server.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     pub(super) settings: Settings,
     /// Ends when this is dropped.
     _embedded: Option<Broker>,
@@ -39,7 +39,7 @@ pub(super) struct Place {
 impl Place {
     /// The server that was named, else one that answers locally, else a broker of our own. Says which one is taken,
     /// unless it was named.
-    pub(super) async fn find(settings: Settings, purpose: Purpose) -> Result<Self, Failure> {
+    pub(crate) async fn find(settings: Settings, purpose: Purpose) -> Result<Self, Failure> {
         Self::find_near(settings, purpose, LOCAL).await
     }
 
@@ -83,7 +83,7 @@ impl Place {
     }
 
     /// The servers' addresses, without credentials.
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         servers::join(&self.settings.servers)
     }
 
@@ -97,7 +97,7 @@ impl Place {
     }
 
     /// Connects, and tries as often as later on if the server is not there yet.
-    pub(super) async fn connect_patiently(&self) -> Result<Context, Failure> {
+    pub(crate) async fn connect_patiently(&self) -> Result<Context, Failure> {
         if self.attempts() > 1 && !reachable(&self.settings.servers).await {
             terminal::say(format_args!("waiting for {}", self.url()));
         }

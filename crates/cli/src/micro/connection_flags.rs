@@ -10,7 +10,7 @@ use super::units::seconds;
 /// next.
 #[derive(Clone, Default, clap::Args)]
 #[command(next_help_heading = "Connection")]
-pub(super) struct ConnectionFlags {
+pub(crate) struct ConnectionFlags {
     /// The server, or several separated by commas; may have user:password or a token. [env: NATS_SERVER, NATS_URL]
     #[arg(short, long, value_name = "URL")]
     pub(super) server: Option<String>,

@@ -8,7 +8,7 @@ use super::units::{go_duration, seconds};
 use crate::failure::Failure;
 
 /// Where variables are looked up.
-pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// All variables that say something about the connection: a program that gets ours must not get others beside it.
 pub(super) const VARIABLES: [&str; 17] = [
@@ -32,7 +32,7 @@ pub(super) const VARIABLES: [&str; 17] = [
 ];
 
 /// The process's own environment. An empty variable is as good as none.
-pub(super) fn lookup(name: &str) -> Option<String> {
+pub(crate) fn lookup(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 

@@ -17,21 +17,21 @@ const DEFAULT_RECONNECT_DELAY: Duration = Duration::from_secs(2);
 
 /// How to connect.
 #[derive(Debug, Clone)]
-pub(super) struct Settings {
+pub(crate) struct Settings {
     /// Without credentials; empty if nobody named one.
     pub(super) servers: Vec<ServerAddr>,
     pub(super) credentials: Credentials,
     /// `None`: for ever.
-    pub(super) max_reconnect: Option<usize>,
+    pub(crate) max_reconnect: Option<usize>,
     /// Whether somebody said so: then it holds for the first connect too.
-    pub(super) max_reconnect_is_given: bool,
+    pub(crate) max_reconnect_is_given: bool,
     pub(super) reconnect_delay: Duration,
     pub(super) tls_ca: Option<PathBuf>,
     /// Certificate and key.
     pub(super) tls_client: Option<(PathBuf, PathBuf)>,
     pub(super) tls_first: bool,
     pub(super) inbox_prefix: Option<String>,
-    pub(super) control_prefix: Option<String>,
+    pub(crate) control_prefix: Option<String>,
     /// How long to wait for replies, where no flag says so.
     pub(super) reply_timeout: Option<Duration>,
 }
@@ -39,7 +39,7 @@ pub(super) struct Settings {
 impl Settings {
     /// The first place that says something wins: flags of the command, flags before it, the variables of the flags,
     /// those of natscli, its context.
-    pub(super) fn resolve(
+    pub(crate) fn resolve(
         own: ConnectionFlags,
         before: ConnectionFlags,
         lookup: Lookup<'_>,
