@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use autotrainer_api::zmq::{AllowedClients, Security};
 use autotrainer_api::{
-    CommandRequest, CommandResponse, Deadline, Handler, Pending, ProtocolLevel, ResultCode,
-    Service, ServiceBuilder, StartError,
+    CommandRequest, CommandResponse, Deadline, EventLogOptions, Handler, Pending, ProtocolLevel,
+    ResultCode, Service, ServiceBuilder, StartError,
 };
 
 use super::event_kinds::kind_words;
@@ -108,6 +108,10 @@ pub(super) struct AppArgs {
     /// How many shell commands of answers run at the same time; further ones wait.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
     exec_at_once: u16,
+    /// Number what is published and keep it in this SQLite file, for clients that were away: `device replay` and
+    /// `device listen --since` ask for it.
+    #[arg(long, value_name = "PATH", env = "NODEWIRE_DEVICE_EVENTS_DB")]
+    events_db: Option<PathBuf>,
     /// Read lines from this file instead of standard input.
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
@@ -181,7 +185,7 @@ async fn serve(
     let ended = tokio::select! {
         biased;
         () = signals.stop.cancelled() => Ok(()),
-        () = report.watch_connections(service) => Ok(()),
+        () = report.watch(service) => Ok(()),
         ended = lines => ended,
     };
     let terminating = publishing.terminate(ended.is_ok()).await;
@@ -277,6 +281,9 @@ impl AppArgs {
         }
         if !self.bind.is_empty() {
             builder = builder.bind_addresses(self.bind.iter().copied());
+        }
+        if let Some(path) = &self.events_db {
+            builder = builder.event_log(EventLogOptions::at(path));
         }
         let builder = builder.deadline(Deadline::PendingAfter(self.deadline));
         Ok(builder.security(self.security()?))

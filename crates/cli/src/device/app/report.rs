@@ -193,23 +193,33 @@ impl Report {
         self.tell(line, json);
     }
 
-    /// Tells whenever there are more connections, or fewer; goes on for ever.
-    pub(super) async fn watch_connections(&self, service: &Service) {
+    /// Tells whenever there are more connections, or fewer, or events cannot be kept; goes on for ever.
+    pub(super) async fn watch(&self, service: &Service) {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut before = (0, 0);
+        let (mut before, mut failure) = ((0, 0), None);
         loop {
             look.tick().await;
             let now = connections(service);
-            if now == before {
-                continue;
+            if now != before {
+                before = now;
+                self.connections(now);
             }
-            before = now;
-            let (events, commands) = now;
-            let line = || format!("connections: {events} for events, {commands} for commands");
-            let members = || [("events", value(events)), ("commands", value(commands))];
-            self.tell(line, || object("connections", members()));
+            let failing = service.event_log_status().and_then(|log| log.failure);
+            if failing != failure {
+                match &failing {
+                    Some(why) => self.warning(&format!("events are not kept: {why}")),
+                    None => self.warning("events are kept again"),
+                }
+                failure = failing;
+            }
         }
+    }
+
+    fn connections(&self, (events, commands): (u64, u64)) {
+        let line = || format!("connections: {events} for events, {commands} for commands");
+        let members = || [("events", value(events)), ("commands", value(commands))];
+        self.tell(line, || object("connections", members()));
     }
 
     pub(super) fn counts(&self, service: &Service) {
