@@ -9,6 +9,7 @@ pub(crate) const EDGES: &[(&str, &[&str])] = &[
     ("autotrainer-api", &["nodewire-json"]),
     ("nats-broker", &[]),
     ("nats-micro-macros", &[]),
+    ("nnrp-wire", &[]),
     ("nats-micro", &["nats-micro-macros"]),
     (
         "nodewire",
@@ -106,6 +107,18 @@ pub(crate) const FORBIDDEN_EXTERNAL: &[(&str, &[&str])] = &[
         &["axum", "hyper", "reqwest", "tokio-tungstenite"],
     ),
     ("nodewire-json", &["tokio"]),
+    // Bytes and time go in, bytes and the next deadline come out.
+    (
+        "nnrp-wire",
+        &[
+            "futures-util",
+            "jiff",
+            "quinn",
+            "rustls",
+            "tokio",
+            "tokio-util",
+        ],
+    ),
     ("nodewire-macros", &["tokio"]),
 ];
 

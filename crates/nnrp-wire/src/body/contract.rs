@@ -1,0 +1,426 @@
+//! What metadata says of a composed body. spec: nnrp-wire 4.7
+//!
+//! The same checks for bodies that were read and bodies that are to be written.
+
+use super::composed::PlacedBody;
+use super::flat::{check_built_sections, decode_tensor, result_index_mode};
+use super::inline_object::Content;
+use super::{
+    ComposedBody, InlineObject, ObjectReference, Section, TileIndex, TypedPayloadDescriptor, View,
+};
+use crate::error::{Category, WireError};
+use crate::field::Field;
+use crate::metadata::{FrameSubmitMetadata, ResultPushMetadata};
+use crate::numbers::{ObjectKind, PayloadKinds, SubmitMode};
+use crate::rules::Rules;
+
+/// The tensor part of a composed body, as far as it is inline.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct InlineTensor {
+    pub(crate) tile_index: Option<TileIndex>,
+    pub(crate) sections: Option<Vec<Section>>,
+}
+
+/// Steps 1 to 12 for FRAME_SUBMIT.
+pub(crate) fn check_submit(
+    metadata: &FrameSubmitMetadata,
+    placed: &PlacedBody,
+    rules: &Rules,
+) -> Result<InlineTensor, WireError> {
+    let count = metadata.payload_frame_count;
+    check_payloads(placed, count, metadata.payload_kind_bitmap, rules)?;
+    let mask = metadata.object_ref_mask;
+    if mask & !SLOTS != 0 {
+        let error = WireError::new(Category::UnknownFlagBits, "object_ref_mask");
+        return Err(error.found(u64::from(mask)).limit(u64::from(SLOTS)));
+    }
+    check_inline_mode(metadata, placed)?;
+    for kind in ObjectKind::SLOTS {
+        check_slot(kind, mask, placed)?;
+    }
+    check_reference_mode(metadata, placed, rules)?;
+    check_slot_order(mask, placed)?;
+    if !rules.repeated_objects {
+        check_no_repetition(placed)?;
+    }
+    check_camera(metadata, placed)?;
+    let tile_index = Inline::find(placed, ObjectKind::TileIndexBlock);
+    let tile_index = check_index(tile_index, metadata, mask, rules)?;
+    let sections = Inline::find(placed, ObjectKind::TensorSectionTable);
+    let is_referenced = mask & slot(ObjectKind::TensorSectionTable) != 0;
+    let wanted = (metadata.section_count, metadata.tile_count);
+    let sections = check_sections(sections, wanted, is_referenced, rules)?;
+    Ok(InlineTensor {
+        tile_index,
+        sections,
+    })
+}
+
+/// The coverage rule, then steps 1 to 11 for RESULT_PUSH.
+pub(crate) fn check_result(
+    metadata: &ResultPushMetadata,
+    placed: &PlacedBody,
+    rules: &Rules,
+) -> Result<InlineTensor, WireError> {
+    metadata.check_coverage()?;
+    let count = metadata.payload_frame_count;
+    check_payloads(placed, count, metadata.payload_kind_bitmap, rules)?;
+    check_reference_order(placed)?;
+    let kinds = [ObjectKind::TileIndexBlock, ObjectKind::TensorSectionTable];
+    for kind in kinds {
+        check_single(
+            placed,
+            kind,
+            "inline object",
+            inline_of(placed, kind).count(),
+        )?;
+    }
+    check_result_object(placed, ObjectKind::TileIndexBlock)?;
+    let inline = Inline::find(placed, ObjectKind::TileIndexBlock);
+    let is_referenced = references_of(placed, ObjectKind::TileIndexBlock).count() > 0;
+    let tile_index = match inline {
+        Some(inline) => {
+            inline.check_size(metadata.tile_index_bytes, "tile_index_bytes")?;
+            let (mode, count) = (result_index_mode(metadata), metadata.tile_count);
+            let base = metadata.tile_base_id;
+            Some(TileIndex::decode(&inline.view(), mode, count, base, rules)?)
+        }
+        None => {
+            require(metadata.tile_count, is_referenced, "tile index")?;
+            None
+        }
+    };
+    if is_referenced {
+        check_no_index_bytes(metadata.tile_index_bytes)?;
+    }
+    check_result_object(placed, ObjectKind::TensorSectionTable)?;
+    let inline = Inline::find(placed, ObjectKind::TensorSectionTable);
+    let is_referenced = references_of(placed, ObjectKind::TensorSectionTable).count() > 0;
+    let wanted = (metadata.section_count, metadata.tile_count);
+    let sections = check_sections(inline, wanted, is_referenced, rules)?;
+    Ok(InlineTensor {
+        tile_index,
+        sections,
+    })
+}
+
+const SLOTS: u32 = 0b1111;
+
+fn slot(kind: ObjectKind) -> u32 {
+    kind.slot().unwrap_or(0)
+}
+
+fn inline_of(placed: &PlacedBody, kind: ObjectKind) -> impl Iterator<Item = usize> + '_ {
+    let objects = placed.body.inline_objects.iter().enumerate();
+    objects
+        .filter(move |(_, object)| object.kind == kind)
+        .map(|(place, _)| place)
+}
+
+fn references_of(placed: &PlacedBody, kind: ObjectKind) -> impl Iterator<Item = usize> + '_ {
+    let references = placed.body.references.iter().enumerate();
+    references
+        .filter(move |(_, reference)| reference.kind == kind)
+        .map(|(place, _)| place)
+}
+
+/// Steps 1 to 3.
+fn check_payloads(
+    placed: &PlacedBody,
+    count: u16,
+    declared: PayloadKinds,
+    rules: &Rules,
+) -> Result<(), WireError> {
+    let ComposedBody {
+        typed, extensions, ..
+    } = &placed.body;
+    if typed.len() as u64 != u64::from(count) {
+        let error = WireError::new(Category::PayloadFrameCountMismatch, "payload_frame_count");
+        return Err(error
+            .at(placed.at.typed)
+            .found(u64::from(count))
+            .limit(typed.len() as u64));
+    }
+    if count == 0 && typed.region_bytes() > 0 {
+        let error = WireError::new(Category::PayloadBytesWithoutFrames, "typed payloads");
+        return Err(error
+            .at(placed.at.typed)
+            .found(typed.region_bytes())
+            .limit(0));
+    }
+    let undeclared =
+        |descriptor: &TypedPayloadDescriptor| !declared.contains(descriptor.payload_kind.bit());
+    if let Some(place) = typed.descriptors().iter().position(undeclared) {
+        let error = WireError::new(Category::PayloadKindUndeclared, "payload_kind");
+        let at = placed.at.typed + place * TypedPayloadDescriptor::BYTES;
+        let found = typed.descriptors()[place].payload_kind.number();
+        return Err(error.at(at).found(found).limit(declared.number()));
+    }
+    if !rules.extension_bytes && extensions.is_empty() && extensions.region_bytes() > 0 {
+        let error = WireError::new(Category::PayloadBytesWithoutFrames, "extension payloads");
+        let at = placed.at.extension_payloads;
+        return Err(error.at(at).found(extensions.region_bytes()).limit(0));
+    }
+    Ok(())
+}
+
+/// Step 5.
+fn check_inline_mode(metadata: &FrameSubmitMetadata, placed: &PlacedBody) -> Result<(), WireError> {
+    if metadata.submit_mode != SubmitMode::Inline {
+        return Ok(());
+    }
+    let references = placed.body.references.len() as u64;
+    for (what, found) in [
+        ("object_ref_mask", u64::from(metadata.object_ref_mask)),
+        ("object references", references),
+    ] {
+        if found != 0 {
+            let error = WireError::new(Category::InlineModeWithReferences, what);
+            return Err(error.at(placed.at.references).found(found).limit(0));
+        }
+    }
+    Ok(())
+}
+
+/// Step 6.
+fn check_slot(kind: ObjectKind, mask: u32, placed: &PlacedBody) -> Result<(), WireError> {
+    let inline = inline_of(placed, kind).count();
+    let references = references_of(placed, kind).count();
+    check_single(placed, kind, "inline object", inline)?;
+    check_single(placed, kind, "object reference", references)?;
+    let error = |category| about(category, kind).at(placed.at.references);
+    let is_announced = mask & slot(kind) != 0;
+    match (is_announced, inline, references) {
+        (true, 1.., _) => Err(error(Category::ObjectInlineAndReferenced)),
+        (true, 0, 0) => Err(error(Category::ReferenceMissing)),
+        (false, _, 1..) => Err(error(Category::ReferenceNotInMask)),
+        (true, 0, 1..) | (false, _, 0) => Ok(()),
+    }
+}
+
+fn check_single(
+    placed: &PlacedBody,
+    kind: ObjectKind,
+    what: &'static str,
+    count: usize,
+) -> Result<(), WireError> {
+    if count <= 1 {
+        return Ok(());
+    }
+    let second = inline_of(placed, kind).nth(1);
+    let at = second.map_or(placed.at.references, |place| placed.at.object(place));
+    Err(WireError::new(Category::DuplicateObject, what)
+        .at(at)
+        .found(kind.number().into()))
+}
+
+/// Step 7. That MIXED and REFERENCE have a reference is the design's rule (Q21).
+fn check_reference_mode(
+    metadata: &FrameSubmitMetadata,
+    placed: &PlacedBody,
+    rules: &Rules,
+) -> Result<(), WireError> {
+    if metadata.submit_mode == SubmitMode::Reference {
+        let has_slot = |object: &InlineObject| object.kind.slot().is_some();
+        if let Some(place) = placed.body.inline_objects.iter().position(has_slot) {
+            let kind = placed.body.inline_objects[place].kind;
+            let error = about(Category::InlineObjectInReferenceMode, kind);
+            return Err(error.at(placed.at.object(place)));
+        }
+    }
+    let needs_reference = metadata.submit_mode != SubmitMode::Inline;
+    if needs_reference && metadata.object_ref_mask == 0 && !rules.modes_without_reference {
+        return Err(WireError::new(Category::ReferenceMaskMissing, "object_ref_mask").found(0));
+    }
+    Ok(())
+}
+
+/// Step 8.
+fn check_slot_order(mask: u32, placed: &PlacedBody) -> Result<(), WireError> {
+    let announced = ObjectKind::SLOTS
+        .into_iter()
+        .filter(|kind| mask & slot(*kind) != 0);
+    let references = placed
+        .body
+        .references
+        .iter()
+        .map(|reference| reference.kind);
+    if references.clone().eq(announced.clone()) {
+        return Ok(());
+    }
+    let place = references
+        .clone()
+        .zip(announced.clone())
+        .take_while(|(a, b)| a == b)
+        .count();
+    let at = placed.at.references + place * ObjectReference::BYTES;
+    let error = WireError::new(Category::ReferenceOrder, "object references").at(at);
+    Err(match references.clone().nth(place) {
+        Some(kind) => error.found(kind.number().into()),
+        None => error,
+    })
+}
+
+/// Step 4 for results.
+fn check_reference_order(placed: &PlacedBody) -> Result<(), WireError> {
+    let pairs = placed.body.references.windows(2);
+    match pairs.clone().position(|pair| pair[0] >= pair[1]) {
+        None => Ok(()),
+        Some(place) => {
+            let at = placed.at.references + (place + 1) * ObjectReference::BYTES;
+            let kind = placed.body.references[place + 1].kind;
+            Err(about(Category::ReferenceOrder, kind).at(at))
+        }
+    }
+}
+
+/// That kinds without a slot do not repeat either (Q18).
+fn check_no_repetition(placed: &PlacedBody) -> Result<(), WireError> {
+    for kind in ObjectKind::ALL {
+        check_single(
+            placed,
+            *kind,
+            "inline object",
+            inline_of(placed, *kind).count(),
+        )?;
+    }
+    Ok(())
+}
+
+/// Step 9.
+fn check_camera(metadata: &FrameSubmitMetadata, placed: &PlacedBody) -> Result<(), WireError> {
+    let camera_bytes = metadata.camera_bytes;
+    match Inline::find(placed, ObjectKind::CameraBlock) {
+        Some(camera) => camera.check_size(camera_bytes, "camera_bytes"),
+        None if camera_bytes == 0 => Ok(()),
+        None => {
+            let error = about(Category::RequiredObjectMissing, ObjectKind::CameraBlock);
+            Err(error.found(u64::from(camera_bytes)).limit(0))
+        }
+    }
+}
+
+/// Steps 10 and 11.
+fn check_index(
+    inline: Option<Inline<'_>>,
+    metadata: &FrameSubmitMetadata,
+    mask: u32,
+    rules: &Rules,
+) -> Result<Option<TileIndex>, WireError> {
+    let is_referenced = mask & slot(ObjectKind::TileIndexBlock) != 0;
+    let tile_index = match inline {
+        Some(inline) => {
+            inline.check_size(metadata.tile_index_bytes, "tile_index_bytes")?;
+            let (mode, count) = (metadata.tile_index_mode, metadata.tile_count);
+            let base = metadata.tile_base_id;
+            Some(TileIndex::decode(&inline.view(), mode, count, base, rules)?)
+        }
+        None => {
+            require(metadata.tile_count, is_referenced, "tile index")?;
+            None
+        }
+    };
+    if is_referenced {
+        check_no_index_bytes(metadata.tile_index_bytes)?;
+    }
+    Ok(tile_index)
+}
+
+/// Steps 6, 7 and 10 for results.
+fn check_result_object(placed: &PlacedBody, kind: ObjectKind) -> Result<(), WireError> {
+    let references = references_of(placed, kind).count();
+    check_single_reference(placed, kind, references)?;
+    if references > 0 && inline_of(placed, kind).count() > 0 {
+        let error = about(Category::ObjectInlineAndReferenced, kind);
+        return Err(error.at(placed.at.references));
+    }
+    Ok(())
+}
+
+fn check_single_reference(
+    placed: &PlacedBody,
+    kind: ObjectKind,
+    references: usize,
+) -> Result<(), WireError> {
+    if references <= 1 {
+        return Ok(());
+    }
+    let error = WireError::new(Category::DuplicateObject, "object reference");
+    Err(error.at(placed.at.references).found(kind.number().into()))
+}
+
+/// Step 12, and 11 for results. `wanted` are sections and tiles.
+fn check_sections(
+    inline: Option<Inline<'_>>,
+    wanted: (u16, u16),
+    is_referenced: bool,
+    rules: &Rules,
+) -> Result<Option<Vec<Section>>, WireError> {
+    let (section_count, tile_count) = wanted;
+    match inline {
+        Some(inline) => {
+            let sections = match &inline.object.content {
+                Content::Bytes(_) => {
+                    decode_tensor(&inline.view(), 0, section_count, tile_count, rules)?.1
+                }
+                Content::Sections(sections) => {
+                    check_built_sections(sections, section_count, tile_count)?;
+                    sections.clone()
+                }
+            };
+            Ok(Some(sections))
+        }
+        None => {
+            require(section_count, is_referenced, "tensor section table")?;
+            Ok(None)
+        }
+    }
+}
+
+fn require(count: u16, is_referenced: bool, what: &'static str) -> Result<(), WireError> {
+    if count == 0 || is_referenced {
+        return Ok(());
+    }
+    let error = WireError::new(Category::RequiredObjectMissing, what);
+    Err(error.found(u64::from(count)).limit(0))
+}
+
+fn check_no_index_bytes(tile_index_bytes: u32) -> Result<(), WireError> {
+    if tile_index_bytes == 0 {
+        return Ok(());
+    }
+    let error = WireError::new(Category::TileIndexBytesWithReference, "tile_index_bytes");
+    Err(error.found(u64::from(tile_index_bytes)).limit(0))
+}
+
+fn about(category: Category, kind: ObjectKind) -> WireError {
+    WireError::new(category, kind.name()).found(kind.number().into())
+}
+
+/// An inline object, and where its payload stood.
+struct Inline<'p> {
+    object: &'p InlineObject,
+    at: usize,
+}
+
+impl<'p> Inline<'p> {
+    fn find(placed: &'p PlacedBody, kind: ObjectKind) -> Option<Self> {
+        let place = inline_of(placed, kind).next()?;
+        let object = placed.body.inline_objects.get(place)?;
+        let at = placed.at.object(place);
+        Some(Self { object, at })
+    }
+
+    fn view(&self) -> View {
+        View::new(self.object.payload(), self.at)
+    }
+
+    fn check_size(&self, declared: u32, what: &'static str) -> Result<(), WireError> {
+        let object_bytes = self.object.object_bytes();
+        if object_bytes == u64::from(declared) {
+            return Ok(());
+        }
+        let error = WireError::new(Category::ObjectSizeMismatch, what).at(self.at);
+        Err(error.found(u64::from(declared)).limit(object_bytes))
+    }
+}

@@ -1,0 +1,157 @@
+//! Extension frames. No kinds are registered. spec: nnrp-wire 4.6
+
+use bytes::Bytes;
+
+use super::View;
+use super::reference::decode_table;
+use super::typed::{Packer, Region, check_extents};
+use crate::encode::Sink;
+use crate::error::{Category, WireError};
+use crate::field::{Zero, fixed};
+use crate::numbers::ExtensionFrameFlags;
+
+fixed! {
+    /// Where an extension frame is.
+    ExtensionFrameDescriptor[16] {
+        /// What it is.
+        0 extension_kind: u16,
+        /// How to treat it.
+        2 extension_flags: ExtensionFrameFlags,
+        /// For applications.
+        4 profile_id: u16,
+        /// Zero.
+        6 reserved0: Zero<u16>,
+        /// Where it begins in its region.
+        8 payload_offset: u32,
+        /// Its bytes.
+        12 payload_length: u32,
+    }
+}
+
+/// An extension frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtensionFrame {
+    /// What it is.
+    pub kind: u16,
+    /// How to treat it.
+    pub flags: ExtensionFrameFlags,
+    /// For applications.
+    pub profile_id: u16,
+    /// Its content.
+    pub payload: Bytes,
+}
+
+/// Extension frames as they are laid out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ExtensionFrames {
+    descriptors: Vec<ExtensionFrameDescriptor>,
+    region: Region,
+}
+
+impl ExtensionFrames {
+    /// Frames back to back.
+    ///
+    /// # Errors
+    /// [`Category::ValueOutOfRange`] if they are longer than a body can be.
+    pub fn new(frames: impl IntoIterator<Item = ExtensionFrame>) -> Result<Self, WireError> {
+        let mut packed = Packer::default();
+        let mut descriptors = Vec::new();
+        for frame in frames {
+            let (payload_offset, payload_length) = packed.push(frame.payload)?;
+            descriptors.push(ExtensionFrameDescriptor {
+                extension_kind: frame.kind,
+                extension_flags: frame.flags,
+                profile_id: frame.profile_id,
+                reserved0: Zero::default(),
+                payload_offset,
+                payload_length,
+            });
+        }
+        let region = Region::Parts(packed.parts);
+        Ok(Self {
+            descriptors,
+            region,
+        })
+    }
+
+    pub(crate) fn decode(table: &View, region: View) -> Result<Self, WireError> {
+        let descriptors = decode_table(table, "extension descriptors", |descriptor| descriptor)?;
+        let extent = |descriptor: &ExtensionFrameDescriptor| {
+            (descriptor.payload_offset, descriptor.payload_length)
+        };
+        check_extents(descriptors.iter().map(extent), table, region.bytes_u64(), 8)?;
+        Ok(Self {
+            descriptors,
+            region: Region::Whole(region.into_bytes()),
+        })
+    }
+
+    /// That every critical one is known.
+    pub(crate) fn check_known(&self, known: Option<&[u16]>, at: usize) -> Result<(), WireError> {
+        let Some(known) = known else {
+            return Ok(());
+        };
+        let unknown = self.descriptors.iter().position(|descriptor| {
+            descriptor
+                .extension_flags
+                .contains(ExtensionFrameFlags::CRITICAL)
+                && !known.contains(&descriptor.extension_kind)
+        });
+        match unknown {
+            None => Ok(()),
+            Some(place) => {
+                let error = WireError::new(Category::UnknownCriticalExtension, "extension_kind");
+                let found = u64::from(self.descriptors[place].extension_kind);
+                Err(error
+                    .at(at + place * ExtensionFrameDescriptor::BYTES)
+                    .found(found))
+            }
+        }
+    }
+
+    /// Their descriptors.
+    #[must_use]
+    pub fn descriptors(&self) -> &[ExtensionFrameDescriptor] {
+        &self.descriptors
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.descriptors.is_empty()
+    }
+
+    /// The frames, in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = ExtensionFrame> + '_ {
+        let descriptors = self.descriptors.iter().enumerate();
+        descriptors.map(|(place, descriptor)| ExtensionFrame {
+            kind: descriptor.extension_kind,
+            flags: descriptor.extension_flags,
+            profile_id: descriptor.profile_id,
+            payload: self.region.payload(
+                place,
+                descriptor.payload_offset,
+                descriptor.payload_length,
+            ),
+        })
+    }
+
+    /// Those of kinds that the caller knows.
+    pub fn known<'f>(&'f self, kinds: &'f [u16]) -> impl Iterator<Item = ExtensionFrame> + 'f {
+        self.iter().filter(|frame| kinds.contains(&frame.kind))
+    }
+
+    /// The region that they are slices of; copied together if it was built.
+    #[must_use]
+    pub fn region(&self) -> Bytes {
+        self.region.to_bytes()
+    }
+
+    pub(crate) fn region_bytes(&self) -> u64 {
+        self.region.bytes()
+    }
+
+    pub(crate) fn write_region(&self, sink: &mut impl Sink) {
+        self.region.write(sink);
+    }
+}

@@ -1,0 +1,180 @@
+//! Objects in a composed body. spec: nnrp-wire 4.3
+
+use bytes::Bytes;
+
+use super::flat::{tensor_bytes, write_tensor};
+use super::{Section, View};
+use crate::encode::Sink;
+use crate::error::{Category, WireError};
+use crate::field::{Fixed, Zero, align8, fixed};
+use crate::numbers::ObjectKind;
+
+fixed! {
+    /// What an inline object is.
+    InlineObjectHeader[16] {
+        /// What it is.
+        0 object_kind: ObjectKind,
+        /// Zero.
+        2 object_flags: Zero<u16>,
+        /// For applications.
+        4 profile_id: u16,
+        /// Zero.
+        6 reserved0: Zero<u16>,
+        /// Bytes of its payload.
+        8 object_bytes: u32,
+        /// Zero.
+        12 reserved1: Zero<u32>,
+    }
+}
+
+/// An object in a composed body.
+#[derive(Debug, Clone)]
+pub struct InlineObject {
+    /// What it is.
+    pub kind: ObjectKind,
+    /// For applications; 0 in what this crate builds.
+    pub profile_id: u16,
+    pub(super) content: Content,
+}
+
+/// What an object holds.
+#[derive(Debug, Clone)]
+pub(super) enum Content {
+    /// Its bytes.
+    Bytes(Bytes),
+    /// Sections that are put one behind the other when they are written, so that their payloads need not be copied.
+    Sections(Vec<Section>),
+}
+
+impl PartialEq for InlineObject {
+    fn eq(&self, other: &Self) -> bool {
+        let head = |object: &Self| (object.kind, object.profile_id);
+        head(self) == head(other) && self.payload() == other.payload()
+    }
+}
+
+impl Eq for InlineObject {}
+
+const HEAD: u64 = InlineObjectHeader::BYTES as u64;
+
+impl InlineObject {
+    /// An object of this kind with profile 0.
+    #[must_use]
+    pub const fn new(kind: ObjectKind, payload: Bytes) -> Self {
+        Self {
+            kind,
+            profile_id: 0,
+            content: Content::Bytes(payload),
+        }
+    }
+
+    /// A table of these sections.
+    #[must_use]
+    pub const fn section_table(sections: Vec<Section>) -> Self {
+        Self {
+            kind: ObjectKind::TensorSectionTable,
+            profile_id: 0,
+            content: Content::Sections(sections),
+        }
+    }
+
+    /// Its content; copied together if it was built of sections.
+    #[must_use]
+    pub fn payload(&self) -> Bytes {
+        match &self.content {
+            Content::Bytes(bytes) => bytes.clone(),
+            Content::Sections(sections) => {
+                let mut bytes = Vec::new();
+                write_tensor(&Bytes::new(), sections, &mut bytes);
+                bytes.into()
+            }
+        }
+    }
+
+    /// Bytes of its content.
+    pub(super) fn object_bytes(&self) -> u64 {
+        match &self.content {
+            Content::Bytes(bytes) => bytes.len() as u64,
+            Content::Sections(sections) => tensor_bytes(&Bytes::new(), sections),
+        }
+    }
+
+    /// Reads a region of objects, with where their payloads stand. Paddings are looked at once all objects are found.
+    pub(crate) fn decode_region(region: &View) -> Result<Vec<(usize, Self)>, WireError> {
+        let mut objects = Vec::new();
+        let mut paddings = Vec::new();
+        let mut at = 0;
+        while at < region.bytes_u64() {
+            let rest = region.rest(at);
+            let (object, padding, bytes) = Self::decode_first(&rest)?;
+            if !padding.is_empty() {
+                paddings.push(padding);
+            }
+            objects.push(object);
+            at += bytes;
+        }
+        for padding in paddings {
+            padding.check_zero("inline object padding")?;
+        }
+        Ok(objects)
+    }
+
+    /// Reads exactly one object, its padding included. spec: nnrp-wire 7.4
+    ///
+    /// # Errors
+    /// [`Category::InlineObjectTruncated`] if it is short, or anything follows; and the rules of an object.
+    pub fn decode(bytes: &Bytes) -> Result<Self, WireError> {
+        let view = View::new(bytes.clone(), 0);
+        let (object, padding, end) = Self::decode_first(&view)?;
+        if end != view.bytes_u64() {
+            let error = view.error(Category::InlineObjectTruncated, "inline object");
+            return Err(error.found(view.bytes_u64()).limit(end));
+        }
+        padding.check_zero("inline object padding")?;
+        Ok(object.1)
+    }
+
+    fn decode_first(rest: &View) -> Result<((usize, Self), View, u64), WireError> {
+        let truncated = |limit| {
+            let error = rest.error(Category::InlineObjectTruncated, "inline object");
+            error.found(rest.bytes_u64()).limit(limit)
+        };
+        if rest.bytes_u64() < HEAD {
+            return Err(truncated(HEAD));
+        }
+        let header = InlineObjectHeader::read(rest, 0).map_err(|error| error.moved(rest.at()))?;
+        let end = HEAD + u64::from(header.object_bytes);
+        let padded_end = align8(end);
+        let parts = rest.part(HEAD..end).zip(rest.part(end..padded_end));
+        let (payload, padding) = parts.ok_or_else(|| truncated(padded_end))?;
+        let at = payload.at();
+        let object = Self {
+            kind: header.object_kind,
+            profile_id: header.profile_id,
+            content: Content::Bytes(payload.into_bytes()),
+        };
+        Ok(((at, object), padding, padded_end))
+    }
+
+    pub(crate) fn wire_bytes(&self) -> u64 {
+        align8(HEAD + self.object_bytes())
+    }
+
+    pub(crate) fn write(&self, sink: &mut impl Sink) {
+        let header = InlineObjectHeader {
+            object_kind: self.kind,
+            object_flags: Zero::default(),
+            profile_id: self.profile_id,
+            reserved0: Zero::default(),
+            // The whole region fits 32 bits, which is checked first.
+            object_bytes: u32::try_from(self.object_bytes()).unwrap_or(u32::MAX),
+            reserved1: Zero::default(),
+        };
+        sink.fixed(&header);
+        match &self.content {
+            Content::Bytes(bytes) => sink.payload(bytes),
+            Content::Sections(sections) => write_tensor(&Bytes::new(), sections, sink),
+        }
+        sink.pad8(HEAD + self.object_bytes());
+    }
+}

@@ -1,0 +1,115 @@
+//! References to objects in the cache. spec: nnrp-wire 4.4, 6
+
+use super::View;
+use crate::error::{Category, WireError};
+use crate::field::{Fixed, Zero, fixed};
+use crate::numbers::ObjectKind;
+
+fixed! {
+    /// A reference to a cached object.
+    ObjectReferenceBlock[16] {
+        /// What the object is.
+        0 object_kind: ObjectKind,
+        /// Zero.
+        2 ref_flags: Zero<u16>,
+        /// Of the key.
+        4 cache_namespace: u32,
+        /// The upper half of the key.
+        8 cache_key_hi: u32,
+        /// The lower half of the key.
+        12 cache_key_lo: u32,
+    }
+}
+
+/// A reference to a cached object. References compare in the order that results need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectReference {
+    /// What the object is.
+    pub kind: ObjectKind,
+    /// Of the key.
+    pub namespace: u32,
+    /// The key.
+    pub key: u64,
+}
+
+impl ObjectReference {
+    /// Bytes on the wire.
+    pub const BYTES: usize = ObjectReferenceBlock::BYTES;
+
+    /// Reads one.
+    ///
+    /// # Errors
+    /// [`Category::FixedLengthMismatch`], then the rules of a reference.
+    pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+        let name = "object reference";
+        ObjectReferenceBlock::read_whole(bytes, Category::FixedLengthMismatch, name).map(Into::into)
+    }
+
+    /// The bytes on the wire.
+    #[must_use]
+    pub fn encode(&self) -> [u8; Self::BYTES] {
+        let mut out = [0; Self::BYTES];
+        self.block().write(&mut out, 0);
+        out
+    }
+
+    pub(crate) fn block(&self) -> ObjectReferenceBlock {
+        let [a, b, c, d, e, f, g, h] = self.key.to_be_bytes();
+        ObjectReferenceBlock {
+            object_kind: self.kind,
+            ref_flags: Zero::default(),
+            cache_namespace: self.namespace,
+            cache_key_hi: u32::from_be_bytes([a, b, c, d]),
+            cache_key_lo: u32::from_be_bytes([e, f, g, h]),
+        }
+    }
+
+    pub(crate) fn decode_region(region: &View) -> Result<Vec<Self>, WireError> {
+        decode_table(
+            region,
+            "object references",
+            |block: ObjectReferenceBlock| block.into(),
+        )
+    }
+}
+
+impl From<ObjectReferenceBlock> for ObjectReference {
+    fn from(block: ObjectReferenceBlock) -> Self {
+        Self {
+            kind: block.object_kind,
+            namespace: block.cache_namespace,
+            key: u64::from(block.cache_key_hi) << 32 | u64::from(block.cache_key_lo),
+        }
+    }
+}
+
+/// A table of fixed structures that is all of `region`.
+pub(super) fn decode_table<T: Fixed, E>(
+    region: &View,
+    name: &'static str,
+    entry: impl Fn(T) -> E,
+) -> Result<Vec<E>, WireError> {
+    check_multiple(region.bytes_u64(), T::BYTES as u64, name, region.at())?;
+    let entries = region.chunks_exact(T::BYTES).enumerate();
+    let decoded = entries.map(|(place, bytes)| {
+        let at = region.at() + place * T::BYTES;
+        T::read(bytes, 0)
+            .map(&entry)
+            .map_err(|error| error.moved(at))
+    });
+    decoded.collect()
+}
+
+/// That a region is a whole number of entries.
+pub(super) fn check_multiple(
+    bytes: u64,
+    entry_bytes: u64,
+    name: &'static str,
+    at: usize,
+) -> Result<(), WireError> {
+    if bytes.is_multiple_of(entry_bytes) {
+        return Ok(());
+    }
+    let error = WireError::new(Category::RegionSizeNotMultiple, name).at(at);
+    Err(error.found(bytes).limit(entry_bytes))
+}

@@ -1,0 +1,329 @@
+//! Typed payloads. spec: nnrp-wire 3.4, 4.5
+
+use bytes::Bytes;
+
+use super::View;
+use super::reference::decode_table;
+use crate::encode::Sink;
+use crate::error::{Category, WireError};
+use crate::field::{Field, Zero, fixed};
+use crate::numbers::PayloadKinds;
+
+/// What one payload is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum PayloadKind {
+    /// Tensor sections; never the kind of a typed payload that this crate builds (Q19).
+    Tensor = 0x01,
+    /// Text or tokens, piece by piece.
+    TokenChunk = 0x02,
+    /// Sound.
+    AudioChunk = 0x04,
+    /// Pictures.
+    VideoChunk = 0x08,
+    /// An event, JSON by custom.
+    StructuredEvent = 0x10,
+    /// A tool call, piece by piece, JSON by custom.
+    ToolDelta = 0x20,
+    /// Anything.
+    OpaqueBytes = 0x40,
+}
+
+impl PayloadKind {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Tensor,
+        Self::TokenChunk,
+        Self::AudioChunk,
+        Self::VideoChunk,
+        Self::StructuredEvent,
+        Self::ToolDelta,
+        Self::OpaqueBytes,
+    ];
+
+    /// Its bit in metadata.
+    #[must_use]
+    pub const fn bit(self) -> PayloadKinds {
+        PayloadKinds::from_bits_retain(self as u32)
+    }
+
+    /// The kind that is this bit.
+    #[must_use]
+    pub fn from_bits(bits: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == bits)
+    }
+}
+
+impl Field for PayloadKind {
+    const BYTES: usize = 1;
+
+    fn read(bytes: &[u8], at: usize, name: &'static str) -> Result<Self, WireError> {
+        let bits = u8::read(bytes, at, name)?;
+        Self::from_bits(bits).ok_or_else(|| {
+            let known = PayloadKinds::all().number();
+            let category = if u64::from(bits) & !known != 0 {
+                Category::UnknownFlagBits
+            } else {
+                Category::PayloadKindNotSingle
+            };
+            let error = WireError::new(category, name).at(at);
+            error.found(u64::from(bits)).limit(known)
+        })
+    }
+
+    fn write(self, out: &mut [u8], at: usize) {
+        (self as u8).write(out, at);
+    }
+
+    fn number(self) -> u64 {
+        u64::from(self as u8)
+    }
+}
+
+fixed! {
+    /// Where a typed payload is.
+    TypedPayloadDescriptor[16] {
+        /// What it is.
+        0 payload_kind: PayloadKind,
+        /// Zero.
+        1 descriptor_flags: Zero<u8>,
+        /// The payload's schema, for applications.
+        2 profile_id: u16,
+        /// Where it begins in its region.
+        4 payload_offset: u32,
+        /// Its bytes.
+        8 payload_length: u32,
+        /// Zero.
+        12 reserved: Zero<u32>,
+    }
+}
+
+/// A typed payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TypedPayload {
+    /// What it is.
+    pub kind: PayloadKind,
+    /// Its schema, for applications.
+    pub profile_id: u16,
+    /// Its content.
+    pub payload: Bytes,
+}
+
+/// Typed payloads as they are laid out; what this crate builds has no gaps (Q17).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TypedPayloads {
+    descriptors: Vec<TypedPayloadDescriptor>,
+    region: Region,
+}
+
+/// What payloads are slices of.
+#[derive(Debug, Clone)]
+pub(super) enum Region {
+    /// As it was received.
+    Whole(Bytes),
+    /// Back to back, one for each descriptor.
+    Parts(Vec<Bytes>),
+}
+
+impl PartialEq for Region {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_bytes() == other.to_bytes()
+    }
+}
+
+impl Eq for Region {}
+
+impl Default for Region {
+    fn default() -> Self {
+        Self::Whole(Bytes::new())
+    }
+}
+
+impl Region {
+    pub(super) fn bytes(&self) -> u64 {
+        match self {
+            Self::Whole(bytes) => bytes.len() as u64,
+            Self::Parts(parts) => parts.iter().map(|part| part.len() as u64).sum(),
+        }
+    }
+
+    /// The payload of the descriptor at this place.
+    pub(super) fn payload(&self, place: usize, offset: u32, length: u32) -> Bytes {
+        match self {
+            Self::Parts(parts) => parts.get(place).cloned().unwrap_or_default(),
+            Self::Whole(bytes) => {
+                // Checked when it was read.
+                let end = (offset as usize + length as usize).min(bytes.len());
+                bytes.slice((offset as usize).min(end)..end)
+            }
+        }
+    }
+
+    pub(super) fn write(&self, sink: &mut impl Sink) {
+        match self {
+            Self::Whole(bytes) => sink.payload(bytes),
+            Self::Parts(parts) => parts.iter().for_each(|part| sink.payload(part)),
+        }
+    }
+
+    /// All of it in one piece.
+    pub(super) fn to_bytes(&self) -> Bytes {
+        match self {
+            Self::Whole(bytes) => bytes.clone(),
+            Self::Parts(parts) => parts.concat().into(),
+        }
+    }
+}
+
+impl TypedPayloads {
+    /// Payloads back to back.
+    ///
+    /// # Errors
+    /// [`Category::TensorInTypedFrame`]; [`Category::ValueOutOfRange`] if they are longer than a body, or more than a
+    /// message can have.
+    pub fn new(payloads: impl IntoIterator<Item = TypedPayload>) -> Result<Self, WireError> {
+        let mut packed = Packer::default();
+        let mut descriptors = Vec::new();
+        for payload in payloads {
+            if payload.kind == PayloadKind::Tensor {
+                let error = WireError::new(Category::TensorInTypedFrame, "payload_kind");
+                return Err(error.found(payload.kind.number()));
+            }
+            let (payload_offset, payload_length) = packed.push(payload.payload)?;
+            descriptors.push(TypedPayloadDescriptor {
+                payload_kind: payload.kind,
+                descriptor_flags: Zero::default(),
+                profile_id: payload.profile_id,
+                payload_offset,
+                payload_length,
+                reserved: Zero::default(),
+            });
+        }
+        let count_max = u64::from(u16::MAX);
+        if descriptors.len() as u64 > count_max {
+            let error = WireError::new(Category::ValueOutOfRange, "payload_frame_count");
+            return Err(error.found(descriptors.len() as u64).limit(count_max));
+        }
+        let region = Region::Parts(packed.parts);
+        Ok(Self {
+            descriptors,
+            region,
+        })
+    }
+
+    pub(crate) fn decode(table: &View, region: View) -> Result<Self, WireError> {
+        let descriptors =
+            decode_table(table, "typed payload descriptors", |descriptor| descriptor)?;
+        let extent = |descriptor: &TypedPayloadDescriptor| {
+            (descriptor.payload_offset, descriptor.payload_length)
+        };
+        check_extents(descriptors.iter().map(extent), table, region.bytes_u64(), 4)?;
+        Ok(Self {
+            descriptors,
+            region: Region::Whole(region.into_bytes()),
+        })
+    }
+
+    /// Their descriptors.
+    #[must_use]
+    pub fn descriptors(&self) -> &[TypedPayloadDescriptor] {
+        &self.descriptors
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.descriptors.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.descriptors.is_empty()
+    }
+
+    /// The payloads, in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = TypedPayload> + '_ {
+        let descriptors = self.descriptors.iter().enumerate();
+        descriptors.map(|(place, descriptor)| TypedPayload {
+            kind: descriptor.payload_kind,
+            profile_id: descriptor.profile_id,
+            payload: self.region.payload(
+                place,
+                descriptor.payload_offset,
+                descriptor.payload_length,
+            ),
+        })
+    }
+
+    /// The region that they are slices of; copied together if it was built.
+    #[must_use]
+    pub fn region(&self) -> Bytes {
+        self.region.to_bytes()
+    }
+
+    /// Their kinds.
+    #[must_use]
+    pub fn kinds(&self) -> PayloadKinds {
+        let kinds = self
+            .descriptors
+            .iter()
+            .map(|descriptor| descriptor.payload_kind.bit());
+        kinds.fold(PayloadKinds::empty(), |kinds, kind| kinds | kind)
+    }
+
+    pub(crate) fn region_bytes(&self) -> u64 {
+        self.region.bytes()
+    }
+
+    pub(crate) fn write_region(&self, sink: &mut impl Sink) {
+        self.region.write(sink);
+    }
+}
+
+/// Lays payloads out back to back.
+#[derive(Debug, Default)]
+pub(super) struct Packer {
+    pub(super) parts: Vec<Bytes>,
+    end: u64,
+}
+
+impl Packer {
+    /// Offset and length.
+    pub(super) fn push(&mut self, payload: Bytes) -> Result<(u32, u32), WireError> {
+        let offset = self.end;
+        self.end += payload.len() as u64;
+        let end = super::section::field_u32(self.end, "payload region")?;
+        self.parts.push(payload);
+        // Both are smaller than the end.
+        let offset = u32::try_from(offset).unwrap_or(end);
+        Ok((offset, end - offset))
+    }
+}
+
+/// Payloads lie behind one another in their region; `field_at` is where a descriptor has its offset. spec: nnrp-wire 4.2
+pub(super) fn check_extents(
+    extents: impl Iterator<Item = (u32, u32)>,
+    table: &View,
+    region_bytes: u64,
+    field_at: usize,
+) -> Result<(), WireError> {
+    let mut end = 0;
+    for (place, (offset, length)) in extents.enumerate() {
+        let (offset, length) = (u64::from(offset), u64::from(length));
+        let error = |category| {
+            let at = table.at() + place * TypedPayloadDescriptor::BYTES + field_at;
+            WireError::new(category, "payload_offset").at(at)
+        };
+        if offset < end {
+            return Err(error(Category::DescriptorOverlap).found(offset).limit(end));
+        }
+        end = offset + length;
+        if end > region_bytes {
+            return Err(error(Category::DescriptorOutOfRange)
+                .found(end)
+                .limit(region_bytes));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,290 @@
+//! Packets as JSON, named and nested as the recorded vectors are. For tools and tests.
+
+use serde_json::{Map, Value, json};
+
+use crate::body::{
+    BodyPrelude, ComposedBody, InlineObject, ObjectReference, Section, TileIndex, TypedPayload,
+};
+use crate::error::WireError;
+use crate::extension::{ControlExtension, KnownExtension};
+use crate::field::Fixed;
+use crate::header::Header;
+use crate::message::{Composed, Message, ResultBody, SubmitBody};
+use crate::metadata::ProfilePatch;
+use crate::packet::Packet;
+use crate::rules::DecodeOptions;
+
+/// What a packet says: its header, metadata and body.
+///
+/// # Errors
+/// As [`Message::decode`].
+pub fn packet_to_json(packet: &Packet, options: &DecodeOptions<'_>) -> Result<Value, WireError> {
+    let message = Message::decode(packet, options)?;
+    let (metadata, body) = parts(packet, &message, options);
+    Ok(json!({ "header": header_to_json(packet.header()), "metadata": metadata, "body": body }))
+}
+
+/// What a header says.
+#[must_use]
+pub fn header_to_json(header: &Header) -> Value {
+    json!({
+        "version_major": header.version_major,
+        "wire_format": header.wire_format.number(),
+        "msg_type": header.message_type.number(),
+        "flags": header.flags.bits(),
+        "meta_len": header.meta_len,
+        "body_len": header.body_len,
+        "session_id": header.session_id,
+        "frame_id": header.frame_id,
+        "view_id": header.view_id,
+        "route_id": header.route_id,
+        "trace_id": header.trace_id,
+        "header_len": Header::BYTES,
+        "msg_type_name": header.message_type.name(),
+    })
+}
+
+fn parts(packet: &Packet, message: &Message, options: &DecodeOptions<'_>) -> (Value, Value) {
+    match message {
+        Message::ClientHello(hello) => {
+            let block_bytes = packet.body().len() - hello.auth.len();
+            let body = json!({
+                "shape": "client_hello",
+                "extension_block": hex(&packet.body()[..block_bytes]),
+                "extensions": list(&hello.extensions, extension),
+                "auth": hex(&hello.auth),
+            });
+            (metadata("ClientHello", &hello.metadata), body)
+        }
+        Message::ServerHelloAck(ack) => {
+            let block_bytes = packet.body().len() - ack.payload.len();
+            let body = json!({
+                "shape": "server_hello_ack",
+                "extension_block": hex(&packet.body()[..block_bytes]),
+                "extensions": list(&ack.extensions, extension),
+                "payload": hex(&ack.payload),
+            });
+            (metadata("ServerHelloAck", &ack.metadata), body)
+        }
+        Message::SessionPatch(patch) => {
+            let body = profile_patch(patch.profile.as_ref());
+            (metadata("SessionPatch", &patch.metadata), body)
+        }
+        Message::SessionPatchAck(ack) => {
+            let body = profile_patch(ack.profile.as_ref());
+            (metadata("SessionPatchAck", &ack.metadata), body)
+        }
+        Message::Error(report) => (metadata("Error", &report.metadata), opaque(packet)),
+        Message::FrameSubmit(submit) => {
+            let body = match &submit.body {
+                SubmitBody::Flat(flat) => {
+                    flat_tensor(&flat.camera, &flat.tile_index, &flat.sections)
+                }
+                SubmitBody::Composed(body) => composed(body, options),
+            };
+            (metadata("FrameSubmit", &submit.metadata), body)
+        }
+        Message::ResultPush(result) => {
+            let body = match &result.body {
+                ResultBody::Empty => opaque(packet),
+                ResultBody::Flat(flat) => {
+                    flat_tensor(&flat.camera, &flat.tile_index, &flat.sections)
+                }
+                ResultBody::Composed(body) => composed(body, options),
+            };
+            (metadata("ResultPush", &result.metadata), body)
+        }
+        Message::CachePut(put) => (metadata("CachePut", &put.metadata), opaque(packet)),
+        Message::CacheAck(ack) => (metadata("CacheAck", ack), opaque(packet)),
+        Message::CacheInvalidate(invalidate) => {
+            (metadata("CacheInvalidate", invalidate), opaque(packet))
+        }
+        Message::FlowUpdate(update) => {
+            let mut metadata = metadata("FlowUpdate", update);
+            if let Some(fields) = metadata.as_object_mut() {
+                fields.retain(|name, _| !name.starts_with("reserved"));
+            }
+            (metadata, opaque(packet))
+        }
+        Message::ResultHint(hint) => (metadata("ResultHint", hint), opaque(packet)),
+        Message::TransportProbe(probe) => {
+            let body = json!({ "shape": "opaque", "payload": hex(&probe.payload) });
+            (metadata("TransportProbe", &probe.metadata), body)
+        }
+        Message::TransportProbeAck(ack) => (metadata("TransportProbeAck", ack), opaque(packet)),
+        Message::SessionMigrate(migrate) => (
+            metadata("SessionMigrate", &migrate.metadata),
+            opaque(packet),
+        ),
+        Message::SessionMigrateAck(ack) => {
+            (metadata("SessionMigrateAck", &ack.metadata), opaque(packet))
+        }
+        Message::Close(_)
+        | Message::FrameCancel
+        | Message::ResultDrop
+        | Message::Ping
+        | Message::Pong => {
+            let metadata = json!({ "struct": null, "raw": hex(packet.metadata()) });
+            (metadata, opaque(packet))
+        }
+    }
+}
+
+fn fields<T: Fixed>(structure: &T) -> Map<String, Value> {
+    let mut fields = Map::new();
+    structure.for_each(&mut |name, value| {
+        fields.insert(name.to_owned(), value.into());
+    });
+    fields
+}
+
+fn metadata<T: Fixed>(name: &str, structure: &T) -> Value {
+    let mut metadata = Map::from_iter([("struct".to_owned(), name.into())]);
+    metadata.extend(fields(structure));
+    metadata.into()
+}
+
+fn opaque(packet: &Packet) -> Value {
+    if packet.body().is_empty() {
+        return json!({ "shape": "empty" });
+    }
+    json!({ "shape": "opaque", "payload": hex(packet.body()) })
+}
+
+fn list<T>(items: &[T], item: impl Fn(&T) -> Value) -> Vec<Value> {
+    items.iter().map(item).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble & 15)]);
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(*byte)])
+        .collect()
+}
+
+fn extension(extension: &ControlExtension) -> Value {
+    let mut object = json!({
+        "ext_type": extension.ext_type,
+        "ext_flags": extension.flags.bits(),
+        "payload": hex(&extension.payload),
+    });
+    // It was read before.
+    if let Ok(Some(known)) = extension.known() {
+        object["value"] = known_extension(extension.ext_type, &known);
+    }
+    object
+}
+
+fn known_extension(ext_type: u16, known: &KnownExtension) -> Value {
+    let is_of_server = ext_type.is_multiple_of(2);
+    match known {
+        KnownExtension::ClientTransportPolicy(policy) => json!({
+            "transport_policy": policy.transport_policy.number(),
+            "preferred_transport_id": policy.preferred_transport_id.number(),
+        }),
+        KnownExtension::ServerTransportPolicy(policy) => json!({
+            "transport_policy": policy.transport_policy.number(),
+            "accepted_transport_policy": policy.accepted_transport_policy.number(),
+            "active_transport_id": policy.active_transport_id.number(),
+        }),
+        KnownExtension::LossTolerance(tolerance) if is_of_server => {
+            json!({ "accepted_loss_tolerance": tolerance.number() })
+        }
+        KnownExtension::LossTolerance(tolerance) => {
+            json!({ "session_loss_tolerance": tolerance.number() })
+        }
+        KnownExtension::PayloadCapabilities(capabilities) if is_of_server => json!({
+            "accepted_payload_kind_bitmap": capabilities.payload_kind_bitmap.bits(),
+            "accepted_critical_extension_frame_bitmap": 0,
+        }),
+        KnownExtension::PayloadCapabilities(capabilities) => json!({
+            "payload_kind_bitmap": capabilities.payload_kind_bitmap.bits(),
+            "critical_extension_frame_bitmap": 0,
+        }),
+    }
+}
+
+fn profile_patch(profile: Option<&ProfilePatch>) -> Value {
+    json!({ "shape": "profile_patch", "block": profile.map(fields) })
+}
+
+fn flat_tensor(camera: &[u8], tile_index: &TileIndex, sections: &[Section]) -> Value {
+    json!({
+        "shape": "flat_tensor",
+        "camera": hex(camera),
+        "tile_index": hex(tile_index.as_bytes()),
+        "tile_ids": tile_index.ids().collect::<Vec<_>>(),
+        "sections": list(sections, section),
+    })
+}
+
+fn section(section: &Section) -> Value {
+    json!({
+        "desc": fields(section.descriptor()),
+        "codec_table": hex(section.codec_table()),
+        "tile_lengths": section.tile_lengths().collect::<Vec<_>>(),
+        "payload": hex(section.payload()),
+        "tile_payloads": section.tiles().map(|tile| hex(&tile)).collect::<Vec<_>>(),
+    })
+}
+
+fn composed(composed: &Composed, options: &DecodeOptions<'_>) -> Value {
+    let body: &ComposedBody = composed.body();
+    let is_known = |kind: u16| {
+        options
+            .known_extension_frames
+            .is_none_or(|known| known.contains(&kind))
+    };
+    let extensions = body.extensions.iter().filter(|frame| is_known(frame.kind));
+    let extensions = extensions.map(|frame| {
+        json!({
+            "extension_kind": frame.kind,
+            "extension_flags": frame.flags.bits(),
+            "profile_id": frame.profile_id,
+            "payload": hex(&frame.payload),
+        })
+    });
+    json!({
+        "shape": "composed",
+        "prelude": body.prelude().as_ref().map_or_else(|_| Map::new(), fields::<BodyPrelude>),
+        "inline_objects": list(&body.inline_objects, inline_object),
+        "object_references": list(&body.references, |reference: &ObjectReference| {
+            Value::Object(fields(&reference.block()))
+        }),
+        "typed_payload_descriptors": list(body.typed.descriptors(), |descriptor| {
+            Value::Object(fields(descriptor))
+        }),
+        "typed_payload_frame_region": hex(&body.typed.region()),
+        "extension_descriptors": list(body.extensions.descriptors(), |descriptor| {
+            Value::Object(fields(descriptor))
+        }),
+        "extension_payload_region": hex(&body.extensions.region()),
+        "typed_payloads": body.typed.iter().map(|payload| typed(&payload)).collect::<Vec<_>>(),
+        "extensions": extensions.collect::<Vec<_>>(),
+        "tile_ids": composed.tile_index().map(|index| index.ids().collect::<Vec<_>>()),
+        "sections": composed.sections().map(|sections| list(sections, section)),
+    })
+}
+
+fn typed(payload: &TypedPayload) -> Value {
+    json!({
+        "payload_kind": payload.kind as u8,
+        "descriptor_flags": 0,
+        "profile_id": payload.profile_id,
+        "payload": hex(&payload.payload),
+    })
+}
+
+fn inline_object(object: &InlineObject) -> Value {
+    json!({
+        "object_kind": object.kind.number(),
+        "object_flags": 0,
+        "profile_id": object.profile_id,
+        "reserved0": 0,
+        "object_bytes": object.payload().len(),
+        "reserved1": 0,
+        "payload": hex(&object.payload()),
+    })
+}

@@ -1,0 +1,64 @@
+//! NNRP/1: packets of a real-time AI protocol, and the state machines of its sessions, without sockets, clock or runtime.
+//!
+//! Bytes come in, [`Message`]s come out, and the other way round; nothing here waits, and nothing is copied when it is
+//! read: payloads are slices of the received bytes.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use nnrp_wire::{DecodeOptions, Envelope, Message};
+//!
+//! let mut bytes = Vec::new();
+//! Message::Close("done".into()).encode(&Envelope::session(7), &mut bytes)?;
+//!
+//! let (header, message) = Message::decode_bytes(bytes.into(), &DecodeOptions::STRICT)?;
+//! assert_eq!((header.session_id, message), (7, Message::Close(Bytes::from("done"))));
+//! # Ok::<(), nnrp_wire::WireError>(())
+//! ```
+//!
+//! What must hold:
+//! 1. No input panics, loops, or makes this crate allocate more than a small multiple of its own length. What is refused has a
+//!    [`Category`], and where it stands, what was found and what it had to be ([`WireError`]).
+//! 2. Two ways to read, [`Rules::STRICT`] and [`Rules::COMPATIBLE`]; each tolerated quirk of the reference is one switch.
+//! 3. What is written can be read under the strict rules, unless it was read under laxer ones before.
+//! 4. What was read becomes the same bytes again.
+
+#![forbid(unsafe_code)]
+
+pub mod body;
+mod encode;
+mod error;
+mod extension;
+mod field;
+mod header;
+#[cfg(feature = "inspect")]
+pub mod inspect;
+mod message;
+pub mod metadata;
+mod numbers;
+mod packet;
+mod rules;
+
+pub use encode::Pieces;
+pub use error::{Category, WireError};
+pub use extension::{
+    ClientTransportPolicy, ControlExtension, ControlExtensionHeader, ControlExtensionType,
+    KnownExtension, PayloadCapabilities, ServerTransportPolicy,
+};
+pub use field::{Reserved, Zero};
+pub use header::{Header, VERSION_MAJOR};
+pub use message::{
+    CachePut, ClientHello, Composed, Envelope, ErrorReport, FrameSubmit, Message, ResultBody,
+    ResultPush, ServerHelloAck, SessionMigrate, SessionMigrateAck, SessionPatch, SessionPatchAck,
+    SubmitBody, TransportProbe,
+};
+pub use numbers::{
+    BackpressureLevel, BudgetPolicy, CacheFlags, CacheStatus, CongestionState,
+    ControlExtensionFlags, DType, ErrorCode, ErrorScope, ExtensionFrameFlags, FlowFlags,
+    FlowReason, FlowScope, FrameClass, FrameClassField, FrameLossTolerance, HeaderFlags,
+    HintPolicy, HintReason, InputProfile, InvalidateScope, Layout, LossTolerance, MessageType,
+    ObjectKind, ObjectKinds, PatchAckStatus, PatchMask, PatchRejectReason, PayloadKinds,
+    ResultClass, ResultFlags, ScalePolicy, SectionFlags, SubmitMode, TileIndexMode, TransportId,
+    TransportPolicy, WideObjectKind, WireFormat,
+};
+pub use packet::Packet;
+pub use rules::{DecodeOptions, Rules};

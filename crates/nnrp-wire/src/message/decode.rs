@@ -1,0 +1,355 @@
+//! From packets to messages.
+
+use bytes::Bytes;
+
+use super::{
+    CachePut, ClientHello, Composed, ErrorReport, FrameSubmit, Message, ResultBody, ResultPush,
+    ServerHelloAck, SessionMigrate, SessionMigrateAck, SessionPatch, SessionPatchAck, SubmitBody,
+    TransportProbe,
+};
+use crate::body::{ComposedBody, FlatBody, View, check_result, check_submit};
+use crate::error::{Category, WireError};
+use crate::extension::ControlExtension;
+use crate::field::Fixed;
+use crate::header::{Header, VERSION_MAJOR};
+use crate::metadata::{
+    ClientHelloMetadata, FlowUpdateMetadata, FrameSubmitMetadata, ProfilePatch, ResultPushMetadata,
+    ServerHelloAckMetadata, SessionPatchAckMetadata, SessionPatchMetadata,
+};
+use crate::numbers::{MessageType, PayloadKinds, ResultClass};
+use crate::packet::Packet;
+use crate::rules::{DecodeOptions, Rules};
+
+impl Message {
+    /// Reads the bytes of exactly one packet.
+    ///
+    /// # Errors
+    /// As [`Packet::decode`] and [`Self::decode`].
+    pub fn decode_bytes(
+        bytes: Bytes,
+        options: &DecodeOptions<'_>,
+    ) -> Result<(Header, Self), WireError> {
+        let packet = Packet::decode(bytes)?;
+        let message = Self::decode(&packet, options)?;
+        Ok((*packet.header(), message))
+    }
+
+    /// Reads a packet. Payloads are slices of it; nothing is copied.
+    ///
+    /// # Errors
+    /// The first check that fails, in the specification's order; offsets count from the packet's first byte.
+    pub fn decode(packet: &Packet, options: &DecodeOptions<'_>) -> Result<Self, WireError> {
+        let version = packet.header().version_major;
+        if version != VERSION_MAJOR && !options.rules.any_version {
+            let error = WireError::new(Category::UnsupportedVersion, "version_major").at(4);
+            return Err(error
+                .found(u64::from(version))
+                .limit(u64::from(VERSION_MAJOR)));
+        }
+        Reader { packet, options }.message()
+    }
+}
+
+struct Reader<'r> {
+    packet: &'r Packet,
+    options: &'r DecodeOptions<'r>,
+}
+
+impl Reader<'_> {
+    fn message(&self) -> Result<Message, WireError> {
+        Ok(match self.packet.header().message_type {
+            MessageType::ClientHello => Message::ClientHello(self.client_hello()?),
+            MessageType::ServerHelloAck => Message::ServerHelloAck(self.server_hello_ack()?),
+            MessageType::SessionPatch => {
+                let metadata: SessionPatchMetadata = self.metadata()?;
+                let profile = self.profile(metadata.profile_patch_bytes)?;
+                Message::SessionPatch(SessionPatch { metadata, profile })
+            }
+            MessageType::SessionPatchAck => {
+                let metadata: SessionPatchAckMetadata = self.metadata()?;
+                let profile = self.profile(metadata.profile_patch_ack_bytes)?;
+                Message::SessionPatchAck(SessionPatchAck { metadata, profile })
+            }
+            MessageType::Close => {
+                self.without_content(self.packet.metadata(), Header::BYTES)?;
+                Message::Close(self.body())
+            }
+            MessageType::Error => Message::Error(self.error()?),
+            MessageType::FrameSubmit => Message::FrameSubmit(self.frame_submit()?),
+            MessageType::FrameCancel => self.header_only(Message::FrameCancel)?,
+            MessageType::ResultPush => Message::ResultPush(self.result_push()?),
+            MessageType::ResultDrop => self.header_only(Message::ResultDrop)?,
+            MessageType::CachePut => Message::CachePut(self.cache_put()?),
+            MessageType::CacheAck => Message::CacheAck(self.without_body()?),
+            MessageType::CacheInvalidate => Message::CacheInvalidate(self.without_body()?),
+            MessageType::FlowUpdate => Message::FlowUpdate(self.flow_update()?),
+            MessageType::ResultHint => Message::ResultHint(self.without_body()?),
+            MessageType::TransportProbe => Message::TransportProbe(self.transport_probe()?),
+            MessageType::TransportProbeAck => Message::TransportProbeAck(self.without_body()?),
+            MessageType::SessionMigrate => Message::SessionMigrate(self.session_migrate()?),
+            MessageType::SessionMigrateAck => Message::SessionMigrateAck(SessionMigrateAck {
+                metadata: self.metadata()?,
+                body: self.body(),
+            }),
+            MessageType::Ping => self.header_only(Message::Ping)?,
+            MessageType::Pong => self.header_only(Message::Pong)?,
+        })
+    }
+
+    const fn rules(&self) -> &Rules {
+        &self.options.rules
+    }
+
+    fn body(&self) -> Bytes {
+        self.packet.body().clone()
+    }
+
+    fn body_view(&self) -> View {
+        View::new(self.body(), self.packet.body_at())
+    }
+
+    fn metadata<T: Fixed>(&self) -> Result<T, WireError> {
+        let name = "metadata";
+        let bytes = self.packet.metadata();
+        let metadata = T::read_whole(bytes, Category::MetadataLengthMismatch, name)
+            .and_then(|metadata| metadata.check_reserved(self.rules()).map(|()| metadata));
+        metadata.map_err(|error| error.moved(Header::BYTES))
+    }
+
+    fn without_content(&self, content: &Bytes, at: usize) -> Result<(), WireError> {
+        if content.is_empty() || self.rules().content_where_none {
+            return Ok(());
+        }
+        let error = WireError::new(Category::UnexpectedContent, "content").at(at);
+        Err(error.found(content.len() as u64).limit(0))
+    }
+
+    fn header_only(&self, message: Message) -> Result<Message, WireError> {
+        self.without_content(self.packet.metadata(), Header::BYTES)?;
+        self.without_content(self.packet.body(), self.packet.body_at())?;
+        Ok(message)
+    }
+
+    fn without_body<T: Fixed>(&self) -> Result<T, WireError> {
+        let metadata = self.metadata()?;
+        self.without_content(self.packet.body(), self.packet.body_at())?;
+        Ok(metadata)
+    }
+
+    fn client_hello(&self) -> Result<ClientHello, WireError> {
+        let metadata: ClientHelloMetadata = self.metadata()?;
+        let body = self.body_view();
+        let (auth_bytes, body_bytes) = (u64::from(metadata.auth_bytes), body.bytes_u64());
+        let mismatch = |what, found: u32, limit| {
+            let error = body.error(Category::HelloBodyLengthMismatch, what);
+            Err(error.found(u64::from(found)).limit(limit))
+        };
+        let Some(block_bytes) = body_bytes.checked_sub(auth_bytes) else {
+            return mismatch("auth_bytes", metadata.auth_bytes, body_bytes);
+        };
+        if u64::from(metadata.control_extension_bytes) != block_bytes {
+            let found = metadata.control_extension_bytes;
+            return mismatch("control_extension_bytes", found, block_bytes);
+        }
+        let block = body.part(0..block_bytes).unwrap_or_else(|| body.clone());
+        Ok(ClientHello {
+            metadata,
+            extensions: ControlExtension::decode_block(&block, self.options)?,
+            auth: body.rest(block_bytes).into_bytes(),
+        })
+    }
+
+    fn server_hello_ack(&self) -> Result<ServerHelloAck, WireError> {
+        let metadata: ServerHelloAckMetadata = self.metadata()?;
+        let body = self.body_view();
+        let block_bytes = u64::from(metadata.control_extension_bytes);
+        let block = body.part(0..block_bytes).ok_or_else(|| {
+            let error = body.error(Category::HelloBodyLengthMismatch, "control_extension_bytes");
+            error.found(block_bytes).limit(body.bytes_u64())
+        })?;
+        Ok(ServerHelloAck {
+            metadata,
+            extensions: ControlExtension::decode_block(&block, self.options)?,
+            payload: body.rest(block_bytes).into_bytes(),
+        })
+    }
+
+    fn profile(&self, declared: u32) -> Result<Option<ProfilePatch>, WireError> {
+        let body = self.body_view();
+        let mismatch = |what, found, limit: u64| {
+            let error = body.error(Category::ProfilePatchLengthMismatch, what);
+            Err(error.found(found).limit(limit))
+        };
+        let block_bytes = ProfilePatch::BYTES as u64;
+        let declared = u64::from(declared);
+        if declared != 0 && declared != block_bytes {
+            return mismatch("profile_patch_bytes", declared, block_bytes);
+        }
+        if body.bytes_u64() != declared {
+            return mismatch("body", body.bytes_u64(), declared);
+        }
+        if declared == 0 {
+            return Ok(None);
+        }
+        ProfilePatch::read(&body, 0).map(Some)
+    }
+
+    fn error(&self) -> Result<ErrorReport, WireError> {
+        let report = ErrorReport {
+            metadata: self.metadata()?,
+            diagnostic: self.body(),
+        };
+        let declared = report.metadata.diagnostic_bytes;
+        self.declared_length("diagnostic_bytes", 28, declared)?;
+        Ok(report)
+    }
+
+    fn cache_put(&self) -> Result<CachePut, WireError> {
+        let put = CachePut {
+            metadata: self.metadata()?,
+            object: self.body(),
+        };
+        self.declared_length("object_bytes", 20, put.metadata.object_bytes)?;
+        Ok(put)
+    }
+
+    /// What the reference does not compare (Q9).
+    fn declared_length(
+        &self,
+        what: &'static str,
+        at: usize,
+        declared: u32,
+    ) -> Result<(), WireError> {
+        let body_bytes = self.packet.body().len() as u64;
+        if self.rules().declared_lengths || u64::from(declared) == body_bytes {
+            return Ok(());
+        }
+        let error = WireError::new(Category::DeclaredLengthMismatch, what).at(Header::BYTES + at);
+        Err(error.found(u64::from(declared)).limit(body_bytes))
+    }
+
+    fn flow_update(&self) -> Result<FlowUpdateMetadata, WireError> {
+        let update: FlowUpdateMetadata = self.without_body()?;
+        update.check().map_err(|error| error.moved(Header::BYTES))?;
+        if !self.rules().flow_scope {
+            update.check_session(self.packet.header().session_id)?;
+        }
+        Ok(update)
+    }
+
+    fn transport_probe(&self) -> Result<TransportProbe, WireError> {
+        let probe = TransportProbe {
+            metadata: self.metadata()?,
+            payload: self.body(),
+        };
+        let declared = u64::from(probe.metadata.probe_payload_bytes);
+        if declared != probe.payload.len() as u64 {
+            let error = self.body_view();
+            let error = error.error(Category::ProbePayloadLengthMismatch, "probe_payload_bytes");
+            return Err(error.found(declared).limit(probe.payload.len() as u64));
+        }
+        Ok(probe)
+    }
+
+    fn session_migrate(&self) -> Result<SessionMigrate, WireError> {
+        let migrate = SessionMigrate {
+            metadata: self.metadata()?,
+            body: self.body(),
+        };
+        let checked = migrate.metadata.check();
+        checked.map_err(|error| error.moved(Header::BYTES))?;
+        Ok(migrate)
+    }
+
+    fn frame_submit(&self) -> Result<FrameSubmit, WireError> {
+        let metadata: FrameSubmitMetadata = self.metadata()?;
+        let in_metadata = |error: WireError| error.moved(Header::BYTES);
+        if !self.rules().any_frame_class && metadata.frame_class.known().is_none() {
+            let error = WireError::new(Category::UnknownEnumValue, "frame_class").at(12);
+            let found = u64::from(metadata.frame_class.0);
+            return Err(in_metadata(error.found(found).limit(3)));
+        }
+        metadata.check().map_err(in_metadata)?;
+        let body = self.body_view();
+        if !metadata.has_composed_body() {
+            let body = FlatBody::decode_submit(&metadata, &body, self.rules())?;
+            return Ok(FrameSubmit {
+                metadata,
+                body: SubmitBody::Flat(body),
+            });
+        }
+        let placed = ComposedBody::decode(&body, self.options)?;
+        let tensor = check_submit(&metadata, &placed, self.rules())?;
+        placed.check_no_tensor()?;
+        Ok(FrameSubmit {
+            metadata,
+            body: SubmitBody::Composed(Composed {
+                body: placed.body,
+                tile_index: tensor.tile_index,
+                sections: tensor.sections,
+            }),
+        })
+    }
+
+    fn result_push(&self) -> Result<ResultPush, WireError> {
+        let metadata: ResultPushMetadata = self.metadata()?;
+        metadata
+            .check()
+            .map_err(|error| error.moved(Header::BYTES))?;
+        let is_stale = metadata.result_class == ResultClass::StaleReuse;
+        if is_stale && metadata.reused_frame_id == 0 && !self.rules().stale_without_frame {
+            let error = WireError::new(Category::RequiredValueMissing, "reused_frame_id");
+            return Err(error.at(Header::BYTES + 48).found(0));
+        }
+        let body = self.result_body(&metadata)?;
+        Ok(ResultPush { metadata, body })
+    }
+
+    fn result_body(&self, metadata: &ResultPushMetadata) -> Result<ResultBody, WireError> {
+        let body = self.body_view();
+        let kinds = metadata.payload_kind_bitmap;
+        if metadata.has_composed_body() {
+            let has_tensor = kinds.contains(PayloadKinds::TENSOR);
+            if body.is_empty() && metadata.payload_frame_count == 0 && !has_tensor {
+                return Ok(ResultBody::Empty);
+            }
+            return self.composed_result(metadata, &body);
+        }
+        if kinds.is_empty() {
+            if !body.is_empty() && !self.rules().body_of_no_kind {
+                let error = body.error(Category::UnexpectedContent, "body");
+                return Err(error.found(body.bytes_u64()).limit(0));
+            }
+            return Ok(ResultBody::Empty);
+        }
+        let in_metadata = |error: WireError| error.moved(Header::BYTES);
+        let flat = FlatBody::decode_result(metadata, &body, self.rules()).and_then(|flat| {
+            metadata
+                .check_coverage()
+                .map_err(in_metadata)
+                .map(|()| flat)
+        });
+        match flat {
+            // Without a field that says so, only the failure tells (Q15).
+            Err(error) if self.options.composed_tensor_results => {
+                self.composed_result(metadata, &body).map_err(|_| error)
+            }
+            flat => flat.map(ResultBody::Flat),
+        }
+    }
+
+    fn composed_result(
+        &self,
+        metadata: &ResultPushMetadata,
+        body: &View,
+    ) -> Result<ResultBody, WireError> {
+        let placed = ComposedBody::decode(body, self.options)?;
+        let tensor = check_result(metadata, &placed, self.rules())?;
+        placed.check_no_tensor()?;
+        Ok(ResultBody::Composed(Composed {
+            body: placed.body,
+            tile_index: tensor.tile_index,
+            sections: tensor.sections,
+        }))
+    }
+}
