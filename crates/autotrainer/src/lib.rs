@@ -81,7 +81,8 @@ pub use property_change::PropertyChange;
 pub use remote::{
     Answer, Call, CallError, Channel, ConnectError, Delivery, Gap, Message, NoHeartbeat,
     PendingResult, Presence, Remote, RemoteChange, RemoteChanges, RemoteCounts, RemoteOptions,
-    ResultError, ServiceSeen, SubscribeOptions, Subscription,
+    Replay, ReplayError, ReplayPosition, ResultError, Resume, ServiceSeen, SubscribeOptions,
+    Subscription,
 };
 pub use replay::{ReplayPage, ReplayRequest, ReplayedEvent};
 pub use service::{

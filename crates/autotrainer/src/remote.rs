@@ -33,10 +33,13 @@ mod command_loop;
 mod counters;
 mod error;
 mod event_loop;
+mod hub;
 mod observed;
 mod options;
 mod presence;
+mod replay;
 mod results;
+mod resume;
 mod sequence;
 mod shared;
 mod single;
@@ -48,7 +51,9 @@ pub use counters::RemoteCounts;
 pub use error::{CallError, ConnectError, NoHeartbeat};
 pub use options::RemoteOptions;
 pub use presence::{Presence, ServiceSeen};
+pub use replay::{Replay, ReplayError};
 pub use results::{PendingResult, ResultError};
+pub use resume::{ReplayPosition, Resume};
 pub use subscription::{Delivery, Gap, Message, SubscribeOptions, Subscription};
 
 use std::sync::Arc;
@@ -62,6 +67,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use command_loop::{CommandLoop, Link, Submission};
 use event_loop::EventLoop;
+use resume::Resumer;
 use shared::Shared;
 
 use crate::command::{Command, CommandAnswer, OutgoingRequest};
@@ -193,7 +199,13 @@ impl Remote {
     /// connected, and sends nothing of what it published before. If the future is dropped, there is no subscription.
     pub async fn subscribe(&self, options: SubscribeOptions) -> Subscription {
         let counters = Arc::clone(&self.shared.counters);
-        self.shared.hub.subscribe(options, counters).await
+        let resumes = options.resume.is_some();
+        let resumer = resumes.then(|| Resumer::new(self.clone(), options.clone()));
+        let subscription = self.shared.hub.subscribe(options, counters).await;
+        match resumer {
+            Some(resumer) => subscription.resumed_by(resumer),
+            None => subscription,
+        }
     }
 
     /// The level that commands are written for: the one of the last heartbeat, the newest before the first.

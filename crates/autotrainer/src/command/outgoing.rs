@@ -68,6 +68,15 @@ impl OutgoingRequest {
         }
     }
 
+    /// A request for a command that has a name instead of a number, which the protocol does not know.
+    #[must_use]
+    pub fn named(custom_command: &str, nonce: NonZeroU64) -> Self {
+        Self {
+            custom_command: Some(serde_json::Value::from(custom_command).into()),
+            ..Self::numbered(Command::USER_DEFINED_NUMBER, nonce)
+        }
+    }
+
     /// With this data, its keys in snake_case.
     ///
     /// # Errors

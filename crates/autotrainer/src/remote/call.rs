@@ -43,6 +43,7 @@ pub(super) enum What {
     Command(Command),
     Number(i64),
     Custom(i64),
+    Named(&'static str),
 }
 
 #[cfg(feature = "telemetry")]
@@ -68,6 +69,10 @@ impl<'remote> Call<'remote> {
 
     pub(super) fn custom(remote: &'remote Remote, custom_command: i64) -> Self {
         Self::new(remote, What::Custom(custom_command))
+    }
+
+    pub(super) fn named(remote: &'remote Remote, custom_command: &'static str) -> Self {
+        Self::new(remote, What::Named(custom_command))
     }
 
     fn new(remote: &'remote Remote, what: What) -> Self {
@@ -194,6 +199,7 @@ fn request(remote: &Remote, what: What) -> Result<OutgoingRequest, CallError> {
             .ok_or(CallError::UnknownCommand { command, level }),
         What::Number(number) => Ok(OutgoingRequest::numbered(number, nonce)),
         What::Custom(custom_command) => Ok(OutgoingRequest::custom(custom_command, nonce)),
+        What::Named(custom_command) => Ok(OutgoingRequest::named(custom_command, nonce)),
     }
 }
 

@@ -57,6 +57,8 @@ counts! {
     messages;
     /// Messages that were dropped because the reader of a subscription was too slow.
     lagged;
+    /// Messages that came by a replay, for a subscription that resumes.
+    replayed;
     /// Second copies of emergencies that were dropped.
     merged_emergencies;
     /// Heartbeats of more services than are watched.

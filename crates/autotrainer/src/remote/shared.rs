@@ -8,11 +8,11 @@ use tokio::time::Instant;
 
 use super::changes::{CHANGES_MAX, Channel, RemoteChange};
 use super::counters::Counters;
+use super::hub::Hub;
 use super::observed::Observed;
 use super::options::RemoteOptions;
 use super::presence::{ServiceSeen, Tracker};
 use super::results::Results;
-use super::subscription::Hub;
 use crate::heartbeat::Heartbeat;
 use crate::incoming::AnomalyCounters;
 use crate::level::ProtocolLevel;

@@ -1,20 +1,15 @@
 //! What is published, as streams. spec: autotrainer 2, 5
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
-use super::counters::Counters;
-use super::sequence::{IndexWatch, Merge};
+use super::hub::{Hub, Ring, Taken};
+use super::resume::{ReplayPosition, Resume, Resumer};
 use crate::command::CommandResult;
 use crate::event::Event;
 use crate::heartbeat::Heartbeat;
-use crate::incoming::Received;
 use crate::level::ProtocolLevel;
 use crate::topic::Topic;
 
@@ -100,6 +95,9 @@ pub enum Gap {
         /// The number now.
         sequence: u64,
     },
+    /// The service keeps its events in another log than before. What the old one had and was not delivered is missing.
+    /// Told of to subscriptions that resume.
+    LogReplaced,
 }
 
 /// What is subscribed to, and how much is kept for its reader.
@@ -116,6 +114,14 @@ pub struct SubscribeOptions {
     /// Whether all messages are delivered as they came, as [`Message::Other`], those too whose payload cannot be read: for
     /// whoever passes them on. Emergencies are not merged then.
     pub verbatim: bool,
+    /// From where on nothing is missed, if the service has an event log; `None`: gaps are told and left.
+    ///
+    /// A replay is asked for at the start and wherever something is missing, and what it brings is delivered in its
+    /// place, each message once and in order. What the log does not have (any more) is told as [`Gap::Sequence`].
+    /// All that is numbered is received for it, and what was not asked for is skipped; an emergency is delivered once,
+    /// on the first of its topics that comes and was asked for. Only for a remote with one event endpoint, that of the
+    /// service whose commands it has.
+    pub resume: Option<Resume>,
 }
 
 impl SubscribeOptions {
@@ -131,6 +137,7 @@ impl SubscribeOptions {
             bytes_max: 64 << 20,
             merge_emergencies: false,
             verbatim: false,
+            resume: None,
         }
     }
 
@@ -143,7 +150,14 @@ impl SubscribeOptions {
         }
     }
 
-    fn admits(&self, topic: Topic) -> bool {
+    /// Without gaps, from there on, as [`Self::resume`] says.
+    #[must_use]
+    pub fn resuming(mut self, from: Resume) -> Self {
+        self.resume = Some(from);
+        self
+    }
+
+    pub(super) fn admits(&self, topic: Topic) -> bool {
         let frame = topic.to_frame();
         self.prefixes.iter().any(|prefix| frame.starts_with(prefix))
     }
@@ -152,24 +166,35 @@ impl SubscribeOptions {
 /// A stream of what is published; made by [`Remote::subscribe`](super::Remote::subscribe).
 ///
 /// It survives restarts of the service. A reader that is too slow loses the oldest messages, is told how many, and
-/// disturbs nobody else. It ends when the remote is closed; dropping it cancels it.
+/// disturbs nobody else. It ends when the remote is closed; dropping it cancels it. One that resumes
+/// ([`SubscribeOptions::resume`]) is a clone of its remote, too.
 #[derive(Debug)]
 pub struct Subscription {
     ring: Arc<Ring>,
     hub: Arc<Hub>,
+    resumer: Option<Box<Resumer>>,
 }
 
 impl Subscription {
+    pub(super) const fn new(ring: Arc<Ring>, hub: Arc<Hub>) -> Self {
+        Self {
+            ring,
+            hub,
+            resumer: None,
+        }
+    }
+
+    pub(super) fn resumed_by(mut self, resumer: Resumer) -> Self {
+        self.resumer = Some(Box::new(resumer));
+        self
+    }
+
     /// The next message or gap; `None` once the remote is closed and everything was read. Nothing is lost when the
     /// future is dropped.
     pub async fn next(&mut self) -> Option<Delivery> {
-        loop {
-            let filled = self.ring.filled.notified();
-            match self.ring.take() {
-                Taken::Delivery(delivery) => return Some(*delivery),
-                Taken::Ended => return None,
-                Taken::Empty => filled.await,
-            }
+        match &mut self.resumer {
+            Some(resumer) => resumer.next(&self.ring).await,
+            None => self.ring.next().await.map(|entry| entry.delivery),
         }
     }
 
@@ -182,12 +207,23 @@ impl Subscription {
         }
     }
 
-    /// The next message or gap, if there is one already.
+    /// The next message or gap, if there is one already. It asks for no replay: a subscription that resumes has nothing
+    /// where one is due.
     pub fn try_next(&mut self) -> Option<Delivery> {
+        if let Some(resumer) = &mut self.resumer {
+            return resumer.try_next(&self.ring);
+        }
         match self.ring.take() {
-            Taken::Delivery(delivery) => Some(*delivery),
+            Taken::Entry(entry) => Some(entry.delivery),
             Taken::Ended | Taken::Empty => None,
         }
+    }
+
+    /// Up to where everything was delivered, for another subscription to go on from, in another process perhaps. `None`
+    /// if it does not resume, or does not know yet of a log.
+    #[must_use]
+    pub fn position(&self) -> Option<ReplayPosition> {
+        self.resumer.as_ref()?.position()
     }
 
     /// As a stream.
@@ -201,262 +237,7 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.ring.is_cancelled.store(true, Ordering::Relaxed);
+        self.ring.cancel();
         self.hub.changed.notify_one();
-    }
-}
-
-/// What waits for one reader.
-#[derive(Debug)]
-struct Ring {
-    options: SubscribeOptions,
-    state: Mutex<RingState>,
-    filled: Notify,
-    is_cancelled: AtomicBool,
-    /// Cancelled once the socket has subscribed.
-    applied: CancellationToken,
-    /// Whether a lower index tells something.
-    watches_index: bool,
-    /// Whether a missing number tells something.
-    watches_sequence: bool,
-    counters: Arc<Counters>,
-}
-
-#[derive(Debug, Default)]
-struct RingState {
-    deliveries: VecDeque<(Delivery, usize)>,
-    bytes: usize,
-    /// Dropped, and not told yet.
-    dropped: u64,
-    has_ended: bool,
-    indices: IndexWatch,
-    merge: Merge,
-}
-
-enum Taken {
-    Delivery(Box<Delivery>),
-    Empty,
-    Ended,
-}
-
-impl Ring {
-    fn take(&self) -> Taken {
-        let mut state = self.lock();
-        let dropped = std::mem::take(&mut state.dropped);
-        if dropped > 0 {
-            return Taken::Delivery(Box::new(Delivery::Gap(Gap::SlowReader(dropped))));
-        }
-        match state.deliveries.pop_front() {
-            Some((delivery, bytes)) => {
-                state.bytes -= bytes;
-                Taken::Delivery(Box::new(delivery))
-            }
-            None if state.has_ended => Taken::Ended,
-            None => Taken::Empty,
-        }
-    }
-
-    fn deliver(&self, received: &Received, message: &Message, sequence: Option<u64>) {
-        let mut state = self.lock();
-        let mut gap = self.sequence_gap(&mut state, sequence);
-        if let Message::Event { topic, event, .. } = message {
-            let merges = self.options.merge_emergencies && !self.options.verbatim;
-            if merges && state.merge.is_copy(*topic, event) {
-                self.counters.merged_emergencies.count();
-                return;
-            }
-            if self.watches_index {
-                let index_gap = state.indices.index_gap(event);
-                gap = gap.or(index_gap);
-            }
-        }
-        if let Some(gap) = gap {
-            self.push(&mut state, Delivery::Gap(gap), 0);
-        }
-        let message = match self.options.verbatim {
-            true => verbatim(received),
-            false => message.clone(),
-        };
-        let bytes = received.payload.len();
-        self.push(&mut state, Delivery::Message(message), bytes);
-    }
-
-    /// A message whose payload cannot be read.
-    fn deliver_unread(&self, received: &Received) {
-        let message = Delivery::Message(verbatim(received));
-        self.push(&mut self.lock(), message, received.payload.len());
-    }
-
-    /// A message of this number went by, which the subscription does not want.
-    fn pass(&self, sequence: u64) {
-        let mut state = self.lock();
-        if let Some(gap) = self.sequence_gap(&mut state, Some(sequence)) {
-            self.push(&mut state, Delivery::Gap(gap), 0);
-        }
-    }
-
-    fn sequence_gap(&self, state: &mut RingState, sequence: Option<u64>) -> Option<Gap> {
-        let sequence = sequence.filter(|_| self.watches_sequence)?;
-        state.indices.sequence_gap(sequence)
-    }
-
-    fn interrupt(&self) {
-        let mut state = self.lock();
-        self.push(&mut state, Delivery::Gap(Gap::Interrupted), 0);
-    }
-
-    /// What is longer than all that may wait gets in alone.
-    fn push(&self, state: &mut RingState, delivery: Delivery, bytes: usize) {
-        while !state.deliveries.is_empty() && !self.has_room(state, bytes) {
-            let Some((oldest, oldest_bytes)) = state.deliveries.pop_front() else {
-                break;
-            };
-            state.bytes -= oldest_bytes;
-            // A gap that was not told is covered by the one that will be.
-            if matches!(oldest, Delivery::Message(_)) {
-                state.dropped += 1;
-                self.counters.lagged.count();
-            }
-        }
-        state.bytes += bytes;
-        state.deliveries.push_back((delivery, bytes));
-        self.filled.notify_waiters();
-    }
-
-    fn has_room(&self, state: &RingState, bytes: usize) -> bool {
-        let fits = state.bytes.saturating_add(bytes) <= self.options.bytes_max;
-        fits && state.deliveries.len() < self.options.messages_max.max(1)
-    }
-
-    fn end(&self) {
-        self.lock().has_ended = true;
-        self.applied.cancel();
-        self.filled.notify_waiters();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, RingState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn verbatim(received: &Received) -> Message {
-    Message::Other {
-        topic: received.topic,
-        payload: received.payload.clone(),
-    }
-}
-
-/// All subscriptions of a remote.
-#[derive(Debug)]
-pub(super) struct Hub {
-    rings: Mutex<Vec<Arc<Ring>>>,
-    /// Subscriptions came or went.
-    pub(super) changed: Notify,
-    has_one_service: bool,
-    has_ended: AtomicBool,
-}
-
-impl Hub {
-    pub(super) fn new(has_one_service: bool) -> Self {
-        Self {
-            rings: Mutex::default(),
-            changed: Notify::new(),
-            has_one_service,
-            has_ended: AtomicBool::new(false),
-        }
-    }
-
-    /// Returns once the socket has subscribed. If the future is dropped, there is no subscription.
-    pub(super) async fn subscribe(
-        self: &Arc<Self>,
-        options: SubscribeOptions,
-        counters: Arc<Counters>,
-    ) -> Subscription {
-        let sees_all_numbers = [Topic::EVENT, Topic::EMERGENCY, Topic::PROPERTY_CHANGE];
-        let sees_all_numbers = sees_all_numbers.iter().all(|topic| options.admits(*topic));
-        let ring = Arc::new(Ring {
-            watches_index: self.has_one_service,
-            watches_sequence: self.has_one_service && sees_all_numbers,
-            options,
-            state: Mutex::default(),
-            filled: Notify::new(),
-            is_cancelled: AtomicBool::new(false),
-            applied: CancellationToken::new(),
-            counters,
-        });
-        let subscription = Subscription {
-            ring: Arc::clone(&ring),
-            hub: Arc::clone(self),
-        };
-        self.lock().push(Arc::clone(&ring));
-        if self.has_ended.load(Ordering::SeqCst) {
-            ring.end();
-        }
-        self.changed.notify_one();
-        ring.applied.cancelled().await;
-        subscription
-    }
-
-    /// Whether anybody wants this.
-    pub(super) fn wants(&self, topic: Topic) -> bool {
-        self.lock().iter().any(|ring| ring.options.admits(topic))
-    }
-
-    /// Results come by whoever wants them, so that no subscription misses their numbers.
-    pub(super) fn deliver(&self, received: &Received, message: &Message, sequence: Option<u64>) {
-        for ring in self.lock().iter() {
-            if ring.options.admits(received.topic) {
-                ring.deliver(received, message, sequence);
-            } else if let Some(sequence) = sequence {
-                ring.pass(sequence);
-            }
-        }
-    }
-
-    /// Only to those who want messages as they came.
-    pub(super) fn deliver_unread(&self, received: &Received) {
-        let rings = self.lock();
-        let wanting = rings
-            .iter()
-            .filter(|ring| ring.options.verbatim && ring.options.admits(received.topic));
-        for ring in wanting {
-            ring.deliver_unread(received);
-        }
-    }
-
-    pub(super) fn interrupt(&self) {
-        for ring in self.lock().iter() {
-            ring.interrupt();
-        }
-    }
-
-    /// The prefixes of those that are not cancelled; the cancelled are forgotten.
-    pub(super) fn prefixes(&self) -> Vec<Vec<u8>> {
-        let mut rings = self.lock();
-        rings.retain(|ring| !ring.is_cancelled.load(Ordering::Relaxed));
-        let prefixes = rings.iter().flat_map(|ring| ring.options.prefixes.clone());
-        prefixes.collect()
-    }
-
-    /// The socket has subscribed to these.
-    pub(super) fn applied(&self, prefixes: &[Vec<u8>]) {
-        for ring in self.lock().iter() {
-            let all = ring.options.prefixes.iter();
-            if all.clone().all(|prefix| prefixes.contains(prefix)) {
-                ring.applied.cancel();
-            }
-        }
-    }
-
-    /// Nothing more will come.
-    pub(super) fn end(&self) {
-        self.has_ended.store(true, Ordering::SeqCst);
-        for ring in self.lock().iter() {
-            ring.end();
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Ring>>> {
-        self.rings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,6 @@
 //! A service as it is described before it starts. spec: autotrainer 1.1, 1.2
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +45,14 @@ pub struct ServiceBuilder {
     concurrency: usize,
     pending_max: usize,
     waiting: WaitingLimits,
+}
+
+/// Connecting a socket for datagrams only makes the system choose a route.
+fn detect_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect((Ipv4Addr::new(8, 8, 8, 8), 80)).ok()?;
+    let address = socket.local_addr().ok()?.ip();
+    (!address.is_unspecified()).then_some(address)
 }
 
 /// Longer times are cut to this, so that no time can overflow the clock.
@@ -110,6 +118,18 @@ impl ServiceBuilder {
     pub fn bind_addresses(mut self, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
         self.bind_addresses = addresses.into_iter().collect();
         self
+    }
+
+    /// Listens where a Python service would: at the address of this machine that leads to other networks, and at
+    /// `127.0.0.1`. spec: autotrainer 1.1
+    ///
+    /// The system is asked which address it would send from; nothing is sent, and nothing waited for. If there is none,
+    /// only `127.0.0.1` is left. As in [`Self::bind_addresses`], everyone who can reach the address can command the device.
+    #[must_use]
+    pub fn bind_detected_address(self) -> Self {
+        let loopback = IpAddr::from(Ipv4Addr::LOCALHOST);
+        let detected = detect_address().filter(|address| *address != loopback);
+        self.bind_addresses(detected.into_iter().chain([loopback]))
     }
 
     /// The event port; 5556 unless set. 0 is any: see [`Service::event_addresses`].

@@ -5,12 +5,16 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::event_log::EventLogOptions;
+
 /// A device's options.
 ///
 /// ```
 /// use autotrainer_api::DeviceOptions;
 ///
-/// let options: DeviceOptions = serde_json::from_str(r#"{"rpc": {"identifier": "box-7", "heartbeat_interval": 2.5}}"#)?;
+/// let options: DeviceOptions = serde_json::from_str(
+///     r#"{"rpc": {"identifier": "box-7", "heartbeat_interval": 2.5}, "event_log": {"path": "box-7.db", "age_max_s": 604800}}"#,
+/// )?;
 /// let builder = options.service()?.expect("it is enabled");
 /// # let disabled: DeviceOptions = serde_json::from_str(r#"{"rpc": {"enable": false}}"#)?;
 /// # assert!(disabled.service()?.is_none() && DeviceOptions::default().service()?.is_none());
@@ -22,6 +26,8 @@ use thiserror::Error;
 pub struct DeviceOptions {
     /// The service; none without it.
     pub rpc: Option<RpcOptions>,
+    /// Where events are kept; nowhere without it. Not in the peers' files.
+    pub event_log: Option<EventLogOptions>,
     /// Metrics and traces. Without `Telemetry::start` (feature `telemetry`) they have no effect.
     pub telemetry: Option<TelemetryOptions>,
 }
@@ -102,6 +108,9 @@ impl DeviceOptions {
             .heartbeat_interval(interval)
             .subscriber_port(rpc.subscriber_port)
             .command_port(rpc.command_port);
-        Ok(Some(builder))
+        Ok(Some(match self.event_log.clone() {
+            Some(log) => builder.event_log(log),
+            None => builder,
+        }))
     }
 }

@@ -1,0 +1,166 @@
+//! When events cannot be kept.
+
+use std::time::Duration;
+
+use autotrainer_api::{
+    EventLogError, EventLogOptions, Gap, OnLogFailure, PublishError, Resume, StartError, WhenFull,
+};
+use tempfile::TempDir;
+
+use crate::support::{
+    builder, event, gap, indices, log_in, other, ports, publish, remote_at, resumed, started, until,
+};
+
+fn impatient(folder: &TempDir) -> EventLogOptions {
+    EventLogOptions {
+        lock_wait_ms: 10,
+        ..log_in(folder)
+    }
+}
+
+/// The default: the device goes on.
+#[tokio::test]
+async fn what_cannot_be_kept_is_published_and_counted() {
+    let folder = TempDir::new().unwrap();
+    let log = impatient(&folder);
+    let service = started(builder(&log)).await;
+    let remote = remote_at(ports(&service)).await;
+    let mut plain = remote.events().await;
+    let mut events = resumed(&remote, Resume::Oldest).await;
+    publish(&service, 0..1).await;
+    indices(&mut events, 1).await;
+
+    let holder = other(&log.path);
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    publish(&service, 1..4).await;
+    // Received all the same.
+    assert_eq!(indices(&mut events, 3).await, [1, 2, 3]);
+    until(|| service.counts().log_not_kept == 3).await;
+    let failure = service.event_log_status().unwrap().failure.unwrap();
+    assert!(failure.contains("locked"), "{failure}");
+    holder.execute_batch("COMMIT").unwrap();
+    publish(&service, 4..6).await;
+    assert_eq!(indices(&mut events, 2).await, [4, 5]);
+    assert_eq!(service.event_log_status().unwrap().failure, None);
+    assert_eq!(service.event_log_status().unwrap().last, 6);
+
+    // Whoever was away is told what is missing.
+    let mut later = resumed(&remote, Resume::Oldest).await;
+    assert_eq!(gap(&mut later).await, Gap::Sequence { missing: 3 });
+    assert_eq!(indices(&mut later, 2).await, [4, 5]);
+    while plain.try_next().is_some() {}
+    service.stop().await;
+    let counts = service.counts();
+    assert_eq!((counts.log_kept, counts.log_not_kept), (3, 3));
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_is_held_back_where_that_is_chosen() {
+    let folder = TempDir::new().unwrap();
+    let log = EventLogOptions {
+        on_failure: OnLogFailure::HoldBack,
+        ..impatient(&folder)
+    };
+    let builder = builder(&log)
+        .when_full(WhenFull::Refuse)
+        .queue_max(4, 1 << 20)
+        .heartbeat_interval(Duration::from_millis(5));
+    let service = started(builder).await;
+    let remote = remote_at(ports(&service)).await;
+    let mut events = resumed(&remote, Resume::Oldest).await;
+    publish(&service, 0..1).await;
+    indices(&mut events, 1).await;
+
+    let holder = other(&log.path);
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut accepted = 1;
+    let refused = loop {
+        match service.publisher().send_event(&event(accepted)).await {
+            Ok(()) => accepted += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, PublishError::QueueFull), "{refused:?}");
+    // Heartbeats go on, and nothing else does.
+    let heartbeats = remote.services().first().map_or(0, |seen| seen.heartbeats);
+    until(|| {
+        remote
+            .services()
+            .first()
+            .is_some_and(|seen| seen.heartbeats > heartbeats + 3)
+    })
+    .await;
+    assert_eq!(events.try_next(), None);
+    holder.execute_batch("COMMIT").unwrap();
+    let came: Vec<u64> = (1..accepted).collect();
+    assert_eq!(indices(&mut events, came.len()).await, came);
+
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    publish(&service, accepted..accepted + 1).await;
+    service.stop().await;
+    let counts = service.counts();
+    assert_eq!((counts.log_kept, counts.log_unpublished), (accepted, 1));
+    assert_eq!(counts.log_not_kept, 0);
+}
+
+#[tokio::test]
+async fn a_full_disk_stops_nothing() {
+    let folder = TempDir::new().unwrap();
+    let log = EventLogOptions {
+        file_bytes_max: 64 << 10,
+        ..impatient(&folder)
+    };
+    let service = started(builder(&log)).await;
+    let remote = remote_at(ports(&service)).await;
+    let mut events = resumed(&remote, Resume::Oldest).await;
+    publish(&service, 0..2000).await;
+    let came: Vec<u64> = (0..2000).collect();
+    let mut received = Vec::new();
+    // Those that are not kept come live, as far as the reader was there.
+    while received.len() < 10 {
+        received.extend(indices(&mut events, 1).await);
+    }
+    assert_eq!(received, came[..10]);
+    until(|| service.counts().log_kept + service.counts().log_not_kept == 2000).await;
+    let counts = service.counts();
+    assert!(counts.log_kept > 0 && counts.log_not_kept > 0, "{counts:?}");
+    let failure = service.event_log_status().unwrap().failure.unwrap();
+    assert!(failure.contains("full"), "{failure}");
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_service_does_not_start_on_what_is_no_log() {
+    let folder = TempDir::new().unwrap();
+    let log = impatient(&folder);
+    std::fs::write(&log.path, "x".repeat(10_000)).unwrap();
+    let service = builder(&log).build();
+    let refused = service.start().await.unwrap_err();
+    let is_damaged = matches!(
+        &refused,
+        StartError::EventLog(EventLogError::Damaged { .. })
+    );
+    assert!(is_damaged, "{refused:?}");
+    // It can be started once that is mended.
+    std::fs::remove_file(&log.path).unwrap();
+    service.start().await.unwrap();
+    let second = builder(&log).build().start().await.unwrap_err();
+    let is_in_use = matches!(&second, StartError::EventLog(EventLogError::InUse { .. }));
+    assert!(is_in_use, "{second:?}");
+    service.stop().await;
+    // The file is free at once.
+    started(builder(&log)).await.stop().await;
+}
+
+#[tokio::test]
+async fn a_service_that_is_dropped_lets_go_of_its_log() {
+    let folder = TempDir::new().unwrap();
+    let log = log_in(&folder);
+    let service = started(builder(&log)).await;
+    publish(&service, 0..100).await;
+    drop(service);
+    let service = started(builder(&log)).await;
+    let status = service.event_log_status().unwrap();
+    assert_eq!(status.last, status.events);
+    service.stop().await;
+}

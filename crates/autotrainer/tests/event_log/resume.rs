@@ -1,0 +1,190 @@
+//! Subscriptions that miss nothing which was kept.
+
+use autotrainer_api::{
+    Delivery, Event, EventLogOptions, Gap, Message, Resume, SubscribeOptions, Topic, UnixTime,
+};
+use tempfile::TempDir;
+
+use crate::support::{
+    again, builder, gap, indices, log_in, patiently, ports, publish, remote_at, resumed, started,
+};
+
+#[tokio::test]
+async fn a_client_that_was_away_gets_what_it_missed() {
+    let folder = TempDir::new().unwrap();
+    let service = started(builder(&log_in(&folder))).await;
+    publish(&service, 0..10).await;
+    let remote = remote_at(ports(&service)).await;
+    let mut events = resumed(&remote, Resume::Oldest).await;
+    assert_eq!(indices(&mut events, 6).await, [0, 1, 2, 3, 4, 5]);
+    let position = events.position().unwrap();
+    assert_eq!(position.sequence, 6);
+    drop(events);
+    remote.close().await;
+
+    publish(&service, 10..20).await;
+    let text = serde_json::to_string(&position).unwrap();
+    let position = serde_json::from_str(&text).unwrap();
+    let remote = remote_at(ports(&service)).await;
+    let mut events = resumed(&remote, Resume::After(position)).await;
+    let came: Vec<u64> = (6..20).collect();
+    assert_eq!(indices(&mut events, 14).await, came);
+    publish(&service, 20..30).await;
+    let came: Vec<u64> = (20..30).collect();
+    assert_eq!(indices(&mut events, 10).await, came);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn from_now_on_what_was_before_is_not_told() {
+    let folder = TempDir::new().unwrap();
+    let log = log_in(&folder);
+    let service = started(builder(&log)).await;
+    let at = ports(&service);
+    publish(&service, 0..10).await;
+    service.stop().await;
+    let service = again(&log, at).await;
+    let remote = remote_at(at).await;
+    let mut events = resumed(&remote, Resume::Now).await;
+    assert_eq!(events.try_next(), None);
+    // Asks for where it begins.
+    tokio::select! {
+        biased;
+        delivery = events.next() => panic!("{delivery:?}"),
+        () = crate::support::until(|| service.counts().replays == 1) => {}
+    }
+    // The answer is under way, and nothing of it is lost.
+    let known = async {
+        while events.position().is_none() {
+            let _ = tokio::time::timeout(std::time::Duration::from_millis(20), events.next()).await;
+        }
+    };
+    patiently(known).await;
+    assert_eq!(events.position().unwrap().sequence, 10);
+    publish(&service, 10..13).await;
+    assert_eq!(indices(&mut events, 3).await, [10, 11, 12]);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn restarts_of_the_service_leave_no_gap() {
+    let folder = TempDir::new().unwrap();
+    let log = log_in(&folder);
+    let mut service = started(builder(&log)).await;
+    let at = ports(&service);
+    let remote = remote_at(at).await;
+    let mut events = resumed(&remote, Resume::Oldest).await;
+    for round in 0..5 {
+        publish(&service, round * 20..round * 20 + 20).await;
+        if round % 2 == 0 {
+            let came: Vec<u64> = (round * 20..round * 20 + 10).collect();
+            assert_eq!(indices(&mut events, 10).await, came);
+        }
+        service.stop().await;
+        service = again(&log, at).await;
+        if round % 2 == 0 {
+            let came: Vec<u64> = (round * 20 + 10..round * 20 + 20).collect();
+            assert_eq!(indices(&mut events, 10).await, came);
+        } else {
+            let came: Vec<u64> = (round * 20..round * 20 + 20).collect();
+            assert_eq!(indices(&mut events, 20).await, came);
+        }
+    }
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_slow_reader_loses_nothing_that_is_kept() {
+    let folder = TempDir::new().unwrap();
+    let service = started(builder(&log_in(&folder))).await;
+    let remote = remote_at(ports(&service)).await;
+    let options = SubscribeOptions {
+        messages_max: 10,
+        ..SubscribeOptions::events()
+    };
+    let mut events = remote.subscribe(options.resuming(Resume::Oldest)).await;
+    // More than the high-water mark, too.
+    for round in 0..4 {
+        publish(&service, round * 2000..round * 2000 + 2000).await;
+        let came: Vec<u64> = (round * 2000..round * 2000 + 2000).collect();
+        assert_eq!(indices(&mut events, 2000).await, came);
+    }
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_log_has_no_more_is_told() {
+    let folder = TempDir::new().unwrap();
+    let log = EventLogOptions {
+        events_max: 5,
+        ..log_in(&folder)
+    };
+    let service = started(builder(&log)).await;
+    let remote = remote_at(ports(&service)).await;
+    publish(&service, 0..20).await;
+    crate::support::until(|| service.counts().log_kept == 20).await;
+    let mut events = resumed(&remote, Resume::Oldest).await;
+    assert_eq!(gap(&mut events).await, Gap::Sequence { missing: 15 });
+    assert_eq!(indices(&mut events, 5).await, [15, 16, 17, 18, 19]);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn another_log_is_told_and_replayed_from_its_start() {
+    let folder = TempDir::new().unwrap();
+    let log = log_in(&folder);
+    let service = started(builder(&log)).await;
+    let at = ports(&service);
+    let remote = remote_at(at).await;
+    let mut events = resumed(&remote, Resume::Oldest).await;
+    publish(&service, 0..10).await;
+    indices(&mut events, 10).await;
+    service.stop().await;
+    for suffix in ["", "-wal", "-shm"] {
+        let path = format!("{}{suffix}", log.path.display());
+        let _ = std::fs::remove_file(path);
+    }
+    let service = again(&log, at).await;
+    publish(&service, 100..103).await;
+    assert_eq!(gap(&mut events).await, Gap::LogReplaced);
+    assert_eq!(indices(&mut events, 3).await, [100, 101, 102]);
+    assert_eq!(events.position().unwrap().sequence, 3);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn only_what_is_wanted_comes_and_emergencies_come_once() {
+    let folder = TempDir::new().unwrap();
+    let service = started(builder(&log_in(&folder))).await;
+    let remote = remote_at(ports(&service)).await;
+    let of = |topics: &[Topic]| SubscribeOptions::topics(topics).resuming(Resume::Oldest);
+    let emergency = |index| Event::numbered(101, UnixTime(1.5), index);
+    let publisher = service.publisher();
+    publisher.send_event(&emergency(0)).await.unwrap();
+    publish(&service, 1..3).await;
+    let mut by_event = remote.subscribe(of(&[Topic::EVENT])).await;
+    let mut by_emergency = remote.subscribe(of(&[Topic::EMERGENCY])).await;
+    let mut changes = remote.subscribe(of(&[Topic::PROPERTY_CHANGE])).await;
+    let both = of(&[Topic::EVENT, Topic::EMERGENCY]);
+    let mut by_both = remote.subscribe(both).await;
+    assert_eq!(indices(&mut by_event, 3).await, [0, 1, 2]);
+    assert_eq!(indices(&mut by_emergency, 1).await, [0]);
+    assert_eq!(indices(&mut by_both, 3).await, [0, 1, 2]);
+    publisher.send_event(&emergency(3)).await.unwrap();
+    publish(&service, 4..5).await;
+    publisher.send_event(&emergency(5)).await.unwrap();
+    publisher
+        .publish_event(Topic::PROPERTY_CHANGE, &emergency(6))
+        .await
+        .unwrap();
+    assert_eq!(indices(&mut by_event, 3).await, [3, 4, 5]);
+    assert_eq!(indices(&mut by_emergency, 2).await, [3, 5]);
+    assert_eq!(indices(&mut by_both, 3).await, [3, 4, 5]);
+    match patiently(changes.next()).await {
+        Some(Delivery::Message(Message::Event { topic, event, .. })) => {
+            assert_eq!((topic, event.index), (Topic::PROPERTY_CHANGE, Some(6)));
+        }
+        other => panic!("{other:?}"),
+    }
+    service.stop().await;
+}
