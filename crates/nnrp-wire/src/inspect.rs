@@ -225,7 +225,7 @@ fn section(section: &Section) -> Value {
         "desc": fields(section.descriptor()),
         "codec_table": hex(section.codec_table()),
         "tile_lengths": section.tile_lengths().collect::<Vec<_>>(),
-        "payload": hex(section.payload()),
+        "payload": hex(&section.payload()),
         "tile_payloads": section.tiles().map(|tile| hex(&tile)).collect::<Vec<_>>(),
     })
 }

@@ -5,7 +5,7 @@ mod encode;
 
 use bytes::Bytes;
 
-use crate::body::{ComposedBody, FlatBody, PlacedBody, Places, Section, TileIndex};
+use crate::body::{ComposedBody, FlatBody, InlineTensor, PlacedBody, Section, TileIndex};
 use crate::extension::ControlExtension;
 use crate::header::{Header, VERSION_MAJOR};
 use crate::metadata::{
@@ -226,17 +226,13 @@ pub enum ResultBody {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Composed {
     pub(crate) body: ComposedBody,
-    pub(crate) tile_index: Option<TileIndex>,
-    pub(crate) sections: Option<Vec<Section>>,
+    pub(crate) tensor: InlineTensor,
 }
 
 impl Composed {
-    /// Without places: it is to be written.
-    pub(crate) fn placed(&self) -> PlacedBody {
-        PlacedBody {
-            body: self.body.clone(),
-            at: Places::default(),
-        }
+    /// As it is to be checked before it is written.
+    pub(crate) const fn placed(&self) -> PlacedBody<'_> {
+        PlacedBody::built(&self.body, Some(&self.tensor))
     }
 
     /// The regions.
@@ -248,13 +244,13 @@ impl Composed {
     /// Which tiles, if that is inline.
     #[must_use]
     pub const fn tile_index(&self) -> Option<&TileIndex> {
-        self.tile_index.as_ref()
+        self.tensor.tile_index.as_ref()
     }
 
     /// Sections, if they are inline.
     #[must_use]
     pub fn sections(&self) -> Option<&[Section]> {
-        self.sections.as_deref()
+        self.tensor.sections.as_deref()
     }
 }
 

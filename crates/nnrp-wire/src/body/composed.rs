@@ -3,8 +3,8 @@
 use super::reference::check_multiple;
 use super::section::field_u32;
 use super::{
-    ExtensionFrameDescriptor, ExtensionFrames, InlineObject, ObjectReference, PayloadKind,
-    TypedPayloadDescriptor, TypedPayloads, View,
+    ExtensionFrameDescriptor, ExtensionFrames, InlineObject, InlineTensor, ObjectReference,
+    PayloadKind, TypedPayloadDescriptor, TypedPayloads, View,
 };
 use crate::encode::Sink;
 use crate::error::{Category, WireError};
@@ -46,15 +46,17 @@ pub struct ComposedBody {
     pub extensions: ExtensionFrames,
 }
 
-/// A composed body, and where its parts stood.
-#[derive(Debug)]
-pub(crate) struct PlacedBody {
-    pub(crate) body: ComposedBody,
-    pub(crate) at: Places,
+/// A composed body that is to be checked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PlacedBody<'b> {
+    pub(crate) body: &'b ComposedBody,
+    pub(crate) at: &'b Places,
+    /// What its tensor objects say, if that is known; else they are read.
+    pub(crate) tensor: Option<&'b InlineTensor>,
 }
 
 /// Offsets of regions and of the payloads of objects; 0 in bodies that were built.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Places {
     pub(crate) objects: Vec<usize>,
     pub(crate) references: usize,
@@ -62,13 +64,37 @@ pub(crate) struct Places {
     pub(crate) extension_payloads: usize,
 }
 
+/// The places of bodies that were built.
+static NOWHERE: Places = Places {
+    objects: Vec::new(),
+    references: 0,
+    typed: 0,
+    extension_payloads: 0,
+};
+
 impl Places {
     pub(crate) fn object(&self, place: usize) -> usize {
         self.objects.get(place).copied().unwrap_or(0)
     }
 }
 
-impl PlacedBody {
+impl<'b> PlacedBody<'b> {
+    pub(crate) const fn received(body: &'b ComposedBody, at: &'b Places) -> Self {
+        Self {
+            body,
+            at,
+            tensor: None,
+        }
+    }
+
+    pub(crate) const fn built(body: &'b ComposedBody, tensor: Option<&'b InlineTensor>) -> Self {
+        Self {
+            body,
+            at: &NOWHERE,
+            tensor,
+        }
+    }
+
     /// No typed payload is a tensor (Q19).
     pub(crate) fn check_no_tensor(&self) -> Result<(), WireError> {
         let descriptors = self.body.typed.descriptors();
@@ -91,7 +117,7 @@ impl ComposedBody {
     pub(crate) fn decode(
         view: &View,
         options: &DecodeOptions<'_>,
-    ) -> Result<PlacedBody, WireError> {
+    ) -> Result<(Self, Places), WireError> {
         const HEAD: u64 = BodyPrelude::BYTES as u64;
         if view.bytes_u64() < HEAD {
             let error = view.error(Category::BodyPreludeTruncated, "body prelude");
@@ -123,7 +149,7 @@ impl ComposedBody {
         };
         let known = options.known_extension_frames;
         body.extensions.check_known(known, extension_table.at())?;
-        Ok(PlacedBody { body, at })
+        Ok((body, at))
     }
 
     /// The lengths of its regions.

@@ -3,7 +3,7 @@
 //! The same checks for bodies that were read and bodies that are to be written.
 
 use super::composed::PlacedBody;
-use super::flat::{check_built_sections, decode_tensor, result_index_mode};
+use super::flat::{DeclaredTensor, check_built_sections, decode_tensor};
 use super::inline_object::Content;
 use super::{
     ComposedBody, InlineObject, ObjectReference, Section, TileIndex, TypedPayloadDescriptor, View,
@@ -14,7 +14,7 @@ use crate::metadata::{FrameSubmitMetadata, ResultPushMetadata};
 use crate::numbers::{ObjectKind, PayloadKinds, SubmitMode};
 use crate::rules::Rules;
 
-/// The tensor part of a composed body, as far as it is inline.
+/// The tensor part of a composed body, as far as it is inline; empty where it was known before.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct InlineTensor {
     pub(crate) tile_index: Option<TileIndex>,
@@ -24,7 +24,7 @@ pub(crate) struct InlineTensor {
 /// Steps 1 to 12 for FRAME_SUBMIT.
 pub(crate) fn check_submit(
     metadata: &FrameSubmitMetadata,
-    placed: &PlacedBody,
+    placed: &PlacedBody<'_>,
     rules: &Rules,
 ) -> Result<InlineTensor, WireError> {
     let count = metadata.payload_frame_count;
@@ -45,11 +45,11 @@ pub(crate) fn check_submit(
     }
     check_camera(metadata, placed)?;
     let tile_index = Inline::find(placed, ObjectKind::TileIndexBlock);
-    let tile_index = check_index(tile_index, metadata, mask, rules)?;
+    let is_referenced = mask & slot(ObjectKind::TileIndexBlock) != 0;
+    let tile_index = check_index(tile_index, &metadata.into(), is_referenced, rules)?;
     let sections = Inline::find(placed, ObjectKind::TensorSectionTable);
     let is_referenced = mask & slot(ObjectKind::TensorSectionTable) != 0;
-    let wanted = (metadata.section_count, metadata.tile_count);
-    let sections = check_sections(sections, wanted, is_referenced, rules)?;
+    let sections = check_sections(sections, &metadata.into(), is_referenced, rules)?;
     Ok(InlineTensor {
         tile_index,
         sections,
@@ -59,7 +59,7 @@ pub(crate) fn check_submit(
 /// The coverage rule, then steps 1 to 11 for RESULT_PUSH.
 pub(crate) fn check_result(
     metadata: &ResultPushMetadata,
-    placed: &PlacedBody,
+    placed: &PlacedBody<'_>,
     rules: &Rules,
 ) -> Result<InlineTensor, WireError> {
     metadata.check_coverage()?;
@@ -78,26 +78,11 @@ pub(crate) fn check_result(
     check_result_object(placed, ObjectKind::TileIndexBlock)?;
     let inline = Inline::find(placed, ObjectKind::TileIndexBlock);
     let is_referenced = references_of(placed, ObjectKind::TileIndexBlock).count() > 0;
-    let tile_index = match inline {
-        Some(inline) => {
-            inline.check_size(metadata.tile_index_bytes, "tile_index_bytes")?;
-            let (mode, count) = (result_index_mode(metadata), metadata.tile_count);
-            let base = metadata.tile_base_id;
-            Some(TileIndex::decode(&inline.view(), mode, count, base, rules)?)
-        }
-        None => {
-            require(metadata.tile_count, is_referenced, "tile index")?;
-            None
-        }
-    };
-    if is_referenced {
-        check_no_index_bytes(metadata.tile_index_bytes)?;
-    }
+    let tile_index = check_index(inline, &metadata.into(), is_referenced, rules)?;
     check_result_object(placed, ObjectKind::TensorSectionTable)?;
     let inline = Inline::find(placed, ObjectKind::TensorSectionTable);
     let is_referenced = references_of(placed, ObjectKind::TensorSectionTable).count() > 0;
-    let wanted = (metadata.section_count, metadata.tile_count);
-    let sections = check_sections(inline, wanted, is_referenced, rules)?;
+    let sections = check_sections(inline, &metadata.into(), is_referenced, rules)?;
     Ok(InlineTensor {
         tile_index,
         sections,
@@ -110,14 +95,14 @@ fn slot(kind: ObjectKind) -> u32 {
     kind.slot().unwrap_or(0)
 }
 
-fn inline_of(placed: &PlacedBody, kind: ObjectKind) -> impl Iterator<Item = usize> + '_ {
+fn inline_of(placed: &PlacedBody<'_>, kind: ObjectKind) -> impl Iterator<Item = usize> {
     let objects = placed.body.inline_objects.iter().enumerate();
     objects
         .filter(move |(_, object)| object.kind == kind)
         .map(|(place, _)| place)
 }
 
-fn references_of(placed: &PlacedBody, kind: ObjectKind) -> impl Iterator<Item = usize> + '_ {
+fn references_of(placed: &PlacedBody<'_>, kind: ObjectKind) -> impl Iterator<Item = usize> {
     let references = placed.body.references.iter().enumerate();
     references
         .filter(move |(_, reference)| reference.kind == kind)
@@ -126,14 +111,14 @@ fn references_of(placed: &PlacedBody, kind: ObjectKind) -> impl Iterator<Item = 
 
 /// Steps 1 to 3.
 fn check_payloads(
-    placed: &PlacedBody,
+    placed: &PlacedBody<'_>,
     count: u16,
     declared: PayloadKinds,
     rules: &Rules,
 ) -> Result<(), WireError> {
     let ComposedBody {
         typed, extensions, ..
-    } = &placed.body;
+    } = placed.body;
     if typed.len() as u64 != u64::from(count) {
         let error = WireError::new(Category::PayloadFrameCountMismatch, "payload_frame_count");
         return Err(error
@@ -165,7 +150,10 @@ fn check_payloads(
 }
 
 /// Step 5.
-fn check_inline_mode(metadata: &FrameSubmitMetadata, placed: &PlacedBody) -> Result<(), WireError> {
+fn check_inline_mode(
+    metadata: &FrameSubmitMetadata,
+    placed: &PlacedBody<'_>,
+) -> Result<(), WireError> {
     if metadata.submit_mode != SubmitMode::Inline {
         return Ok(());
     }
@@ -183,7 +171,7 @@ fn check_inline_mode(metadata: &FrameSubmitMetadata, placed: &PlacedBody) -> Res
 }
 
 /// Step 6.
-fn check_slot(kind: ObjectKind, mask: u32, placed: &PlacedBody) -> Result<(), WireError> {
+fn check_slot(kind: ObjectKind, mask: u32, placed: &PlacedBody<'_>) -> Result<(), WireError> {
     let inline = inline_of(placed, kind).count();
     let references = references_of(placed, kind).count();
     check_single(placed, kind, "inline object", inline)?;
@@ -199,7 +187,7 @@ fn check_slot(kind: ObjectKind, mask: u32, placed: &PlacedBody) -> Result<(), Wi
 }
 
 fn check_single(
-    placed: &PlacedBody,
+    placed: &PlacedBody<'_>,
     kind: ObjectKind,
     what: &'static str,
     count: usize,
@@ -217,7 +205,7 @@ fn check_single(
 /// Step 7. That MIXED and REFERENCE have a reference is the design's rule (Q21).
 fn check_reference_mode(
     metadata: &FrameSubmitMetadata,
-    placed: &PlacedBody,
+    placed: &PlacedBody<'_>,
     rules: &Rules,
 ) -> Result<(), WireError> {
     if metadata.submit_mode == SubmitMode::Reference {
@@ -236,7 +224,7 @@ fn check_reference_mode(
 }
 
 /// Step 8.
-fn check_slot_order(mask: u32, placed: &PlacedBody) -> Result<(), WireError> {
+fn check_slot_order(mask: u32, placed: &PlacedBody<'_>) -> Result<(), WireError> {
     let announced = ObjectKind::SLOTS
         .into_iter()
         .filter(|kind| mask & slot(*kind) != 0);
@@ -262,7 +250,7 @@ fn check_slot_order(mask: u32, placed: &PlacedBody) -> Result<(), WireError> {
 }
 
 /// Step 4 for results.
-fn check_reference_order(placed: &PlacedBody) -> Result<(), WireError> {
+fn check_reference_order(placed: &PlacedBody<'_>) -> Result<(), WireError> {
     let pairs = placed.body.references.windows(2);
     match pairs.clone().position(|pair| pair[0] >= pair[1]) {
         None => Ok(()),
@@ -275,7 +263,7 @@ fn check_reference_order(placed: &PlacedBody) -> Result<(), WireError> {
 }
 
 /// That kinds without a slot do not repeat either (Q18).
-fn check_no_repetition(placed: &PlacedBody) -> Result<(), WireError> {
+fn check_no_repetition(placed: &PlacedBody<'_>) -> Result<(), WireError> {
     for kind in ObjectKind::ALL {
         check_single(
             placed,
@@ -288,7 +276,7 @@ fn check_no_repetition(placed: &PlacedBody) -> Result<(), WireError> {
 }
 
 /// Step 9.
-fn check_camera(metadata: &FrameSubmitMetadata, placed: &PlacedBody) -> Result<(), WireError> {
+fn check_camera(metadata: &FrameSubmitMetadata, placed: &PlacedBody<'_>) -> Result<(), WireError> {
     let camera_bytes = metadata.camera_bytes;
     match Inline::find(placed, ObjectKind::CameraBlock) {
         Some(camera) => camera.check_size(camera_bytes, "camera_bytes"),
@@ -300,34 +288,38 @@ fn check_camera(metadata: &FrameSubmitMetadata, placed: &PlacedBody) -> Result<(
     }
 }
 
-/// Steps 10 and 11.
+/// Steps 10 and 11; 8 and 9 for results.
 fn check_index(
     inline: Option<Inline<'_>>,
-    metadata: &FrameSubmitMetadata,
-    mask: u32,
+    declared: &DeclaredTensor,
+    is_referenced: bool,
     rules: &Rules,
 ) -> Result<Option<TileIndex>, WireError> {
-    let is_referenced = mask & slot(ObjectKind::TileIndexBlock) != 0;
     let tile_index = match inline {
         Some(inline) => {
-            inline.check_size(metadata.tile_index_bytes, "tile_index_bytes")?;
-            let (mode, count) = (metadata.tile_index_mode, metadata.tile_count);
-            let base = metadata.tile_base_id;
-            Some(TileIndex::decode(&inline.view(), mode, count, base, rules)?)
+            inline.check_size(declared.tile_index_bytes, "tile_index_bytes")?;
+            match inline.tensor {
+                Some(tensor) => {
+                    let index = tensor.tile_index.as_ref();
+                    index.map_or(Ok(()), |index| declared.check_index(index))?;
+                    None
+                }
+                None => Some(inline.read_index(declared, rules)?),
+            }
         }
         None => {
-            require(metadata.tile_count, is_referenced, "tile index")?;
+            require(declared.tile_count, is_referenced, "tile index")?;
             None
         }
     };
     if is_referenced {
-        check_no_index_bytes(metadata.tile_index_bytes)?;
+        check_no_index_bytes(declared.tile_index_bytes)?;
     }
     Ok(tile_index)
 }
 
 /// Steps 6, 7 and 10 for results.
-fn check_result_object(placed: &PlacedBody, kind: ObjectKind) -> Result<(), WireError> {
+fn check_result_object(placed: &PlacedBody<'_>, kind: ObjectKind) -> Result<(), WireError> {
     let references = references_of(placed, kind).count();
     check_single_reference(placed, kind, references)?;
     if references > 0 && inline_of(placed, kind).count() > 0 {
@@ -338,7 +330,7 @@ fn check_result_object(placed: &PlacedBody, kind: ObjectKind) -> Result<(), Wire
 }
 
 fn check_single_reference(
-    placed: &PlacedBody,
+    placed: &PlacedBody<'_>,
     kind: ObjectKind,
     references: usize,
 ) -> Result<(), WireError> {
@@ -349,30 +341,36 @@ fn check_single_reference(
     Err(error.at(placed.at.references).found(kind.number().into()))
 }
 
-/// Step 12, and 11 for results. `wanted` are sections and tiles.
+/// Step 12, and 11 for results.
 fn check_sections(
     inline: Option<Inline<'_>>,
-    wanted: (u16, u16),
+    declared: &DeclaredTensor,
     is_referenced: bool,
     rules: &Rules,
 ) -> Result<Option<Vec<Section>>, WireError> {
-    let (section_count, tile_count) = wanted;
-    match inline {
-        Some(inline) => {
-            let sections = match &inline.object.content {
-                Content::Bytes(_) => {
-                    decode_tensor(&inline.view(), 0, section_count, tile_count, rules)?.1
-                }
-                Content::Sections(sections) => {
-                    check_built_sections(sections, section_count, tile_count)?;
-                    sections.clone()
-                }
-            };
-            Ok(Some(sections))
+    let DeclaredTensor {
+        section_count,
+        tile_count,
+        ..
+    } = *declared;
+    let Some(inline) = inline else {
+        require(section_count, is_referenced, "tensor section table")?;
+        return Ok(None);
+    };
+    let known = match (&inline.object.content, inline.tensor) {
+        (Content::Sections(sections), _) => Some(sections.as_slice()),
+        (Content::Bytes(_), Some(tensor)) => tensor.sections.as_deref(),
+        (Content::Bytes(_), None) => None,
+    };
+    match known {
+        Some(sections) => {
+            check_built_sections(sections, section_count, tile_count)?;
+            Ok(inline.tensor.is_none().then(|| sections.to_vec()))
         }
         None => {
-            require(section_count, is_referenced, "tensor section table")?;
-            Ok(None)
+            let view = inline.view();
+            let (_, sections) = decode_tensor(&view, 0, section_count, Some(tile_count), rules)?;
+            Ok(Some(sections))
         }
     }
 }
@@ -401,18 +399,34 @@ fn about(category: Category, kind: ObjectKind) -> WireError {
 struct Inline<'p> {
     object: &'p InlineObject,
     at: usize,
+    /// What it says, if that is known.
+    tensor: Option<&'p InlineTensor>,
 }
 
 impl<'p> Inline<'p> {
-    fn find(placed: &'p PlacedBody, kind: ObjectKind) -> Option<Self> {
+    fn find(placed: &PlacedBody<'p>, kind: ObjectKind) -> Option<Self> {
         let place = inline_of(placed, kind).next()?;
         let object = placed.body.inline_objects.get(place)?;
         let at = placed.at.object(place);
-        Some(Self { object, at })
+        Some(Self {
+            object,
+            at,
+            tensor: placed.tensor,
+        })
     }
 
     fn view(&self) -> View {
         View::new(self.object.payload(), self.at)
+    }
+
+    fn read_index(&self, declared: &DeclaredTensor, rules: &Rules) -> Result<TileIndex, WireError> {
+        let DeclaredTensor {
+            tile_index_mode: mode,
+            tile_count: count,
+            tile_base_id: base_id,
+            ..
+        } = *declared;
+        TileIndex::read(&self.view(), mode, count, base_id, rules)
     }
 
     fn check_size(&self, declared: u32, what: &'static str) -> Result<(), WireError> {

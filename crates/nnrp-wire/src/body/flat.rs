@@ -47,10 +47,10 @@ impl FlatBody {
             &tensor,
             metadata.tile_index_bytes,
             metadata.section_count,
-            metadata.tile_count,
+            Some(metadata.tile_count),
             rules,
         )?;
-        let tile_index = TileIndex::decode(
+        let tile_index = TileIndex::read(
             &tile_index,
             metadata.tile_index_mode,
             metadata.tile_count,
@@ -73,10 +73,10 @@ impl FlatBody {
             view,
             metadata.tile_index_bytes,
             metadata.section_count,
-            metadata.tile_count,
+            Some(metadata.tile_count),
             rules,
         )?;
-        let tile_index = TileIndex::decode(
+        let tile_index = TileIndex::read(
             &tile_index,
             result_index_mode(metadata),
             metadata.tile_count,
@@ -90,41 +90,16 @@ impl FlatBody {
         })
     }
 
-    /// What metadata says of it: bytes of camera and tile index, sections, tiles, first tile, mode.
+    /// That it is what metadata says.
     pub(crate) fn check_declared(&self, declared: &DeclaredTensor) -> Result<(), WireError> {
-        let index = &self.tile_index;
-        for (what, found, is) in [
-            (
-                "camera_bytes",
-                u64::from(declared.camera_bytes),
-                self.camera.len() as u64,
-            ),
-            (
-                "tile_index_bytes",
-                u64::from(declared.tile_index_bytes),
-                index.as_bytes().len() as u64,
-            ),
-            (
-                "tile_count",
-                u64::from(declared.tile_count),
-                u64::from(index.count()),
-            ),
-            (
-                "tile_base_id",
-                u64::from(declared.tile_base_id),
-                u64::from(index.base_id()),
-            ),
-            (
-                "tile_index_mode",
-                u64::from(declared.tile_index_mode.number()),
-                u64::from(index.mode().number()),
-            ),
-        ] {
-            if found != is {
-                let error = WireError::new(Category::DeclaredLengthMismatch, what);
-                return Err(error.found(found).limit(is));
-            }
-        }
+        check_equal(
+            "camera_bytes",
+            declared.camera_bytes,
+            self.camera.len() as u64,
+        )?;
+        let index_bytes = self.tile_index.as_bytes().len() as u64;
+        check_equal("tile_index_bytes", declared.tile_index_bytes, index_bytes)?;
+        declared.check_index(&self.tile_index)?;
         check_built_sections(&self.sections, declared.section_count, declared.tile_count)
     }
 
@@ -142,12 +117,31 @@ impl FlatBody {
 /// What metadata says of a tensor.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DeclaredTensor {
-    camera_bytes: u32,
-    tile_index_bytes: u32,
-    section_count: u16,
-    tile_count: u16,
-    tile_base_id: u32,
-    tile_index_mode: TileIndexMode,
+    pub(super) camera_bytes: u32,
+    pub(super) tile_index_bytes: u32,
+    pub(super) section_count: u16,
+    pub(super) tile_count: u16,
+    pub(super) tile_base_id: u32,
+    pub(super) tile_index_mode: TileIndexMode,
+}
+
+impl DeclaredTensor {
+    /// That a tile index is the one that metadata announces.
+    pub(super) fn check_index(&self, index: &TileIndex) -> Result<(), WireError> {
+        check_equal("tile_count", self.tile_count, index.count().into())?;
+        check_equal("tile_base_id", self.tile_base_id, index.base_id().into())?;
+        let mode = index.mode().number().into();
+        check_equal("tile_index_mode", self.tile_index_mode.number(), mode)
+    }
+}
+
+fn check_equal(what: &'static str, declared: impl Into<u64>, is: u64) -> Result<(), WireError> {
+    let declared = declared.into();
+    if declared == is {
+        return Ok(());
+    }
+    let error = WireError::new(Category::DeclaredLengthMismatch, what);
+    Err(error.found(declared).limit(is))
 }
 
 impl From<&FrameSubmitMetadata> for DeclaredTensor {
@@ -189,7 +183,7 @@ pub(super) fn decode_tensor(
     view: &View,
     tile_index_bytes: u32,
     section_count: u16,
-    tile_count: u16,
+    tile_count: Option<u16>,
     rules: &Rules,
 ) -> Result<(View, Vec<Section>), WireError> {
     let truncated = |limit| {
@@ -226,7 +220,7 @@ pub(super) fn decode_tensor(
 fn check_order(
     section: &Section,
     before: Option<&Section>,
-    tile_count: u16,
+    tile_count: Option<u16>,
     at: Option<usize>,
 ) -> Result<(), WireError> {
     let error = |category, what, place| {
@@ -240,11 +234,10 @@ fn check_order(
         let error = error(Category::SectionRoleOrder, "role_id", 0);
         return Err(error.found(u64::from(role)).limit(u64::from(before)));
     }
-    if section.tile_count() != u64::from(tile_count) {
+    let wanted = tile_count.map_or_else(|| section.tile_count(), u64::from);
+    if section.tile_count() != wanted {
         let error = error(Category::SectionTileCountMismatch, "length_table_bytes", 16);
-        return Err(error
-            .found(section.tile_count())
-            .limit(u64::from(tile_count)));
+        return Err(error.found(section.tile_count()).limit(wanted));
     }
     Ok(())
 }
@@ -263,7 +256,7 @@ pub(crate) fn check_built_sections(
     }
     for (place, section) in sections.iter().enumerate() {
         let before = place.checked_sub(1).and_then(|before| sections.get(before));
-        check_order(section, before, tile_count, None)?;
+        check_order(section, before, Some(tile_count), None)?;
     }
     Ok(())
 }
@@ -282,10 +275,7 @@ pub(crate) fn write_tensor(tile_index: &Bytes, sections: &[Section], sink: &mut 
     sink.payload(tile_index);
     for section in sections {
         sink.pad8(end);
-        sink.fixed(section.descriptor());
-        sink.bytes(section.codec_table());
-        sink.payload(section.length_table());
-        sink.payload(section.payload());
+        section.write(sink);
         end = align8(end) + section.wire_bytes();
     }
 }

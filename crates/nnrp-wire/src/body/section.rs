@@ -1,8 +1,9 @@
 //! Tensor sections: one payload for each tile. spec: nnrp-wire 5.1
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::View;
+use crate::encode::Sink;
 use crate::error::{Category, WireError};
 use crate::field::{Fixed, Reserved, fixed};
 use crate::numbers::{DType, Layout, ScalePolicy, SectionFlags};
@@ -39,13 +40,34 @@ fixed! {
 }
 
 /// A section: a payload for each tile.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Section {
-    descriptor: SectionDescriptor,
-    codec_table: Bytes,
-    length_table: Bytes,
-    payload: Bytes,
+    pub(super) descriptor: SectionDescriptor,
+    pub(super) codec_table: Bytes,
+    pub(super) length_table: Bytes,
+    pub(super) payload: TilePayloads,
 }
+
+/// Where the tiles of a section are.
+#[derive(Debug, Clone)]
+pub(super) enum TilePayloads {
+    /// As they are stored.
+    Stored(Bytes),
+    /// Each by itself: put one behind the other, slots filled, when they are written.
+    Each(Vec<Bytes>),
+}
+
+impl PartialEq for Section {
+    /// Fill is always zero, so the tiles say it all.
+    fn eq(&self, other: &Self) -> bool {
+        self.descriptor == other.descriptor
+            && self.codec_table == other.codec_table
+            && self.length_table == other.length_table
+            && self.tiles().eq(other.tiles())
+    }
+}
+
+impl Eq for Section {}
 
 /// Bytes of an entry of the length table.
 const LENGTH_BYTES: u64 = 4;
@@ -83,7 +105,7 @@ impl Section {
             descriptor,
             codec_table,
             length_table,
-            payload,
+            payload: TilePayloads::Stored(payload),
         };
         section.check(None)?;
         Ok(section)
@@ -119,7 +141,7 @@ impl Section {
             descriptor,
             codec_table,
             length_table,
-            payload,
+            payload: TilePayloads::Stored(payload),
         };
         section.check(Some(view.at()))?;
         Ok((section, end))
@@ -163,13 +185,17 @@ impl Section {
         self.check_payload(payload_at.and_then(|at| usize::try_from(at).ok()))
     }
 
+    /// Tiles that are not stored yet were checked when the section was built.
     fn check_payload(&self, at: Option<usize>) -> Result<(), WireError> {
+        let TilePayloads::Stored(payload) = &self.payload else {
+            return Ok(());
+        };
         let error = |category, what, place: u64| {
             let error = WireError::new(category, what);
             let place = usize::try_from(place).unwrap_or(usize::MAX);
             at.map_or(error, |at| error.at(at.saturating_add(place)))
         };
-        let payload_bytes = self.payload.len() as u64;
+        let payload_bytes = payload.len() as u64;
         let stride = u64::from(self.descriptor.payload_stride_bytes);
         let expected = match stride {
             0 => self.tile_lengths().map(u64::from).sum(),
@@ -189,7 +215,7 @@ impl Section {
                 let error = error(Category::TileExceedsStride, "tile length", start);
                 return Err(error.found(length).limit(stride));
             }
-            let fill = slice(&self.payload, start + length..start + stride);
+            let fill = slice(payload, start + length..start + stride);
             if let Some(byte) = fill.iter().position(|byte| *byte != 0) {
                 let place = start + length + byte as u64;
                 let error = error(Category::NonzeroPadding, "tile fill", place);
@@ -217,10 +243,17 @@ impl Section {
         &self.length_table
     }
 
-    /// All tiles, as they are stored.
+    /// All tiles, as they are stored; copied together if the section was built of several.
     #[must_use]
-    pub const fn payload(&self) -> &Bytes {
-        &self.payload
+    pub fn payload(&self) -> Bytes {
+        match &self.payload {
+            TilePayloads::Stored(payload) => payload.clone(),
+            TilePayloads::Each(tiles) => {
+                let mut payload = Vec::with_capacity(self.descriptor.payload_bytes as usize);
+                self.write_tiles(tiles, &mut payload);
+                payload.into()
+            }
+        }
     }
 
     /// How many tiles it has.
@@ -236,14 +269,18 @@ impl Section {
     }
 
     /// The payload of each tile, without its fill.
-    pub fn tiles(&self) -> impl Iterator<Item = Bytes> + '_ {
+    pub fn tiles(&self) -> impl ExactSizeIterator<Item = Bytes> + '_ {
         let stride = u64::from(self.descriptor.payload_stride_bytes);
         let mut start = 0;
-        self.tile_lengths().map(move |length| {
-            let end = start + u64::from(length);
-            let tile = slice(&self.payload, start..end);
-            start = if stride == 0 { end } else { start + stride };
-            tile
+        let lengths = self.tile_lengths().enumerate();
+        lengths.map(move |(place, length)| match &self.payload {
+            TilePayloads::Each(tiles) => tiles.get(place).cloned().unwrap_or_default(),
+            TilePayloads::Stored(payload) => {
+                let end = start + u64::from(length);
+                let tile = slice(payload, start..end);
+                start = if stride == 0 { end } else { start + stride };
+                tile
+            }
         })
     }
 
@@ -257,10 +294,32 @@ impl Section {
         })
     }
 
-    /// Bytes on the wire.
+    /// Appends the bytes on the wire: descriptor, codec table, length table, tiles. spec: nnrp-wire 5.1
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        self.write(out);
+    }
+
     pub(crate) fn wire_bytes(&self) -> u64 {
         let tables = self.codec_table.len() + self.length_table.len();
-        (SectionDescriptor::BYTES + tables) as u64 + self.payload.len() as u64
+        (SectionDescriptor::BYTES + tables) as u64 + u64::from(self.descriptor.payload_bytes)
+    }
+
+    pub(crate) fn write(&self, sink: &mut impl Sink) {
+        sink.fixed(&self.descriptor);
+        sink.bytes(&self.codec_table);
+        sink.payload(&self.length_table);
+        match &self.payload {
+            TilePayloads::Stored(payload) => sink.payload(payload),
+            TilePayloads::Each(tiles) => self.write_tiles(tiles, sink),
+        }
+    }
+
+    fn write_tiles(&self, tiles: &[Bytes], sink: &mut impl Sink) {
+        let stride = self.descriptor.payload_stride_bytes as usize;
+        for tile in tiles {
+            sink.payload(tile);
+            sink.zeros(stride.saturating_sub(tile.len()));
+        }
     }
 }
 
@@ -271,137 +330,6 @@ fn slice(bytes: &Bytes, range: std::ops::Range<u64>) -> Bytes {
         .min(bytes.len());
     let start = usize::try_from(range.start).unwrap_or(usize::MAX).min(end);
     bytes.slice(start..end)
-}
-
-/// A section as an application has it: a payload for each tile.
-///
-/// ```
-/// use bytes::Bytes;
-/// use nnrp_wire::DType;
-/// use nnrp_wire::body::TensorSection;
-///
-/// let tiles = [Bytes::from_static(b"aa"), Bytes::from_static(b"b")];
-/// let section = TensorSection { codecs: Some(vec![0, 1]), ..TensorSection::new(1, DType::UInt8, &tiles) };
-/// assert_eq!(section.encode()?.payload().as_ref(), b"aab");
-/// # Ok::<(), nnrp_wire::WireError>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TensorSection<'t> {
-    /// What it is for.
-    pub role_id: u16,
-    /// What an element is.
-    pub dtype: DType,
-    /// The order of the axes; channels last unless set.
-    pub layout: Layout,
-    /// How elements become quantities; they are, unless set.
-    pub scale_policy: ScalePolicy,
-    /// The codec of all tiles, or of those without one of their own; 0 unless set.
-    pub codec_id: u8,
-    /// A codec for each tile.
-    pub codecs: Option<Vec<u8>>,
-    /// For information; 0 unless set.
-    pub element_count_per_tile: u32,
-    /// Bytes of a slot for each tile; 0 is none, which is the default.
-    pub stride_bytes: u32,
-    /// The payload of each tile.
-    pub tiles: &'t [Bytes],
-}
-
-impl<'t> TensorSection<'t> {
-    /// A section of these tiles.
-    #[must_use]
-    pub const fn new(role_id: u16, dtype: DType, tiles: &'t [Bytes]) -> Self {
-        Self {
-            role_id,
-            dtype,
-            layout: Layout::Nhwc,
-            scale_policy: ScalePolicy::None,
-            codec_id: 0,
-            codecs: None,
-            element_count_per_tile: 0,
-            stride_bytes: 0,
-            tiles,
-        }
-    }
-
-    /// As it is on the wire. One tile's payload is not copied unless it has a slot to fill.
-    ///
-    /// # Errors
-    /// [`Category::CodecCountMismatch`] unless there is a codec for each tile; [`Category::TileExceedsStride`];
-    /// [`Category::ValueOutOfRange`] if the tiles are longer than a section can be.
-    pub fn encode(&self) -> Result<Section, WireError> {
-        let codec_table = self.codec_table()?;
-        let mut length_table = BytesMut::with_capacity(self.tiles.len() * 4);
-        for tile in self.tiles {
-            let length = field_u32(tile.len() as u64, "tile length")?;
-            if self.stride_bytes > 0 && length > self.stride_bytes {
-                let error = WireError::new(Category::TileExceedsStride, "tile length");
-                return Err(error
-                    .found(u64::from(length))
-                    .limit(u64::from(self.stride_bytes)));
-            }
-            length_table.extend_from_slice(&length.to_le_bytes());
-        }
-        let payload = self.payload()?;
-        let mut flags = SectionFlags::empty();
-        flags.set(SectionFlags::MIXED_CODEC, !codec_table.is_empty());
-        flags.set(SectionFlags::FIXED_STRIDE, self.stride_bytes > 0);
-        let descriptor = SectionDescriptor {
-            role_id: self.role_id,
-            codec_id: self.codec_id,
-            dtype_id: self.dtype,
-            layout_id: self.layout,
-            scale_policy: self.scale_policy,
-            flags,
-            element_count_per_tile: self.element_count_per_tile,
-            codec_table_bytes: field_u32(codec_table.len() as u64, "codec_table_bytes")?,
-            length_table_bytes: field_u32(length_table.len() as u64, "length_table_bytes")?,
-            payload_bytes: field_u32(payload.len() as u64, "payload_bytes")?,
-            payload_stride_bytes: self.stride_bytes,
-            reserved: Reserved(0),
-        };
-        Section::from_parts(descriptor, codec_table, length_table.freeze(), payload)
-    }
-
-    /// None if all tiles have the default codec.
-    fn codec_table(&self) -> Result<Bytes, WireError> {
-        let Some(codecs) = &self.codecs else {
-            return Ok(Bytes::new());
-        };
-        if codecs.len() != self.tiles.len() {
-            let error = WireError::new(Category::CodecCountMismatch, "codecs");
-            return Err(error
-                .found(codecs.len() as u64)
-                .limit(self.tiles.len() as u64));
-        }
-        let is_mixed = codecs.iter().any(|codec| *codec != self.codec_id);
-        Ok(if is_mixed {
-            Bytes::copy_from_slice(codecs)
-        } else {
-            Bytes::new()
-        })
-    }
-
-    fn payload(&self) -> Result<Bytes, WireError> {
-        let stride = usize::try_from(self.stride_bytes).unwrap_or(usize::MAX);
-        if let [tile] = self.tiles
-            && (stride == 0 || tile.len() == stride)
-        {
-            return Ok(tile.clone());
-        }
-        let total = match stride {
-            0 => self.tiles.iter().map(|tile| tile.len() as u64).sum(),
-            stride => (stride as u64).saturating_mul(self.tiles.len() as u64),
-        };
-        // Checked before anything is allocated.
-        let total = field_u32(total, "payload_bytes")?;
-        let mut payload = BytesMut::with_capacity(usize::try_from(total).unwrap_or(0));
-        for tile in self.tiles {
-            payload.extend_from_slice(tile);
-            payload.resize(payload.len() + stride.saturating_sub(tile.len()), 0);
-        }
-        Ok(payload.freeze())
-    }
 }
 
 /// A length that must fit its field.

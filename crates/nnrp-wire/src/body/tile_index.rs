@@ -67,7 +67,7 @@ impl TileIndex {
     }
 
     /// Reads a tile index that is all of `view`.
-    pub(crate) fn decode(
+    pub(crate) fn read(
         view: &View,
         mode: TileIndexMode,
         count: u16,

@@ -7,7 +7,7 @@ use super::{
     ServerHelloAck, SessionMigrate, SessionMigrateAck, SessionPatch, SessionPatchAck, SubmitBody,
     TransportProbe,
 };
-use crate::body::{ComposedBody, FlatBody, View, check_result, check_submit};
+use crate::body::{ComposedBody, FlatBody, PlacedBody, View, check_result, check_submit};
 use crate::error::{Category, WireError};
 use crate::extension::ControlExtension;
 use crate::field::Fixed;
@@ -278,16 +278,13 @@ impl Reader<'_> {
                 body: SubmitBody::Flat(body),
             });
         }
-        let placed = ComposedBody::decode(&body, self.options)?;
+        let (body, at) = ComposedBody::decode(&body, self.options)?;
+        let placed = PlacedBody::received(&body, &at);
         let tensor = check_submit(&metadata, &placed, self.rules())?;
         placed.check_no_tensor()?;
         Ok(FrameSubmit {
             metadata,
-            body: SubmitBody::Composed(Composed {
-                body: placed.body,
-                tile_index: tensor.tile_index,
-                sections: tensor.sections,
-            }),
+            body: SubmitBody::Composed(Composed { body, tensor }),
         })
     }
 
@@ -343,13 +340,10 @@ impl Reader<'_> {
         metadata: &ResultPushMetadata,
         body: &View,
     ) -> Result<ResultBody, WireError> {
-        let placed = ComposedBody::decode(body, self.options)?;
+        let (body, at) = ComposedBody::decode(body, self.options)?;
+        let placed = PlacedBody::received(&body, &at);
         let tensor = check_result(metadata, &placed, self.rules())?;
         placed.check_no_tensor()?;
-        Ok(ResultBody::Composed(Composed {
-            body: placed.body,
-            tile_index: tensor.tile_index,
-            sections: tensor.sections,
-        }))
+        Ok(ResultBody::Composed(Composed { body, tensor }))
     }
 }
