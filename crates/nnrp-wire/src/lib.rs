@@ -37,6 +37,7 @@ pub mod metadata;
 mod numbers;
 mod packet;
 mod rules;
+mod splitter;
 
 pub use encode::Pieces;
 pub use error::{Category, WireError};
@@ -62,3 +63,4 @@ pub use numbers::{
 };
 pub use packet::Packet;
 pub use rules::{DecodeOptions, Rules};
+pub use splitter::{SplitLimits, Splitter};
