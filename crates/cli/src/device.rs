@@ -11,6 +11,7 @@ mod key_files;
 mod keys;
 mod listen;
 mod prompt;
+mod replay;
 mod show;
 mod watch;
 
@@ -19,10 +20,10 @@ use clap::Subcommand;
 use crate::failure::Failure;
 
 const DEVICE_HELP: &str = "\
-Where a setting comes from, first to last: flags, variables of the environment (NODEWIRE_DEVICE_*), the file of --config,
+Where a setting comes from, first to last: flags, variables of the environment (NODEWIRE_DEVICE_*), the file of --config, \
 defaults.
 
-Exit status: 0 done; 1 the device said no, or what was asked for did not come; 2 wrong usage; 3 the device cannot be reached, or
+Exit status: 0 done; 1 the device said no, or what was asked for did not come; 2 wrong usage; 3 the device cannot be reached, or \
 does not answer; 130 interrupted.";
 
 /// What to do.
@@ -45,6 +46,8 @@ enum DeviceCommand {
     Call(Box<call::CallArgs>),
     /// Print what the device publishes, as it comes.
     Listen(Box<listen::ListenArgs>),
+    /// Print what the device has kept of what it published.
+    Replay(Box<replay::ReplayArgs>),
     /// Show how the device is: alarms, detectors, heartbeats, last events.
     Watch(Box<watch::WatchArgs>),
     /// Make keys for encrypted connections.
@@ -58,6 +61,7 @@ pub(crate) async fn device(args: DeviceArgs) -> Result<(), Failure> {
         DeviceCommand::Console(args) => Box::pin(console::console(*args)).await,
         DeviceCommand::Call(args) => Box::pin(call::call(*args)).await,
         DeviceCommand::Listen(args) => Box::pin(listen::listen(*args)).await,
+        DeviceCommand::Replay(args) => Box::pin(replay::replay(*args)).await,
         DeviceCommand::Watch(args) => Box::pin(watch::watch(*args)).await,
         DeviceCommand::Keys(args) => keys::keys(args),
     }

@@ -42,24 +42,25 @@ Examples:
 
 Lines of the prompt, of a script, or of standard input:
 {LINES}
-An empty line at the prompt repeats the one before. Lines that begin with # are comments. A context that is not what the kind
+An empty line at the prompt repeats the one before. Lines that begin with # are comments. A context that is not what the kind \
 promises is published all the same, with a warning.
 
-The answers' file is a JSON object: the key is a command (a name, the start of one, or a number), \"custom 7\", or \"*\" for all
+The answers' file is a JSON object: the key is a command (a name, the start of one, or a number), \"custom 7\", or \"*\" for all \
 others; the value has, as needed,
   result         SUCCESS unless set; a name or a number
   data           its keys become camelCase, unless verbatim is true
   error_code, error_message
   after_ms       answered with PENDING_WITH_NOTIFICATION; the rest comes so much later
-  exec           a shell command: the data is its standard input, DEVICE_REQUEST_COMMAND, _NUMBER, _RAW_COMMAND,
-                 _CUSTOM_COMMAND and _NONCE are in its environment; what it prints is the data, and a status other than 0 is
-                 FAILED with that error code and the last line of its standard error. timeout_s bounds its time.
-For example {\"GET_STATUS\": {\"data\": {\"app_status\": 100}}, \"start\": {\"after_ms\": 500}, \"*\": {\"exec\": \"./answer.sh\"}}.
+  exec           a shell command: the data is its standard input; the environment has
+                 DEVICE_REQUEST_COMMAND, _NUMBER, _RAW_COMMAND, _CUSTOM_COMMAND, _NONCE.
+                 What it prints is the data. A status other than 0 is FAILED, with that error
+                 code and the last line of its standard error. timeout_s bounds its time.
+For example {\"GET_STATUS\": {\"data\": {\"app_status\": 100}}, \"start\": {\"after_ms\": 500}, \"*\": {\"exec\": \"./answer.sh\"}}. \
 What has no answer there is answered as by a device that is idle and does what it is told.
 
 An answer that takes longer than --deadline becomes PENDING_WITH_NOTIFICATION, and its result is published when it is there.
 
-It ends with its input, unless --stay, at quit, and at a signal; then applicationTerminating is published if applicationLaunched
+It ends with its input, unless --stay, at quit, and at a signal; then applicationTerminating is published if applicationLaunched \
 was, and what is queued is sent.
 
 Exit status: 0 ended; 1 some lines were wrong (--keep-going); 2 wrong usage, or a wrong line; 3 it could not listen.";
@@ -112,6 +113,9 @@ pub(super) struct AppArgs {
     /// `device listen --since` ask for it.
     #[arg(long, value_name = "PATH", env = "NODEWIRE_DEVICE_EVENTS_DB")]
     events_db: Option<PathBuf>,
+    /// Do not number what is published: then it is to the byte what a Python device publishes.
+    #[arg(long, conflicts_with = "events_db")]
+    no_sequence: bool,
     /// Read lines from this file instead of standard input.
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
@@ -279,9 +283,16 @@ impl AppArgs {
         if let Some(port) = self.command_port {
             builder = builder.command_port(port);
         }
+        if self.bind.iter().any(|address| !address.is_loopback()) && self.curve_key_file.is_none() {
+            terminal::say(format_args!(
+                "{} whoever can reach this device can command it; --curve-key-file closes it",
+                terminal::warning_word()
+            ));
+        }
         if !self.bind.is_empty() {
             builder = builder.bind_addresses(self.bind.iter().copied());
         }
+        builder = builder.sequence(!self.no_sequence);
         if let Some(path) = &self.events_db {
             builder = builder.event_log(EventLogOptions::at(path));
         }

@@ -12,6 +12,9 @@ use super::show;
 use crate::failure::{Failure, chain};
 use crate::terminal;
 
+/// How long a person waits without being told for what.
+const HINT_AFTER: Duration = Duration::from_millis(500);
+
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
@@ -166,8 +169,15 @@ impl Asking {
         if self.level.is_some() || !asked.needs_level() {
             return;
         }
-        let known = self.remote.wait_for_heartbeat(self.level_wait).await;
-        if known.is_err() {
+        let at_first = self.level_wait.min(HINT_AFTER);
+        if self.remote.wait_for_heartbeat(at_first).await.is_ok() {
+            return;
+        }
+        let rest = self.level_wait.saturating_sub(at_first);
+        if !rest.is_zero() {
+            terminal::say("waiting for the heartbeat that tells the version; --level spares that");
+        }
+        if self.remote.wait_for_heartbeat(rest).await.is_err() {
             terminal::say(format_args!(
                 "{} no heartbeat within {} s, so the number of the command is that of {}; --level says another",
                 terminal::warning_word(),

@@ -1,6 +1,6 @@
 //! `nodewire device call`: one command.
 
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,19 +18,20 @@ Examples:
   nodewire device call status
   nodewire device call SET_TRAINING_MODE '{\"mode\": 300}'
   nodewire device call set-live '{\"enabled\": true}' --host box-7 --json
-  nodewire device call --custom 12 --data @request.json
+  nodewire device call --custom 12 '{\"speed\": 2}'
+  nodewire device call GET_ANIMALS --data @request.json
 
-A command is one of start, stop, configuration, status, or a name, the start of a name that no other has (- is as good as _), or
+A command is one of start, stop, configuration, status, or a name, the start of a name that no other has (- is as good as _), or \
 a number. The keys of the data may be in snake_case or camelCase.
 
-The numbers of start and stop depend on the version that the device speaks: without --level they wait for a heartbeat, as long as
+The numbers of start and stop depend on the version that the device speaks: without --level they wait for a heartbeat, as long as \
 --level-wait, and take the newest if none comes. All others are sent at once.
 
-The data of the answer is printed as JSON; how it went is the exit status. A command that is answered with
-PENDING_WITH_NOTIFICATION is waited for, and the data of its result printed too. With --json there is an object for the answer and
+The data of the answer is printed as JSON; how it went is the exit status. A command that is answered with \
+PENDING_WITH_NOTIFICATION is waited for, and the data of its result printed too. With --json there is an object for the answer and \
 one for the result.
 
-Exit status: 0 done or started; 1 the device says that it was not done, or the data was lost; 2 wrong usage; 3 the device cannot be
+Exit status: 0 done or started; 1 the device says that it was not done, or the data was lost; 2 wrong usage; 3 the device cannot be \
 reached, or no answer or result came in time; 130 interrupted. To NONE, any answer is a sign of life.";
 
 /// Longer data is no request that a device reads.
@@ -39,12 +40,9 @@ const DATA_BYTES_MAX: u64 = 16 << 20;
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(super) struct CallArgs {
-    /// The command.
-    #[arg(required_unless_present_any = ["custom", "number"], conflicts_with_all = ["custom", "number"])]
-    command: Option<String>,
-    /// Its data, JSON.
-    #[arg(value_name = "DATA", conflicts_with_all = ["data", "custom", "number"])]
-    data_argument: Option<String>,
+    /// The command, but with --custom or --number; then its data, JSON.
+    #[arg(value_name = "COMMAND] [DATA", required_unless_present_any = ["custom", "number"], num_args = 1..=2)]
+    words: Vec<String>,
     /// Its data: JSON, @FILE, or - for standard input.
     #[arg(short, long, value_name = "JSON|@FILE|-", allow_hyphen_values = true)]
     data: Option<String>,
@@ -89,16 +87,22 @@ pub(super) async fn call(args: CallArgs) -> Result<(), Failure> {
 
 impl CallArgs {
     fn asked(&self) -> Result<Asked, Failure> {
-        match (&self.command, self.custom, self.number) {
-            (Some(word), _, _) => Asked::by_word(word, self.remote.level.unwrap_or_default()),
-            (None, Some(number), _) => Ok(Asked::Custom(number)),
-            (None, None, Some(number)) => Ok(Asked::Number(number)),
+        match (self.custom, self.number, self.words.first()) {
+            (Some(number), _, _) => Ok(Asked::Custom(number)),
+            (None, Some(number), _) => Ok(Asked::Number(number)),
+            (None, None, Some(word)) => Asked::by_word(word, self.remote.level.unwrap_or_default()),
             (None, None, None) => Err(Failure::usage("which command?")),
         }
     }
 
     fn data(&self) -> Result<Json, Failure> {
-        match self.data.as_deref().or(self.data_argument.as_deref()) {
+        let has_command = self.custom.is_none() && self.number.is_none();
+        let mut words = self.words.iter().skip(usize::from(has_command));
+        let word = words.next();
+        if words.next().is_some() || (word.is_some() && self.data.is_some()) {
+            return Err(Failure::usage("there is more than one data"));
+        }
+        match self.data.as_deref().or_else(|| word.map(String::as_str)) {
             None => Ok(Json::null()),
             Some("-") => asking::data(&read(std::io::stdin(), "standard input")?),
             Some(text) => match text.strip_prefix('@') {
@@ -163,7 +167,12 @@ impl CallArgs {
 
 fn print_data(data: &Json) {
     if !data.is_null() {
-        terminal::result(terminal::plain(&show::indented(data)));
+        let text = show::indented(data);
+        if std::io::stdout().is_terminal() {
+            terminal::result(terminal::plain(&text));
+        } else {
+            terminal::result(text);
+        }
     }
 }
 

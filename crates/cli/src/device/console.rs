@@ -27,11 +27,11 @@ Examples:
 
 Lines:
 {LINES}
-An empty line repeats the one before. Commands and kinds of events are completed with Tab; lines are kept in
-$XDG_STATE_HOME/nodewire/device-console-history (~/.local/state without it), the last 1000, which only their owner can read. A line
+An empty line repeats the one before. Commands and kinds of events are completed with Tab; lines are kept in \
+$XDG_STATE_HOME/nodewire/device-console-history (~/.local/state without it), the last 1000, which only their owner can read. A line \
 that begins with a blank is not kept.
 
-The numbers of start and stop depend on the version that the device speaks: without --level they wait for a heartbeat, as long as
+The numbers of start and stop depend on the version that the device speaks: without --level they wait for a heartbeat, as long as \
 --level-wait, and take the newest if none comes. Late results are shown when they come.
 
 With a pipe there is no prompt, and what the device publishes is shown only with --live.
@@ -76,6 +76,9 @@ pub(super) async fn console(args: ConsoleArgs) -> Result<(), Failure> {
         script: None,
     })?;
     let is_interactive = prompt.is_interactive();
+    if !is_interactive {
+        console::set_colors_enabled(false);
+    }
     let is_live = args.live || (is_interactive && !args.quiet);
     let (late, results) = mpsc::channel(PENDING_MAX);
     let mut console = Console {

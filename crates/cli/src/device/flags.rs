@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use autotrainer_api::zmq::KeyPair;
-use autotrainer_api::{DeviceOptions, ProtocolLevel, RemoteOptions};
+use autotrainer_api::{Delivery, DeviceOptions, Message, ProtocolLevel, RemoteOptions};
 
 use super::key_files;
 use crate::failure::Failure;
@@ -63,6 +63,16 @@ pub(super) struct RemoteFlags {
 }
 
 impl RemoteFlags {
+    /// What was received, with the level that was given, which is better known than what heartbeats tell.
+    pub(super) const fn with_level(&self, mut delivery: Delivery) -> Delivery {
+        if let (Some(given), Delivery::Message(Message::Event { level, .. })) =
+            (self.level, &mut delivery)
+        {
+            *level = given;
+        }
+        delivery
+    }
+
     /// The options that they describe.
     pub(super) fn options(&self) -> Result<RemoteOptions, Failure> {
         let rpc = match &self.config {

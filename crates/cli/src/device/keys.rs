@@ -13,7 +13,7 @@ use crate::terminal;
 const HELP: &str = "\
 Examples:
   # One pair for the service, one for each client
-  nodewire device keys generate service.key
+  nodewire device keys generate service.key > service.pub
   nodewire device keys generate office.key
 
   # Who may connect: a line for each client

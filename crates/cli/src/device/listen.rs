@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use autotrainer_api::{
-    Anomaly, Channel, Delivery, Message, Remote, RemoteChange, RemoteChanges, SubscribeOptions,
-    Subscription, Topic,
+    Anomaly, Channel, Delivery, Message, Remote, RemoteChange, RemoteChanges, ReplayPosition,
+    ReplayRequest, Resume, SubscribeOptions, Subscription, Topic,
 };
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::event_kinds::{KindFilter, topic};
 use super::flags::RemoteFlags;
-use super::show::{self, object, value};
+use super::replay::refused;
+use super::show::{self, object, one_line, value};
 use crate::failure::{Failure, chain};
 use crate::signals::Signals;
 use crate::terminal;
@@ -18,15 +19,15 @@ use crate::terminal;
 const HELP: &str = "\
 Examples:
   nodewire device listen
-  nodewire device listen --kind trial --kind emergencyStop --json | jq .context
+  nodewire device listen --kind trial --kind emergencyStop --json | jq 'select(.type == \"event\").context'
   nodewire device listen --topic HEARTBEAT --count 1 --for 10
 
-Each message is a line; with --json an object, whose type is event, heartbeat, result, message (on a topic of the application's
-own), gap (something was lost), anomaly (a message that was not as it should be), connected, disconnected, notConnected, presence
-or level. An emergency, which devices publish on two topics, is told once.
+Each message is a line; with --json an object, whose type is event, heartbeat, result, message (on a topic of the application's \
+own), gap (something was lost), anomaly (a message that was not as it should be), connected, disconnected, notConnected, presence \
+or level; with --since, the last is the position to go on from. An emergency, which devices publish on two topics, is told once.
 
-Exit status: 0 so many messages as --count says came, or without it the time was over or a signal ended it; 1 the time was over before;
-2 wrong usage; 3 there was no connection in all that time; 130 interrupted before --count was reached.";
+Exit status: 0 so many messages as --count says came, or without it the time was over or a signal ended it; 1 the time was over \
+before, or the device keeps nothing to begin with (--since); 2 wrong usage; 3 there was no connection in all that time; 130 interrupted before --count was reached.";
 
 /// How often the counts of malformed messages are looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -40,6 +41,10 @@ pub(super) struct ListenArgs {
     /// Only events of this kind: a number, a name, or the start of names. May be repeated.
     #[arg(long, value_name = "KIND")]
     kind: Vec<String>,
+    /// First what the device has kept (`device app --events-db`), from here on: a number, LOG:NUMBER as it was printed
+    /// at the end of the last time, `oldest`, or `now`. What is missed on the way is fetched too, each message once.
+    #[arg(long, value_name = "NUMBER", value_parser = since)]
+    since: Option<Since>,
     /// End after so many messages.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
@@ -58,7 +63,15 @@ pub(super) async fn listen(args: ListenArgs) -> Result<(), Failure> {
     let signals = Signals::listen()?;
     let remote = Remote::connect(args.remote.options()?).await;
     let remote = remote.map_err(|error| Failure::usage(chain(&error)))?;
-    let subscription = remote.subscribe(args.subscribe_options()).await;
+    let options = args.subscribe_options();
+    let options = match &args.since {
+        None => options,
+        Some(since) => {
+            let found = signals.unless_stopped(since.resume(&remote)).await;
+            options.resuming(found?)
+        }
+    };
+    let mut subscription = remote.subscribe(options).await;
     let changes = remote.changes();
     let mut listening = Listening {
         kinds,
@@ -74,9 +87,61 @@ pub(super) async fn listen(args: ListenArgs) -> Result<(), Failure> {
             address: None,
         });
     }
-    let ended = Box::pin(listening.run(&remote, subscription, changes, &signals)).await;
+    let ended = Box::pin(listening.run(&remote, &mut subscription, changes, &signals)).await;
+    if let Some(position) = subscription.position() {
+        listening.tell_position(&position);
+    }
     remote.close().await;
     terminal::results_written().and(ended)
+}
+
+/// Where to begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Since {
+    Now,
+    Oldest,
+    /// A number of whichever log the device has.
+    Number(u64),
+    Position(ReplayPosition),
+}
+
+fn since(text: &str) -> Result<Since, String> {
+    match text {
+        "now" => return Ok(Since::Now),
+        "oldest" => return Ok(Since::Oldest),
+        _ => {}
+    }
+    let wrong = || "it is a number, LOG:NUMBER, `oldest` or `now`".to_owned();
+    let number = |text: &str| text.parse().map_err(|_| wrong());
+    match text.rsplit_once(':') {
+        None => number(text).map(Since::Number),
+        Some((log_id, sequence)) => Ok(Since::Position(ReplayPosition {
+            log_id: log_id.to_owned(),
+            sequence: number(sequence)?,
+        })),
+    }
+}
+
+impl Since {
+    async fn resume(&self, remote: &Remote) -> Result<Resume, Failure> {
+        // Says no at once, where there is no log.
+        let request = ReplayRequest {
+            after: u64::MAX,
+            limit: Some(1),
+            ..ReplayRequest::default()
+        };
+        let page = remote.replay_page(&request).await;
+        let page = page.map_err(|error| refused(&error))?;
+        Ok(match self {
+            Self::Now => Resume::Now,
+            Self::Oldest => Resume::Oldest,
+            Self::Number(sequence) => Resume::After(ReplayPosition {
+                log_id: page.log_id,
+                sequence: *sequence,
+            }),
+            Self::Position(position) => Resume::After(position.clone()),
+        })
+    }
 }
 
 impl ListenArgs {
@@ -106,7 +171,7 @@ impl Listening<'_> {
     async fn run(
         &mut self,
         remote: &Remote,
-        mut subscription: Subscription,
+        subscription: &mut Subscription,
         mut changes: RemoteChanges,
         signals: &Signals,
     ) -> Result<(), Failure> {
@@ -119,6 +184,7 @@ impl Listening<'_> {
                 () = until(end) => return self.is_over(),
                 delivery = subscription.next() => {
                     let Some(delivery) = delivery else { return self.is_over() };
+                    let delivery = self.args.remote.with_level(delivery);
                     if self.took(&delivery) {
                         self.tell_anomalies(remote);
                         return Ok(());
@@ -209,6 +275,23 @@ impl Listening<'_> {
             } else {
                 terminal::say(format_args!("{more} times: {anomaly}"));
             }
+        }
+    }
+
+    /// From where to go on next time.
+    fn tell_position(&self, position: &ReplayPosition) {
+        let ReplayPosition { log_id, sequence } = position;
+        if self.args.json {
+            let members = [
+                ("logId", log_id.as_str().into()),
+                ("sequence", value(sequence)),
+            ];
+            terminal::result(object("position", members));
+        } else {
+            terminal::say(format_args!(
+                "to go on from here: --since {}:{sequence}",
+                one_line(log_id)
+            ));
         }
     }
 

@@ -20,7 +20,26 @@ pub(super) fn object<'a>(
     let members = members
         .into_iter()
         .map(|(key, value)| (key, value.to_strict()));
-    Json::object(std::iter::once(("type", Json::from(of_type))).chain(members))
+    on_one_line(Json::object(
+        std::iter::once(("type", Json::from(of_type))).chain(members),
+    ))
+}
+
+/// Without line ends between values, which a peer may have written, and with what would steer a terminal escaped.
+fn on_one_line(json: Json) -> Json {
+    if !json.as_str().contains(char::is_control) {
+        return json;
+    }
+    let mut text = String::with_capacity(json.as_str().len() + 16);
+    for char in json.as_str().chars() {
+        match char {
+            // Inside strings these are escaped already.
+            '\n' | '\r' | '\t' => text.push(' '),
+            char if char.is_control() => text.push_str(&format!("\\u{:04x}", u32::from(char))),
+            char => text.push(char),
+        }
+    }
+    Json::parse(text).unwrap_or_default()
 }
 
 /// Numbers, texts, lists of them, and what may be none of them.
@@ -189,10 +208,6 @@ pub(super) fn error(result: ResultCode, code: i64, message: Option<&str>) -> Str
     text
 }
 
-#[allow(
-    clippy::wildcard_enum_match_arm,
-    reason = "what a release of the library adds is told as unknown"
-)]
 fn gap_line(gap: &Gap) -> String {
     match gap {
         Gap::SlowReader(missing) => format!("{missing} messages were lost here, read too slowly"),
@@ -202,7 +217,11 @@ fn gap_line(gap: &Gap) -> String {
         Gap::IndexWentBack { last, index } => {
             format!("the device was started anew: the index went from {last} back to {index}")
         }
-        Gap::Sequence { missing } => format!("{missing} events are missing"),
+        Gap::Sequence { missing } => format!("{missing} messages are missing"),
+        Gap::SequenceWentBack { last, sequence } => {
+            format!("the device was started anew: the sequence went from {last} back to {sequence}")
+        }
+        Gap::LogReplaced => "the device keeps its events in another log now".to_owned(),
         _ => "something may be missing".to_owned(),
     }
 }
@@ -308,6 +327,15 @@ mod tests {
             "}",
         ];
         assert_eq!(indented(&json), lines.join("\n"));
+    }
+
+    #[test]
+    fn an_object_is_one_line_that_cannot_steer() {
+        let data = Json::parse("{\n\t\"a\": \"\u{9b}31m\u{7f}\\n\"\r\n}").unwrap();
+        let text = object("answer", [("data", data)]);
+        assert!(!text.as_str().contains(char::is_control), "{text}");
+        let back: serde_json::Value = text.decode().unwrap();
+        assert_eq!(back["data"]["a"], "\u{9b}31m\u{7f}\n");
     }
 
     #[test]

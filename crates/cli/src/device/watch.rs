@@ -7,7 +7,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use autotrainer_api::{
-    CallError, Channel, Command, CommandAnswer, Delivery, Remote, RemoteChanges, SubscribeOptions,
+    CallError, Channel, Command, CommandAnswer, Remote, RemoteChanges, SubscribeOptions,
     Subscription, Topic,
 };
 use tokio::sync::mpsc;
@@ -26,8 +26,8 @@ Examples:
   nodewire device watch --host box-7 --once || echo 'the device is not there'
   nodewire device watch --json | jq -c '.alarms[] | select(.isActive)'
 
-What is known comes from GET_STATUS, asked at the start, after every reconnect and every --refresh seconds, and from events in
-between: system status, alarms, detectors, modes. On a terminal the view is redrawn in place; otherwise, and with --json, there is
+What is known comes from GET_STATUS, asked at the start, after every reconnect and every --refresh seconds, and from events in \
+between: system status, alarms, detectors, modes. On a terminal the view is redrawn in place; otherwise, and with --json, there is \
 one JSON object per change, on a line.
 
 Exit status: 0 the device is there, when it ends; 2 wrong usage; 3 it is not.";
@@ -101,6 +101,7 @@ async fn follow(args: &WatchArgs, remote: &Remote, signals: &Signals) -> bool {
     let subscription = subscription.await;
     let (answers, receiver) = mpsc::channel(1);
     let mut watching = Watching {
+        args,
         state: State::default(),
         view: (!args.json && std::io::stdout().is_terminal()).then(View::new),
         printed: None,
@@ -162,7 +163,8 @@ async fn ask(remote: &Remote) -> Asked {
 }
 
 #[derive(Debug)]
-struct Watching {
+struct Watching<'a> {
+    args: &'a WatchArgs,
     state: State,
     /// None if there is no terminal.
     view: Option<View>,
@@ -170,7 +172,7 @@ struct Watching {
     printed: Option<String>,
 }
 
-impl Watching {
+impl Watching<'_> {
     async fn run(
         &mut self,
         remote: &Remote,
@@ -183,7 +185,7 @@ impl Watching {
         loop {
             tokio::select! {
                 delivery = subscription.next() => match delivery {
-                    Some(delivery) => self.took(&delivery),
+                    Some(delivery) => self.state.took(&self.args.remote.with_level(delivery)),
                     None => return,
                 },
                 // What changes is looked at when it is drawn.
@@ -198,10 +200,6 @@ impl Watching {
                 }
             }
         }
-    }
-
-    fn took(&mut self, delivery: &Delivery) {
-        self.state.took(delivery);
     }
 
     fn show(&mut self) {

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use nodewire_testkit::{AutotrainerVersion, free_port};
 use serde_json::{Value, json};
 
-use crate::support::{App, Done, Home, to_python};
+use crate::support::{App, Done, Home, Running, to_python};
 
 #[test]
 fn answers_are_data_and_exit_status() {
@@ -55,7 +55,7 @@ fn answers_are_data_and_exit_status() {
         (&json!(42), &json!(false))
     );
     app.call(&home, &["none"]).succeeds();
-    app.call(&home, &["--number", "77"]).succeeds();
+    app.call(&home, &["--number", "77", "[5]"]).succeeds();
     app.running
         .out
         .object("request", |request| request["rawCommand"] == 77);
@@ -90,6 +90,11 @@ fn wrong_usage_is_2() {
         (&["call", "get"], "ambiguous"),
         (&["call", "7"], "--number"),
         (&["call", "status", "{"], "no JSON"),
+        (
+            &["call", "status", "1", "--data", "2"],
+            "more than one data",
+        ),
+        (&["call", "--custom", "1", "2", "3"], "more than one data"),
         (&["call", "status", "NaN"], "NaN"),
         (
             &["call", "status", "--data", "@missing.json"],
@@ -176,6 +181,44 @@ fn late_results_are_waited_for() {
     assert_eq!(call(&["start", "--no-wait"]).succeeds().objects().len(), 1);
     call(&["stop"]).fails(1, "FAILED: stuck");
     call(&["EMERGENCY_STOP", "--result-timeout", "0.05"]).fails(3, "may still come");
+}
+
+#[test]
+fn a_signal_ends_a_call_that_waits() {
+    let home = Home::new();
+    let answers = home.file(
+        "answers.json",
+        r#"{"EMERGENCY_STOP": {"after_ms": 3600000}}"#,
+    );
+    let app = App::start(&home, &["--answers", answers.to_str().unwrap()]);
+    let call = [
+        "call",
+        "EMERGENCY_STOP",
+        "--json",
+        "--result-timeout",
+        "3600",
+    ];
+    for signal in ["-INT", "-TERM"] {
+        let call = Running::start(&mut app.to(&home, &call));
+        call.out.object("answer", |_| true);
+        assert_eq!(call.stop(signal).code(), Some(130));
+    }
+}
+
+#[test]
+fn shells_complete_it() {
+    let home = Home::new();
+    let shells = Done::of(
+        &mut home.command(env!("CARGO_BIN_EXE_nodewire"), "completions", &["bash"]),
+        "",
+    );
+    let shells = shells.succeeds();
+    for command in [
+        "app", "console", "call", "listen", "replay", "watch", "keys",
+    ] {
+        let command = format!("nodewire__subcmd__device__subcmd__{command})");
+        assert!(shells.stdout.contains(&command), "{command}");
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod console;
 mod keys;
 mod listening;
 mod peers;
+mod replaying;
 mod support;
 mod terminal;
 mod watching;

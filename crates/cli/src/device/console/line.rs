@@ -8,9 +8,10 @@ use crate::failure::Failure;
 
 pub(super) const LINES_HELP: &str = "\
 start, stop, configuration, status   as the console of the peer has them
-COMMAND [JSON]                       a command by its name, the start of one, or its number; its data
+COMMAND [JSON]                       a command: its name, the start of one, or a number; its data
 custom N [JSON]                      a command of the application's own
-raw TEXT                             a request as it is; before 0.9.18, one that cannot be read ends the device
+raw TEXT                             a request as it is; one that cannot be read ends a device
+                                     before 0.9.18
 services                             whose heartbeats were seen
 help, quit (q)";
 

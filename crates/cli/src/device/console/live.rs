@@ -27,6 +27,7 @@ pub(super) async fn live(args: &ConsoleArgs, asking: &Asking, screen: Screen, is
         let (line, json) = tokio::select! {
             delivery = subscription.next() => match delivery {
                 Some(delivery) if is_shown(&delivery, args.heartbeats) => {
+                    let delivery = args.remote.with_level(delivery);
                     (show::delivery(&delivery), show::delivery_json(&delivery))
                 }
                 Some(_) => continue,

@@ -65,8 +65,13 @@ pub(in crate::device) fn event_json(
         ("context", event.context.clone()),
     ];
     members.extend(event.repeat.map(|repeat| ("repeat", value(repeat))));
-    if !event.extra.is_empty() {
-        let extra = event.extra.iter();
+    members.extend(event.sequence().map(|number| ("sequence", value(number))));
+    let mut extra = event
+        .extra
+        .iter()
+        .filter(|(key, _)| key != "sequence")
+        .peekable();
+    if extra.peek().is_some() {
         let extra = extra.map(|(key, value)| (key.as_str(), value.to_strict()));
         members.push(("extra", Json::object(extra)));
     }
@@ -116,10 +121,6 @@ pub(in crate::device) fn answer_json(
     )
 }
 
-#[allow(
-    clippy::wildcard_enum_match_arm,
-    reason = "what a release of the library adds is told as unknown"
-)]
 fn gap_json(gap: &Gap) -> Json {
     let (reason, members) = match gap {
         Gap::SlowReader(missing) => ("slowReader", vec![("missing", value(missing))]),
@@ -129,6 +130,11 @@ fn gap_json(gap: &Gap) -> Json {
             vec![("last", value(last)), ("index", value(index))],
         ),
         Gap::Sequence { missing } => ("sequence", vec![("missing", value(missing))]),
+        Gap::SequenceWentBack { last, sequence } => (
+            "sequenceWentBack",
+            vec![("last", value(last)), ("sequence", value(sequence))],
+        ),
+        Gap::LogReplaced => ("logReplaced", Vec::new()),
         _ => ("unknown", Vec::new()),
     };
     object(

@@ -127,7 +127,9 @@ impl State {
                 level,
             }) => self.event(*topic, event, *level),
             Delivery::Gap(Gap::Interrupted) => self.losses.interruptions += 1,
-            Delivery::Gap(Gap::IndexWentBack { .. }) => self.losses.restarts += 1,
+            Delivery::Gap(Gap::IndexWentBack { .. } | Gap::SequenceWentBack { .. }) => {
+                self.losses.restarts += 1
+            }
             Delivery::Gap(Gap::Sequence { missing }) => self.losses.missing += missing,
             Delivery::Gap(Gap::SlowReader(missing)) => self.losses.read_too_slowly += missing,
             _ => {}

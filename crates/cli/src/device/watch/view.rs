@@ -160,7 +160,7 @@ fn losses(state: &State) -> String {
     let seen: Vec<_> = counts
         .iter()
         .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{count} {what}"))
+        .map(|(count, what)| format!("{what} {count}"))
         .collect();
     match seen.as_slice() {
         [] => "losses: none seen".to_owned(),
