@@ -3,7 +3,7 @@
 use nodewire_testkit::{AutotrainerVersion, free_port};
 use serde_json::{Value, json};
 
-use crate::support::{App, Done, Home, to_python};
+use crate::support::{App, Done, Home, Running, to_python};
 
 #[test]
 fn lines_of_a_pipe_are_commands() {
@@ -118,4 +118,22 @@ fn devices_of_both_releases_are_commanded() {
         assert_eq!(commands, expected);
         home.runtime.block_on(service.stop()).unwrap();
     }
+}
+
+#[test]
+fn what_is_published_is_shown_at_a_pipe_if_wanted() {
+    let home = Home::new();
+    let mut app = App::start(&home, &["--heartbeat-interval", "0.05"]);
+    let live = ["console", "--json", "--live", "--heartbeats"];
+    let mut console = Running::start(&mut app.to(&home, &live));
+    console.out.object("heartbeat", |_| true);
+    app.running.enter("repeat 100000 every 5 tunnelEnter\n");
+    console
+        .out
+        .object("event", |event| event["kind"] == "tunnelEnter");
+    console.enter("status\n");
+    console
+        .out
+        .object("answer", |answer| answer["positive"] == true);
+    assert_eq!(console.wait().code(), Some(0));
 }

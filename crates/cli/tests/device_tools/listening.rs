@@ -94,3 +94,16 @@ fn devices_of_both_releases_are_heard_with_their_anomalies() {
         let _ = home.runtime.block_on(service.stop());
     }
 }
+
+#[test]
+fn a_level_that_is_given_goes_before_what_heartbeats_tell() {
+    let home = Home::new();
+    let mut app = App::start(&home, &["--level", "0.12.0"]);
+    let listen = ["listen", "--level", "0.9.11", "--kind", "301", "--json"];
+    let listening = Running::start(&mut app.to(&home, &listen));
+    app.running
+        .enter("repeat 100000 every 5 applicationModeChanged\n");
+    let event = listening.out.object("event", |_| true);
+    assert_eq!(event["kind"], "acquisitionStarted");
+    assert_eq!(listening.stop("-TERM").code(), Some(0));
+}

@@ -106,6 +106,9 @@ fn a_device_has_a_prompt_too() {
     app.out.with("unknown event");
     app.enter("app_l\t\r");
     app.out.with("published");
+    // An empty line is the one before.
+    app.enter("\r");
+    app.out.with("published");
     app.enter("\u{3}");
     app.out.with("applicationTerminating (202)");
     assert_eq!(app.wait().code(), Some(0));
