@@ -129,7 +129,8 @@ pub(super) struct AppArgs {
     #[arg(long)]
     json: bool,
     /// The key pair of the device: connections are encrypted.
-    #[arg(long, value_name = "FILE", env = "NODEWIRE_DEVICE_CURVE_KEY_FILE")]
+    // Not the variable of clients, which have another pair on the same machine.
+    #[arg(long, value_name = "FILE", env = "NODEWIRE_DEVICE_APP_CURVE_KEY_FILE")]
     curve_key_file: Option<PathBuf>,
     /// Whose connections are admitted: a file with the public key of a client on each line.
     #[arg(long, value_name = "FILE", requires = "curve_key_file")]
