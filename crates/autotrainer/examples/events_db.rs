@@ -94,7 +94,10 @@ async fn follow(file: &Path, ports: (u16, u16)) -> anyhow::Result<()> {
         }
         // Written once it was dealt with: a client that is killed gets the last one again, and misses none.
         if let Some(position) = events.position() {
-            std::fs::write(file, serde_json::to_vec(&position)?)?;
+            // Never half written.
+            let written = file.with_extension("new");
+            std::fs::write(&written, serde_json::to_vec(&position)?)?;
+            std::fs::rename(&written, file)?;
         }
     }
 }

@@ -6,6 +6,7 @@ use nodewire_json::Json;
 use crate::incoming::Anomaly;
 use crate::json::{Fields, Limits, ObjectWriter, UnixTime, parse};
 use crate::level::ProtocolLevel;
+use crate::sequence;
 
 /// The payload of topic [`HEARTBEAT`](crate::Topic::HEARTBEAT): the only message that says who publishes.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,13 +38,18 @@ impl Heartbeat {
     /// The payload.
     #[must_use]
     pub fn to_payload(&self) -> Bytes {
-        let mut out = String::with_capacity(112);
+        self.to_text().into()
+    }
+
+    /// The payload's text, with room for a number.
+    pub(crate) fn to_text(&self) -> String {
+        let mut out = String::with_capacity(112 + sequence::FIELD_BYTES_MAX);
         ObjectWriter::new(&mut out)
             .string("identifier", &self.identifier)
             .string("version", &self.version)
             .float("timestamp", self.timestamp.0)
             .end();
-        out.into()
+        out
     }
 
     /// The level of the service.

@@ -1,7 +1,7 @@
 //! The number that our services add to what they publish, so that a loss can be seen. spec: autotrainer 5.1 (extra fields)
 //!
 //! One series for all of [`NUMBERED`]: a subscriber to all of them misses something exactly where a number is missing.
-//! Both copies of an emergency carry the same number, since they are one event.
+//! Both copies of an emergency carry the same number, since they are one event. Heartbeats repeat the last number.
 
 use std::fmt::Write as _;
 

@@ -53,7 +53,7 @@ impl What {
         match self {
             Self::Command(command) => command.name(),
             Self::Number(_) => "by number",
-            Self::Custom(_) => Command::UserDefined.name(),
+            Self::Custom(_) | Self::Named(_) => Command::UserDefined.name(),
         }
     }
 }

@@ -136,7 +136,10 @@ impl EventLoop {
             Topic::HEARTBEAT => {
                 let heartbeat = Heartbeat::parse(payload, limits)?;
                 self.shared.heartbeat(heartbeat.clone());
-                Message::Heartbeat(heartbeat)
+                return Ok(Some(Understood {
+                    message: Message::Heartbeat(heartbeat),
+                    sequence: sequence::of_payload(payload, limits),
+                }));
             }
             Topic::COMMAND_RESULT => {
                 let result = CommandResult::parse(payload, limits)?;
@@ -168,6 +171,7 @@ impl EventLoop {
         match &event {
             ConnectionEvent::Opened { connection, .. } => {
                 self.open.insert(*connection);
+                self.shared.hub.opened();
             }
             ConnectionEvent::Closed { connection, .. } => {
                 self.open.remove(connection);

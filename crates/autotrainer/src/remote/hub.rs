@@ -74,6 +74,7 @@ impl Ring {
         let resumes = options.resume.is_some();
         if resumes {
             prefixes.extend(NUMBERED.map(Topic::subscription_prefix));
+            prefixes.push(Topic::HEARTBEAT.subscription_prefix());
         }
         let mut numbered = [Topic::EVENT, Topic::EMERGENCY, Topic::PROPERTY_CHANGE].iter();
         let sees_all_numbers = numbered.all(|topic| options.admits(*topic));
@@ -130,7 +131,7 @@ impl Ring {
 
     fn deliver(&self, received: &Received, message: &Message, sequence: Option<u64>) {
         let mut state = self.lock();
-        let mut gap = self.sequence_gap(&mut state, sequence);
+        let mut gap = self.sequence_gap(&mut state, received.topic, sequence);
         if let Message::Event { topic, event, .. } = message {
             // Who resumes knows the second by its number.
             let by_index = sequence.is_none() || self.options.resume.is_none();
@@ -170,16 +171,24 @@ impl Ring {
     }
 
     /// A message of this number went by, which the subscription does not want.
-    fn pass(&self, sequence: u64) {
+    fn pass(&self, topic: Topic, sequence: u64) {
         let mut state = self.lock();
-        if let Some(gap) = self.sequence_gap(&mut state, Some(sequence)) {
+        if let Some(gap) = self.sequence_gap(&mut state, topic, Some(sequence)) {
             self.push(&mut state, Entry::of_gap(gap));
         }
     }
 
-    fn sequence_gap(&self, state: &mut RingState, sequence: Option<u64>) -> Option<Gap> {
+    fn sequence_gap(
+        &self,
+        state: &mut RingState,
+        topic: Topic,
+        sequence: Option<u64>,
+    ) -> Option<Gap> {
         let sequence = sequence.filter(|_| self.watches_sequence)?;
-        state.indices.sequence_gap(sequence)
+        match topic {
+            Topic::HEARTBEAT => state.indices.heartbeat_gap(sequence),
+            _ => state.indices.sequence_gap(sequence),
+        }
     }
 
     fn interrupt(&self) {
@@ -270,13 +279,13 @@ impl Hub {
         self.lock().iter().any(|ring| ring.admits(topic))
     }
 
-    /// Results come by whoever wants them, so that no subscription misses their numbers.
+    /// Results and heartbeats come by whoever wants them, so that no subscription misses their numbers.
     pub(super) fn deliver(&self, received: &Received, message: &Message, sequence: Option<u64>) {
         for ring in self.lock().iter() {
             if ring.admits(received.topic) {
                 ring.deliver(received, message, sequence);
             } else if let Some(sequence) = sequence {
-                ring.pass(sequence);
+                ring.pass(received.topic, sequence);
             }
         }
     }
@@ -294,6 +303,15 @@ impl Hub {
 
     pub(super) fn interrupt(&self) {
         for ring in self.lock().iter() {
+            ring.interrupt();
+        }
+    }
+
+    /// What is published until the service knows the subscriptions of a new connection is missing for those that miss
+    /// nothing.
+    pub(super) fn opened(&self) {
+        let rings = self.lock();
+        for ring in rings.iter().filter(|ring| ring.options.resume.is_some()) {
             ring.interrupt();
         }
     }

@@ -74,7 +74,20 @@ struct Fill {
     reason: Option<Gap>,
     /// What showed the gap.
     held: Option<(Message, u64)>,
+    /// The number that a heartbeat told, if it is known by that.
+    up_to: Option<u64>,
     attempts: u32,
+}
+
+impl Fill {
+    const fn because(reason: Option<Gap>) -> Self {
+        Self {
+            reason,
+            held: None,
+            up_to: None,
+            attempts: 0,
+        }
+    }
 }
 
 impl Resumer {
@@ -94,11 +107,7 @@ impl Resumer {
             delivered: last,
             skipped: None,
             is_offered: true,
-            fill: Some(Fill {
-                reason,
-                held: None,
-                attempts: 0,
-            }),
+            fill: Some(Fill::because(reason)),
             ready: VecDeque::new(),
         }
     }
@@ -154,9 +163,31 @@ impl Resumer {
     /// What was received live.
     fn take(&mut self, entry: Entry) {
         match (entry.delivery, entry.sequence) {
-            (Delivery::Gap(gap), _) => self.fill_because(gap, None),
-            (Delivery::Message(message), Some(sequence)) => self.take_numbered(message, sequence),
+            (Delivery::Gap(gap), _) => self.fill = Some(Fill::because(Some(gap))),
+            (Delivery::Message(message), Some(sequence)) => match message.topic() {
+                Topic::HEARTBEAT => self.take_heartbeat(message, sequence),
+                _ => self.take_numbered(message, sequence),
+            },
             (Delivery::Message(message), None) => self.deliver(message, None),
+        }
+    }
+
+    /// It tells which number was the last.
+    fn take_heartbeat(&mut self, message: Message, sequence: u64) {
+        self.deliver(message, None);
+        match self.last {
+            None => self.last = Some(sequence),
+            Some(last) if sequence > last => self.fill_or_leave(Fill {
+                up_to: Some(sequence),
+                ..Fill::because(Some(Gap::Sequence {
+                    missing: sequence - last,
+                }))
+            }),
+            Some(last) if sequence < last && !self.is_offered => {
+                self.tell(Gap::SequenceWentBack { last, sequence });
+                self.last = Some(sequence);
+            }
+            Some(_) => {}
         }
     }
 
@@ -175,21 +206,16 @@ impl Resumer {
                 self.tell(Gap::SequenceWentBack { last, sequence });
                 self.deliver_live(message, sequence);
             }
-            Some(ahead) => {
-                let missing = ahead - 1;
-                self.fill_because(Gap::Sequence { missing }, Some((message, sequence)));
-            }
+            Some(ahead) => self.fill_or_leave(Fill {
+                held: Some((message, sequence)),
+                ..Fill::because(Some(Gap::Sequence { missing: ahead - 1 }))
+            }),
         }
     }
 
-    /// A service that had no log may have one after an interruption.
-    fn fill_because(&mut self, gap: Gap, held: Option<(Message, u64)>) {
-        let fill = Fill {
-            reason: Some(gap),
-            held,
-            attempts: 0,
-        };
-        if self.is_offered || fill.held.is_none() {
+    /// A service without a log is not asked for every number; it may have one after an interruption.
+    fn fill_or_leave(&mut self, fill: Fill) {
+        if self.is_offered {
             self.fill = Some(fill);
         } else {
             self.leave(fill);
@@ -264,15 +290,23 @@ impl Resumer {
 
     /// Everything that is kept was delivered.
     fn end_fill(&mut self) {
-        let Some(Fill { reason, held, .. }) = self.fill.take() else {
+        let Some(fill) = self.fill.take() else {
             return;
         };
         if self.wants_what_is_not_kept()
-            && let Some(gap @ (Gap::Interrupted | Gap::SlowReader(_))) = reason
+            && let Some(gap @ (Gap::Interrupted | Gap::SlowReader(_))) = fill.reason
         {
             self.tell(gap);
         }
-        if let Some((message, sequence)) = held
+        // What was not kept.
+        if let Some(up_to) = fill.up_to
+            && let Some(last) = self.last
+            && up_to > last
+        {
+            self.tell_missing(last, up_to + 1);
+            self.last = Some(up_to);
+        }
+        if let Some((message, sequence)) = fill.held
             && let Some(last) = self.last
             && sequence > last
         {
@@ -291,6 +325,7 @@ impl Resumer {
         if let Some(gap) = fill.reason {
             self.tell(gap);
         }
+        self.last = self.last.max(fill.up_to);
         if let Some((message, sequence)) = fill.held {
             self.deliver_live(message, sequence);
         }
@@ -314,7 +349,9 @@ impl Resumer {
 
     fn deliver(&mut self, message: Message, sequence: Option<u64>) {
         let is_wanted = self.wanted.admits(message.topic());
-        self.skipped = sequence.filter(|_| !is_wanted);
+        if sequence.is_some() {
+            self.skipped = sequence.filter(|_| !is_wanted);
+        }
         if is_wanted {
             let delivery = Delivery::Message(message);
             self.ready.push_back((delivery, sequence));

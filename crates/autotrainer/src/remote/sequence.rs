@@ -25,6 +25,16 @@ impl IndexWatch {
         }
     }
 
+    /// What is missing before a heartbeat that says that this number was the last.
+    pub(super) fn heartbeat_gap(&mut self, sequence: u64) -> Option<Gap> {
+        let last = self.sequence.replace(sequence)?;
+        match sequence.checked_sub(last) {
+            Some(0) => None,
+            Some(missing) => Some(Gap::Sequence { missing }),
+            None => Some(Gap::SequenceWentBack { last, sequence }),
+        }
+    }
+
     /// What an event's index tells.
     pub(super) fn index_gap(&mut self, event: &Event) -> Option<Gap> {
         let index = event.index?;
@@ -102,6 +112,21 @@ mod tests {
             sequence: 1,
         });
         assert_eq!(gaps, [None, None, None, missing, back, None]);
+    }
+
+    #[test]
+    fn a_heartbeat_tells_what_is_missing_before_a_silence() {
+        let mut watch = IndexWatch::default();
+        assert_eq!(watch.heartbeat_gap(5), None);
+        assert_eq!(watch.sequence_gap(6), None);
+        assert_eq!(watch.heartbeat_gap(6), None);
+        assert_eq!(watch.heartbeat_gap(8), Some(Gap::Sequence { missing: 2 }));
+        assert_eq!(watch.sequence_gap(9), None);
+        let back = Gap::SequenceWentBack {
+            last: 9,
+            sequence: 0,
+        };
+        assert_eq!(watch.heartbeat_gap(0), Some(back));
     }
 
     #[test]

@@ -248,6 +248,8 @@ impl ServiceBuilder {
     /// missed ([`Gap::Sequence`](crate::Gap::Sequence)); they do unless set. The real packages' clients take it as any
     /// extra field. Without it, what is published is to the byte what a Python service would publish.
     ///
+    /// Heartbeats carry the last number that was given, which tells of a loss before a silence.
+    ///
     /// One series counts them all, by one, from 1 at each start; with an event log, it goes on where it was.
     #[must_use]
     pub fn sequence(mut self, is_numbered: bool) -> Self {

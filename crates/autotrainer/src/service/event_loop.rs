@@ -11,6 +11,7 @@ use super::observed::Observed;
 use super::source::Source;
 use crate::heartbeat::Heartbeat;
 use crate::json::UnixTime;
+use crate::sequence;
 use crate::topic::Topic;
 use crate::zmq::{Publisher, ZmqError};
 
@@ -34,6 +35,8 @@ pub(super) struct EventLoop<O> {
     pub(super) identifier: String,
     pub(super) version: String,
     pub(super) heartbeat_interval: Duration,
+    /// The last number that was published; `None` if nothing is numbered.
+    pub(super) sequence: Option<u64>,
 }
 
 impl<O: Outlet> EventLoop<O> {
@@ -55,6 +58,7 @@ impl<O: Outlet> EventLoop<O> {
                         return;
                     }
                     for outgoing in batch.drain(..) {
+                        self.sequence = outgoing.sequence.or(self.sequence);
                         for topic in outgoing.topics() {
                             self.send(topic, outgoing.payload.clone()).await;
                         }
@@ -71,7 +75,12 @@ impl<O: Outlet> EventLoop<O> {
             version: self.version.clone(),
             timestamp: UnixTime::now(),
         };
-        self.send(Topic::HEARTBEAT, heartbeat.to_payload()).await;
+        let mut text = heartbeat.to_text();
+        // So that a subscriber sees, too, that it missed the last before a silence.
+        if let Some(sequence) = self.sequence {
+            sequence::append(&mut text, sequence);
+        }
+        self.send(Topic::HEARTBEAT, text.into()).await;
     }
 
     async fn send(&mut self, topic: Topic, payload: Bytes) {

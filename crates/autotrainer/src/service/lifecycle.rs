@@ -157,7 +157,7 @@ impl Service {
         };
         *self.sockets.lock().unwrap_or_else(PoisonError::into_inner) = Some(sockets.clone());
         self.queue.open(first);
-        *state = State::Running(self.spawn(sockets, log));
+        *state = State::Running(self.spawn(sockets, log, first - 1));
         Ok(())
     }
 
@@ -313,7 +313,7 @@ impl Service {
         Ok((event_addresses, command_addresses))
     }
 
-    fn spawn(&self, sockets: Sockets, log: Option<LogEnds>) -> Running {
+    fn spawn(&self, sockets: Sockets, log: Option<LogEnds>, last: u64) -> Running {
         let description = &self.description;
         let (source, replays, log) = match log {
             Some(ends) => (
@@ -332,6 +332,7 @@ impl Service {
             identifier: description.identifier.clone(),
             version: description.level.heartbeat_version(&description.software),
             heartbeat_interval: description.heartbeat_interval,
+            sequence: self.queue.numbers_anything().then_some(last),
         };
         let commands = CommandLoop::new(
             Arc::clone(&sockets.commands),

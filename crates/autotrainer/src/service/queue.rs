@@ -136,6 +136,10 @@ impl Queue {
         self.lock().phase == Phase::Closed
     }
 
+    pub(super) const fn numbers_anything(&self) -> bool {
+        !self.limits.numbered.is_empty()
+    }
+
     /// Whether what is published on this topic gets a number.
     pub(super) fn numbers(&self, topic: Topic) -> bool {
         self.limits.numbered.contains(&topic)

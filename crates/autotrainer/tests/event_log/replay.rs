@@ -25,13 +25,11 @@ async fn everything_typed_is_kept_as_it_was_published() {
         verbatim: true,
         ..SubscribeOptions::topics(&[Topic::ANY])
     };
-    let mut live = remote.subscribe(options.resuming(Resume::Now)).await;
-    // Until it knows of the log, nothing is live.
+    let mut live = remote.subscribe(options).await;
     let publisher = service.publisher();
     until(|| {
-        live.try_next();
         publisher.try_publish(Topic(77), Bytes::new()).unwrap();
-        remote.counts().messages > 0
+        live.try_next().is_some()
     })
     .await;
     let stop = Event::numbered(101, UnixTime(1.5), 7);
@@ -61,7 +59,8 @@ async fn everything_typed_is_kept_as_it_was_published() {
                         break payload;
                     }
                 }
-                Some(Delivery::Message(_)) => {}
+                // The same event once more, as bytes, has the index of an older one.
+                Some(Delivery::Message(_) | Delivery::Gap(Gap::IndexWentBack { .. })) => {}
                 other => panic!("{other:?}"),
             }
         };
@@ -171,17 +170,15 @@ async fn a_plain_client_of_python_replays() {
             (&json!(7), &json!(100))
         );
         let data = &reply["data"];
-        assert_eq!(
-            (&data["first"], &data["last"], &data["next"]),
-            (&json!(1), &json!(3), &json!(2))
-        );
+        assert_eq!((&data["first"], &data["next"]), (&json!(1), &json!(2)));
+        assert!(data["last"].as_u64() >= Some(3), "{data}");
         assert_eq!(data["isComplete"], false);
         let kept = json!([{"sequence": 2, "topic": 4001, "payload":
             {"kind": 201, "when": 1.5, "index": 1, "context": null, "sequence": 2}}]);
         assert_eq!(data["events"], kept);
         for wrong in [
             &br#"{"command": 99999, "custom_command": "events.replay", "nonce": 8, "data": {"after": "x"}}"#[..],
-            br#"{"command": 99999, "custom_command": "events.replay", "nonce": 8, "data": [1]}"#,
+            br#"{"command": 99999, "custom_command": "events.replay", "nonce": 8, "data": {"topics": 5}}"#,
         ] {
             let reply = client.exchange("commands", wrong).await.unwrap();
             let reply: Value = serde_json::from_slice(&reply).unwrap();

@@ -26,6 +26,7 @@ pub(crate) fn builder(log: &EventLogOptions) -> ServiceBuilder {
     Service::builder()
         .subscriber_port(0)
         .command_port(0)
+        .heartbeat_interval(Duration::from_millis(50))
         .event_log(log.clone())
 }
 

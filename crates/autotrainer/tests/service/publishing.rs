@@ -198,7 +198,7 @@ async fn what_is_typed_is_numbered_and_bytes_are_not_touched() {
     // From another service, which numbered it.
     event
         .extra
-        .push(("sequence".to_owned(), serde_json::Value::from(900).into()));
+        .push(("sequence".to_owned(), Value::from(900).into()));
     publisher.publish_event(Topic::EVENT, &event).await.unwrap();
     let dict = json!({"kind": 201, "sequence": 901, "other_key": 1});
     publisher.send_event_dict(&dict).await.unwrap();

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::{EventLoop, Outlet};
 use crate::heartbeat::Heartbeat;
 use crate::json::Limits;
+use crate::sequence;
 use crate::service::counters::Counters;
 use crate::service::observed::Observed;
 use crate::service::queue::{Draft, Payload, Queue, QueueLimits, WhenFull};
@@ -59,6 +60,7 @@ fn started(takes: Duration) -> (Arc<Queue>, Sent) {
         identifier: "box".to_owned(),
         version: "0.12.0+test".to_owned(),
         heartbeat_interval: Duration::from_secs(1),
+        sequence: Some(41),
     };
     tokio::spawn(event_loop.run());
     (queue, receiver)
@@ -108,6 +110,8 @@ async fn a_heartbeat_says_who_publishes() {
     assert_eq!(heartbeat.identifier, "box");
     assert_eq!(heartbeat.version, "0.12.0+test");
     assert!(heartbeat.timestamp.0 > 1.7e9);
+    let last = sequence::of_payload(&payload, &Limits::default());
+    assert_eq!(last, Some(41));
 }
 
 #[tokio::test(start_paused = true)]
