@@ -50,9 +50,9 @@ fn parts(packet: &Packet, message: &Message, options: &DecodeOptions<'_>) -> (Va
             let block_bytes = packet.body().len() - hello.auth.len();
             let body = json!({
                 "shape": "client_hello",
-                "extension_block": hex(&packet.body()[..block_bytes]),
+                "extension_block": to_hex(&packet.body()[..block_bytes]),
                 "extensions": list(&hello.extensions, extension),
-                "auth": hex(&hello.auth),
+                "auth": to_hex(&hello.auth),
             });
             (metadata("ClientHello", &hello.metadata), body)
         }
@@ -60,9 +60,9 @@ fn parts(packet: &Packet, message: &Message, options: &DecodeOptions<'_>) -> (Va
             let block_bytes = packet.body().len() - ack.payload.len();
             let body = json!({
                 "shape": "server_hello_ack",
-                "extension_block": hex(&packet.body()[..block_bytes]),
+                "extension_block": to_hex(&packet.body()[..block_bytes]),
                 "extensions": list(&ack.extensions, extension),
-                "payload": hex(&ack.payload),
+                "payload": to_hex(&ack.payload),
             });
             (metadata("ServerHelloAck", &ack.metadata), body)
         }
@@ -108,7 +108,7 @@ fn parts(packet: &Packet, message: &Message, options: &DecodeOptions<'_>) -> (Va
         }
         Message::ResultHint(hint) => (metadata("ResultHint", hint), opaque(packet)),
         Message::TransportProbe(probe) => {
-            let body = json!({ "shape": "opaque", "payload": hex(&probe.payload) });
+            let body = json!({ "shape": "opaque", "payload": to_hex(&probe.payload) });
             (metadata("TransportProbe", &probe.metadata), body)
         }
         Message::TransportProbeAck(ack) => (metadata("TransportProbeAck", ack), opaque(packet)),
@@ -124,7 +124,7 @@ fn parts(packet: &Packet, message: &Message, options: &DecodeOptions<'_>) -> (Va
         | Message::ResultDrop
         | Message::Ping
         | Message::Pong => {
-            let metadata = json!({ "struct": null, "raw": hex(packet.metadata()) });
+            let metadata = json!({ "struct": null, "raw": to_hex(packet.metadata()) });
             (metadata, opaque(packet))
         }
     }
@@ -148,14 +148,16 @@ fn opaque(packet: &Packet) -> Value {
     if packet.body().is_empty() {
         return json!({ "shape": "empty" });
     }
-    json!({ "shape": "opaque", "payload": hex(packet.body()) })
+    json!({ "shape": "opaque", "payload": to_hex(packet.body()) })
 }
 
 fn list<T>(items: &[T], item: impl Fn(&T) -> Value) -> Vec<Value> {
     items.iter().map(item).collect()
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes as lower-case hex digits.
+#[must_use]
+pub fn to_hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble & 15)]);
     bytes
@@ -164,11 +166,23 @@ fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
+/// The bytes of hex digits of either case; `None` for anything else, or half a byte.
+#[must_use]
+pub fn from_hex(digits: &str) -> Option<Vec<u8>> {
+    let value = |digit: u8| char::from(digit).to_digit(16);
+    let (pairs, half) = digits.as_bytes().as_chunks();
+    if !half.is_empty() {
+        return None;
+    }
+    let byte = |pair: &[u8; 2]| u8::try_from(value(pair[0])? << 4 | value(pair[1])?).ok();
+    pairs.iter().map(byte).collect()
+}
+
 fn extension(extension: &ControlExtension) -> Value {
     let mut object = json!({
         "ext_type": extension.ext_type,
         "ext_flags": extension.flags.bits(),
-        "payload": hex(&extension.payload),
+        "payload": to_hex(&extension.payload),
     });
     // It was read before.
     if let Ok(Some(known)) = extension.known() {
@@ -213,8 +227,8 @@ fn profile_patch(profile: Option<&ProfilePatch>) -> Value {
 fn flat_tensor(camera: &[u8], tile_index: &TileIndex, sections: &[Section]) -> Value {
     json!({
         "shape": "flat_tensor",
-        "camera": hex(camera),
-        "tile_index": hex(tile_index.as_bytes()),
+        "camera": to_hex(camera),
+        "tile_index": to_hex(tile_index.as_bytes()),
         "tile_ids": tile_index.ids().collect::<Vec<_>>(),
         "sections": list(sections, section),
     })
@@ -223,10 +237,10 @@ fn flat_tensor(camera: &[u8], tile_index: &TileIndex, sections: &[Section]) -> V
 fn section(section: &Section) -> Value {
     json!({
         "desc": fields(section.descriptor()),
-        "codec_table": hex(section.codec_table()),
+        "codec_table": to_hex(section.codec_table()),
         "tile_lengths": section.tile_lengths().collect::<Vec<_>>(),
-        "payload": hex(&section.payload()),
-        "tile_payloads": section.tiles().map(|tile| hex(&tile)).collect::<Vec<_>>(),
+        "payload": to_hex(&section.payload()),
+        "tile_payloads": section.tiles().map(|tile| to_hex(&tile)).collect::<Vec<_>>(),
     })
 }
 
@@ -243,7 +257,7 @@ fn composed(composed: &Composed, options: &DecodeOptions<'_>) -> Value {
             "extension_kind": frame.kind,
             "extension_flags": frame.flags.bits(),
             "profile_id": frame.profile_id,
-            "payload": hex(&frame.payload),
+            "payload": to_hex(&frame.payload),
         })
     });
     json!({
@@ -256,11 +270,11 @@ fn composed(composed: &Composed, options: &DecodeOptions<'_>) -> Value {
         "typed_payload_descriptors": list(body.typed.descriptors(), |descriptor| {
             Value::Object(fields(descriptor))
         }),
-        "typed_payload_frame_region": hex(&body.typed.region()),
+        "typed_payload_frame_region": to_hex(&body.typed.region()),
         "extension_descriptors": list(body.extensions.descriptors(), |descriptor| {
             Value::Object(fields(descriptor))
         }),
-        "extension_payload_region": hex(&body.extensions.region()),
+        "extension_payload_region": to_hex(&body.extensions.region()),
         "typed_payloads": body.typed.iter().map(|payload| typed(&payload)).collect::<Vec<_>>(),
         "extensions": extensions.collect::<Vec<_>>(),
         "tile_ids": composed.tile_index().map(|index| index.ids().collect::<Vec<_>>()),
@@ -273,7 +287,7 @@ fn typed(payload: &TypedPayload) -> Value {
         "payload_kind": payload.kind as u8,
         "descriptor_flags": 0,
         "profile_id": payload.profile_id,
-        "payload": hex(&payload.payload),
+        "payload": to_hex(&payload.payload),
     })
 }
 
@@ -285,6 +299,6 @@ fn inline_object(object: &InlineObject) -> Value {
         "reserved0": 0,
         "object_bytes": object.payload().len(),
         "reserved1": 0,
-        "payload": hex(&object.payload()),
+        "payload": to_hex(&object.payload()),
     })
 }

@@ -32,10 +32,13 @@ mod field;
 mod header;
 #[cfg(feature = "inspect")]
 pub mod inspect;
+#[cfg(feature = "inspect")]
+pub mod manifest;
 mod message;
 pub mod metadata;
 mod numbers;
 mod packet;
+pub mod replay;
 mod rules;
 mod splitter;
 
