@@ -48,6 +48,12 @@ impl WireError {
         self
     }
 
+    /// The same about something that has no place yet.
+    pub(crate) const fn unplaced(mut self) -> Self {
+        self.offset = None;
+        self
+    }
+
     /// The same, its offset counted from the start of something larger that begins so much earlier.
     pub(crate) const fn moved(mut self, bytes: usize) -> Self {
         if let Some(offset) = self.offset {

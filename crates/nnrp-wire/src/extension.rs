@@ -281,6 +281,28 @@ impl ControlExtension {
         }
     }
 
+    /// The bytes of a block of extensions, each padded to a multiple of 8. spec: nnrp-wire 2.3
+    ///
+    /// # Errors
+    /// [`Category::ValueOutOfRange`] if the block is longer than a body can be.
+    pub fn encode_block(extensions: &[Self]) -> Result<Vec<u8>, WireError> {
+        let bytes = extensions.iter().map(Self::wire_bytes).sum();
+        let bytes = crate::body::field_u32(bytes, "control_extension_bytes")?;
+        let mut block = Vec::with_capacity(bytes as usize);
+        extensions
+            .iter()
+            .for_each(|extension| extension.write(&mut block));
+        Ok(block)
+    }
+
+    /// Reads a block of extensions: those that are known, where the options have a set. spec: nnrp-wire 2.3
+    ///
+    /// # Errors
+    /// The first check that fails; offsets count from the block's first byte.
+    pub fn read_block(block: &Bytes, options: &DecodeOptions<'_>) -> Result<Vec<Self>, WireError> {
+        Self::decode_block(&View::new(block.clone(), 0), options)
+    }
+
     /// Reads a block of extensions: those that are known, where a set is given.
     pub(crate) fn decode_block(
         block: &View,

@@ -25,6 +25,7 @@
 #![forbid(unsafe_code)]
 
 pub mod body;
+pub mod build;
 mod encode;
 mod error;
 mod extension;

@@ -5,6 +5,8 @@ mod encode;
 
 use bytes::Bytes;
 
+pub(crate) use encode::{check_frame_submit, check_result_push};
+
 use crate::body::{ComposedBody, FlatBody, InlineTensor, PlacedBody, Section, TileIndex};
 use crate::extension::ControlExtension;
 use crate::header::{Header, VERSION_MAJOR};

@@ -1,5 +1,10 @@
 //! The fixed structures between header and body, one for each message that has any. spec: nnrp-wire 2, 3
 
+use bitflags::Flags;
+
+use crate::error::{Category, WireError};
+use crate::field::Field;
+
 mod cache;
 mod fault;
 mod flow;
@@ -20,3 +25,17 @@ pub use transport::{
     SessionMigrateAckMetadata, SessionMigrateMetadata, TransportProbeAckMetadata,
     TransportProbeMetadata,
 };
+
+/// No bits that a strict set does not have; received ones were refused when they were read.
+pub(crate) fn check_bits<S>(set: S, what: &'static str, at: usize) -> Result<(), WireError>
+where
+    S: Flags + Field,
+{
+    let known = S::from_bits_truncate(set.bits()).number();
+    let found = set.number();
+    if found == known {
+        return Ok(());
+    }
+    let error = WireError::new(Category::UnknownFlagBits, what).at(at);
+    Err(error.found(found).limit(S::all().number()))
+}

@@ -1,5 +1,7 @@
 //! Bodies of six regions. spec: nnrp-wire 4.2
 
+use bytes::Bytes;
+
 use super::reference::check_multiple;
 use super::section::field_u32;
 use super::{
@@ -113,6 +115,29 @@ impl<'b> PlacedBody<'b> {
 }
 
 impl ComposedBody {
+    /// Reads a body of six regions; what metadata wants of it is [`FrameSubmitMetadata::check_body`]'s business, or
+    /// [`ResultPushMetadata::check_body`]'s. spec: nnrp-wire 4.2
+    ///
+    /// # Errors
+    /// The first check that fails, in the specification's order; offsets count from the body's first byte.
+    ///
+    /// [`FrameSubmitMetadata::check_body`]: crate::metadata::FrameSubmitMetadata::check_body
+    /// [`ResultPushMetadata::check_body`]: crate::metadata::ResultPushMetadata::check_body
+    pub fn from_bytes(bytes: &Bytes, options: &DecodeOptions<'_>) -> Result<Self, WireError> {
+        let (body, _) = Self::decode(&View::new(bytes.clone(), 0), options)?;
+        Ok(body)
+    }
+
+    /// The bytes on the wire.
+    ///
+    /// # Errors
+    /// [`Category::ValueOutOfRange`] if a region is too long.
+    pub fn encode(&self) -> Result<Vec<u8>, WireError> {
+        let mut out = Vec::new();
+        self.write(&mut out)?;
+        Ok(out)
+    }
+
     /// The structure; what metadata wants of it is checked elsewhere.
     pub(crate) fn decode(
         view: &View,

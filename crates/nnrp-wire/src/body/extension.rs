@@ -3,11 +3,12 @@
 use bytes::Bytes;
 
 use super::View;
-use super::reference::decode_table;
+use super::reference::{decode_table, encode_table};
 use super::typed::{Packer, Region, check_extents};
 use crate::encode::Sink;
 use crate::error::{Category, WireError};
 use crate::field::{Zero, fixed};
+use crate::metadata::check_bits;
 use crate::numbers::ExtensionFrameFlags;
 
 fixed! {
@@ -28,6 +29,17 @@ fixed! {
     }
 }
 
+impl ExtensionFrameDescriptor {
+    /// Reads a region of them. spec: nnrp-wire 7.4
+    ///
+    /// # Errors
+    /// [`Category::RegionSizeNotMultiple`], then the rules of a descriptor.
+    pub fn decode_all(region: &Bytes) -> Result<Vec<Self>, WireError> {
+        let view = View::new(region.clone(), 0);
+        decode_table(&view, "extension descriptors", |descriptor| descriptor)
+    }
+}
+
 /// An extension frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExtensionFrame {
@@ -41,6 +53,19 @@ pub struct ExtensionFrame {
     pub payload: Bytes,
 }
 
+impl ExtensionFrame {
+    /// A frame with profile 0 and without flags.
+    #[must_use]
+    pub fn new(kind: u16, payload: impl Into<Bytes>) -> Self {
+        Self {
+            kind,
+            flags: ExtensionFrameFlags::empty(),
+            profile_id: 0,
+            payload: payload.into(),
+        }
+    }
+}
+
 /// Extension frames as they are laid out.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ExtensionFrames {
@@ -52,11 +77,12 @@ impl ExtensionFrames {
     /// Frames back to back.
     ///
     /// # Errors
-    /// [`Category::ValueOutOfRange`] if they are longer than a body can be.
+    /// [`Category::UnknownFlagBits`]; [`Category::ValueOutOfRange`] if they are longer than a body can be.
     pub fn new(frames: impl IntoIterator<Item = ExtensionFrame>) -> Result<Self, WireError> {
         let mut packed = Packer::default();
         let mut descriptors = Vec::new();
         for frame in frames {
+            check_bits(frame.flags, "extension_flags", 0)?;
             let (payload_offset, payload_length) = packed.push(frame.payload)?;
             descriptors.push(ExtensionFrameDescriptor {
                 extension_kind: frame.kind,
@@ -72,6 +98,29 @@ impl ExtensionFrames {
             descriptors,
             region,
         })
+    }
+
+    /// Reads a region of descriptors and the region that they are about. With a set of known kinds, critical frames of
+    /// other kinds are refused; [`Self::known`] leaves out those that are not critical. spec: nnrp-wire 7.4
+    ///
+    /// # Errors
+    /// [`Category::RegionSizeNotMultiple`], the rules of a descriptor, [`Category::DescriptorOverlap`],
+    /// [`Category::DescriptorOutOfRange`], [`Category::UnknownCriticalExtension`].
+    pub fn from_regions(
+        table: &Bytes,
+        region: &Bytes,
+        known: Option<&[u16]>,
+    ) -> Result<Self, WireError> {
+        let view = |bytes: &Bytes| View::new(bytes.clone(), 0);
+        let frames = Self::decode(&view(table), view(region))?;
+        frames.check_known(known, 0)?;
+        Ok(frames)
+    }
+
+    /// The region of descriptors.
+    #[must_use]
+    pub fn encode_table(&self) -> Vec<u8> {
+        encode_table(&self.descriptors)
     }
 
     pub(crate) fn decode(table: &View, region: View) -> Result<Self, WireError> {

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 
 use super::flat::{tensor_bytes, write_tensor};
-use super::{Section, View};
+use super::reference::check_kind;
+use super::section::field_u32;
+use super::{Section, TileIndex, View};
 use crate::encode::Sink;
 use crate::error::{Category, WireError};
 use crate::field::{Fixed, Zero, align8, fixed};
@@ -68,6 +70,18 @@ impl InlineObject {
         }
     }
 
+    /// A camera block.
+    #[must_use]
+    pub const fn camera(payload: Bytes) -> Self {
+        Self::new(ObjectKind::CameraBlock, payload)
+    }
+
+    /// A tile index; for a dense range it is empty, and must be there all the same (Q32).
+    #[must_use]
+    pub fn tile_index(index: &TileIndex) -> Self {
+        Self::new(ObjectKind::TileIndexBlock, index.as_bytes().clone())
+    }
+
     /// A table of these sections.
     #[must_use]
     pub const fn section_table(sections: Vec<Section>) -> Self {
@@ -76,6 +90,20 @@ impl InlineObject {
             profile_id: 0,
             content: Content::Sections(sections),
         }
+    }
+
+    /// The same, with something for applications.
+    #[must_use]
+    pub fn with_profile(self, profile_id: u16) -> Self {
+        Self { profile_id, ..self }
+    }
+
+    /// The same, if it is of this kind.
+    ///
+    /// # Errors
+    /// [`Category::WrongKind`].
+    pub fn expect_kind(self, kind: ObjectKind) -> Result<Self, WireError> {
+        check_kind(self.kind, kind).map(|()| self)
     }
 
     /// Its content; copied together if it was built of sections.
@@ -97,6 +125,26 @@ impl InlineObject {
             Content::Bytes(bytes) => bytes.len() as u64,
             Content::Sections(sections) => tensor_bytes(&Bytes::new(), sections),
         }
+    }
+
+    /// The bytes on the wire, padding included.
+    ///
+    /// # Errors
+    /// [`Category::ValueOutOfRange`] if it is longer than an object can be.
+    pub fn encode(&self) -> Result<Vec<u8>, WireError> {
+        field_u32(self.object_bytes(), "object_bytes")?;
+        let mut out = Vec::new();
+        self.write(&mut out);
+        Ok(out)
+    }
+
+    /// Reads a region of objects. spec: nnrp-wire 7.4
+    ///
+    /// # Errors
+    /// The rules of an object, then [`Category::NonzeroPadding`].
+    pub fn decode_all(region: &Bytes) -> Result<Vec<Self>, WireError> {
+        let objects = Self::decode_region(&View::new(region.clone(), 0))?;
+        Ok(objects.into_iter().map(|(_, object)| object).collect())
     }
 
     /// Reads a region of objects, with where their payloads stand. Paddings are looked at once all objects are found.

@@ -1,6 +1,9 @@
 //! References to objects in the cache. spec: nnrp-wire 4.4, 6
 
+use bytes::Bytes;
+
 use super::View;
+use crate::encode::Sink;
 use crate::error::{Category, WireError};
 use crate::field::{Fixed, Zero, fixed};
 use crate::numbers::ObjectKind;
@@ -53,6 +56,38 @@ impl ObjectReference {
         out
     }
 
+    /// A reference to an object of this kind.
+    #[must_use]
+    pub const fn new(kind: ObjectKind, namespace: u32, key: u64) -> Self {
+        Self {
+            kind,
+            namespace,
+            key,
+        }
+    }
+
+    /// The same, if it is to an object of this kind.
+    ///
+    /// # Errors
+    /// [`Category::WrongKind`].
+    pub fn expect_kind(self, kind: ObjectKind) -> Result<Self, WireError> {
+        check_kind(self.kind, kind).map(|()| self)
+    }
+
+    /// A region of references, in this order.
+    #[must_use]
+    pub fn encode_all(references: &[Self]) -> Vec<u8> {
+        references.iter().flat_map(Self::encode).collect()
+    }
+
+    /// Reads a region of references.
+    ///
+    /// # Errors
+    /// [`Category::RegionSizeNotMultiple`], then the rules of a reference.
+    pub fn decode_all(region: &Bytes) -> Result<Vec<Self>, WireError> {
+        Self::decode_region(&View::new(region.clone(), 0))
+    }
+
     pub(crate) fn block(&self) -> ObjectReferenceBlock {
         let [a, b, c, d, e, f, g, h] = self.key.to_be_bytes();
         ObjectReferenceBlock {
@@ -81,6 +116,24 @@ impl From<ObjectReferenceBlock> for ObjectReference {
             key: u64::from(block.cache_key_hi) << 32 | u64::from(block.cache_key_lo),
         }
     }
+}
+
+/// That an object is of the expected kind.
+pub(super) fn check_kind(kind: ObjectKind, expected: ObjectKind) -> Result<(), WireError> {
+    if kind == expected {
+        return Ok(());
+    }
+    let error = WireError::new(Category::WrongKind, "object_kind");
+    Err(error
+        .found(kind.number().into())
+        .limit(expected.number().into()))
+}
+
+/// Fixed structures back to back.
+pub(super) fn encode_table<T: Fixed>(entries: &[T]) -> Vec<u8> {
+    let mut table = Vec::with_capacity(entries.len() * T::BYTES);
+    entries.iter().for_each(|entry| table.fixed(entry));
+    table
 }
 
 /// A table of fixed structures that is all of `region`.

@@ -66,6 +66,22 @@ impl TileIndex {
         })
     }
 
+    /// Reads a tile index that is all of `bytes`. spec: nnrp-wire 7.4
+    ///
+    /// # Errors
+    /// [`Category::TileIndexLengthMismatch`], [`Category::TileIndexCountMismatch`]; [`Category::ValueOutOfRange`] unless the
+    /// rules let ids be large.
+    pub fn decode(
+        bytes: &Bytes,
+        mode: TileIndexMode,
+        count: u16,
+        base_id: u32,
+        rules: &Rules,
+    ) -> Result<Self, WireError> {
+        let view = View::new(bytes.clone(), 0);
+        Self::read(&view, mode, count, base_id, rules)
+    }
+
     /// Reads a tile index that is all of `view`.
     pub(crate) fn read(
         view: &View,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::View;
-use super::reference::decode_table;
+use super::reference::{decode_table, encode_table};
 use crate::encode::Sink;
 use crate::error::{Category, WireError};
 use crate::field::{Field, Zero, fixed};
@@ -98,6 +98,17 @@ fixed! {
     }
 }
 
+impl TypedPayloadDescriptor {
+    /// Reads a region of them. spec: nnrp-wire 7.4
+    ///
+    /// # Errors
+    /// [`Category::RegionSizeNotMultiple`], then the rules of a descriptor.
+    pub fn decode_all(region: &Bytes) -> Result<Vec<Self>, WireError> {
+        let view = View::new(region.clone(), 0);
+        decode_table(&view, "typed payload descriptors", |descriptor| descriptor)
+    }
+}
+
 /// A typed payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TypedPayload {
@@ -107,6 +118,81 @@ pub struct TypedPayload {
     pub profile_id: u16,
     /// Its content.
     pub payload: Bytes,
+}
+
+impl TryFrom<u8> for PayloadKind {
+    type Error = WireError;
+
+    /// The kind that is exactly this bit.
+    fn try_from(bits: u8) -> Result<Self, WireError> {
+        Self::read(&[bits], 0, "payload_kind").map_err(WireError::unplaced)
+    }
+}
+
+impl TypedPayload {
+    /// A payload with profile 0. `TENSOR` is refused when it is packed.
+    #[must_use]
+    pub fn new(kind: PayloadKind, payload: impl Into<Bytes>) -> Self {
+        Self {
+            kind,
+            profile_id: 0,
+            payload: payload.into(),
+        }
+    }
+
+    /// A piece of text or tokens.
+    #[must_use]
+    pub fn token_chunk(payload: impl Into<Bytes>) -> Self {
+        Self::new(PayloadKind::TokenChunk, payload)
+    }
+
+    /// A piece of sound.
+    #[must_use]
+    pub fn audio_chunk(payload: impl Into<Bytes>) -> Self {
+        Self::new(PayloadKind::AudioChunk, payload)
+    }
+
+    /// A piece of a film.
+    #[must_use]
+    pub fn video_chunk(payload: impl Into<Bytes>) -> Self {
+        Self::new(PayloadKind::VideoChunk, payload)
+    }
+
+    /// An event, JSON by custom.
+    #[must_use]
+    pub fn structured_event(payload: impl Into<Bytes>) -> Self {
+        Self::new(PayloadKind::StructuredEvent, payload)
+    }
+
+    /// A piece of a tool call, JSON by custom.
+    #[must_use]
+    pub fn tool_delta(payload: impl Into<Bytes>) -> Self {
+        Self::new(PayloadKind::ToolDelta, payload)
+    }
+
+    /// Anything.
+    #[must_use]
+    pub fn opaque_bytes(payload: impl Into<Bytes>) -> Self {
+        Self::new(PayloadKind::OpaqueBytes, payload)
+    }
+
+    /// The same of a schema.
+    #[must_use]
+    pub fn with_profile(self, profile_id: u16) -> Self {
+        Self { profile_id, ..self }
+    }
+
+    /// The same, if it is of this kind.
+    ///
+    /// # Errors
+    /// [`Category::WrongKind`].
+    pub fn expect_kind(self, kind: PayloadKind) -> Result<Self, WireError> {
+        if self.kind == kind {
+            return Ok(self);
+        }
+        let error = WireError::new(Category::WrongKind, "payload_kind");
+        Err(error.found(self.kind.number()).limit(kind.number()))
+    }
 }
 
 /// Typed payloads as they are laid out; what this crate builds has no gaps (Q17).
@@ -211,6 +297,22 @@ impl TypedPayloads {
         })
     }
 
+    /// Reads a region of descriptors and the region that they are about. spec: nnrp-wire 7.4
+    ///
+    /// # Errors
+    /// [`Category::RegionSizeNotMultiple`], the rules of a descriptor, [`Category::DescriptorOverlap`],
+    /// [`Category::DescriptorOutOfRange`]. A descriptor may say that it is a tensor (Q19).
+    pub fn from_regions(table: &Bytes, region: &Bytes) -> Result<Self, WireError> {
+        let view = |bytes: &Bytes| View::new(bytes.clone(), 0);
+        Self::decode(&view(table), view(region))
+    }
+
+    /// The region of descriptors.
+    #[must_use]
+    pub fn encode_table(&self) -> Vec<u8> {
+        encode_table(&self.descriptors)
+    }
+
     pub(crate) fn decode(table: &View, region: View) -> Result<Self, WireError> {
         let descriptors =
             decode_table(table, "typed payload descriptors", |descriptor| descriptor)?;
@@ -234,6 +336,12 @@ impl TypedPayloads {
     #[must_use]
     pub fn len(&self) -> usize {
         self.descriptors.len()
+    }
+
+    /// How many, as metadata has it.
+    pub(crate) fn count(&self) -> u16 {
+        // Checked when they were packed; received tables are compared with their metadata.
+        u16::try_from(self.descriptors.len()).unwrap_or(u16::MAX)
     }
 
     /// Whether there are none.

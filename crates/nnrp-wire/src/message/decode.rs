@@ -16,7 +16,7 @@ use crate::metadata::{
     ClientHelloMetadata, FlowUpdateMetadata, FrameSubmitMetadata, ProfilePatch, ResultPushMetadata,
     ServerHelloAckMetadata, SessionPatchAckMetadata, SessionPatchMetadata,
 };
-use crate::numbers::{MessageType, PayloadKinds, ResultClass};
+use crate::numbers::{MessageType, PayloadKinds};
 use crate::packet::Packet;
 use crate::rules::{DecodeOptions, Rules};
 
@@ -175,23 +175,8 @@ impl Reader<'_> {
     }
 
     fn profile(&self, declared: u32) -> Result<Option<ProfilePatch>, WireError> {
-        let body = self.body_view();
-        let mismatch = |what, found, limit: u64| {
-            let error = body.error(Category::ProfilePatchLengthMismatch, what);
-            Err(error.found(found).limit(limit))
-        };
-        let block_bytes = ProfilePatch::BYTES as u64;
-        let declared = u64::from(declared);
-        if declared != 0 && declared != block_bytes {
-            return mismatch("profile_patch_bytes", declared, block_bytes);
-        }
-        if body.bytes_u64() != declared {
-            return mismatch("body", body.bytes_u64(), declared);
-        }
-        if declared == 0 {
-            return Ok(None);
-        }
-        ProfilePatch::read(&body, 0).map(Some)
+        let profile = ProfilePatch::decode_body(self.packet.body(), declared);
+        profile.map_err(|error| error.moved(self.packet.body_at()))
     }
 
     fn error(&self) -> Result<ErrorReport, WireError> {
@@ -290,14 +275,9 @@ impl Reader<'_> {
 
     fn result_push(&self) -> Result<ResultPush, WireError> {
         let metadata: ResultPushMetadata = self.metadata()?;
-        metadata
-            .check()
-            .map_err(|error| error.moved(Header::BYTES))?;
-        let is_stale = metadata.result_class == ResultClass::StaleReuse;
-        if is_stale && metadata.reused_frame_id == 0 && !self.rules().stale_without_frame {
-            let error = WireError::new(Category::RequiredValueMissing, "reused_frame_id");
-            return Err(error.at(Header::BYTES + 48).found(0));
-        }
+        let checked = metadata.check();
+        let checked = checked.and_then(|()| metadata.check_reuse(self.rules()));
+        checked.map_err(|error| error.moved(Header::BYTES))?;
         let body = self.result_body(&metadata)?;
         Ok(ResultPush { metadata, body })
     }

@@ -40,7 +40,7 @@ impl Message {
     /// Checks it, and works out how long it is.
     fn plan(&self, envelope: &Envelope) -> Result<Plan, WireError> {
         let (meta_len, body_len) = (self.metadata_bytes(), self.body_bytes()?);
-        self.check(envelope)?;
+        self.check(envelope).map_err(WireError::unplaced)?;
         let header = Header {
             version_major: envelope.version_major,
             flags: envelope.flags,
@@ -105,11 +105,11 @@ impl Message {
                 update.check_session(envelope.session_id)
             }
             Self::SessionMigrate(migrate) => migrate.metadata.check(),
-            Self::FrameSubmit(submit) => check_frame_submit(submit),
-            Self::ResultPush(result) => check_result_push(result),
-            Self::ClientHello(_)
-            | Self::ServerHelloAck(_)
-            | Self::SessionPatch(_)
+            Self::FrameSubmit(submit) => check_frame_submit(submit, &RULES),
+            Self::ResultPush(result) => check_result_push(result, &RULES),
+            Self::ClientHello(hello) => check_extensions(&hello.extensions),
+            Self::ServerHelloAck(ack) => check_extensions(&ack.extensions),
+            Self::SessionPatch(_)
             | Self::SessionPatchAck(_)
             | Self::Close(_)
             | Self::Error(_)
@@ -234,6 +234,12 @@ fn extension_bytes(extensions: &[ControlExtension]) -> u64 {
     extensions.iter().map(ControlExtension::wire_bytes).sum()
 }
 
+/// That known extensions say what they can.
+fn check_extensions(extensions: &[ControlExtension]) -> Result<(), WireError> {
+    let mut extensions = extensions.iter();
+    extensions.try_for_each(|extension| extension.known().map(|_| ()))
+}
+
 fn profile_bytes(profile: Option<&ProfilePatch>) -> u64 {
     profile.map_or(0, |_| ProfilePatch::BYTES as u64)
 }
@@ -241,21 +247,22 @@ fn profile_bytes(profile: Option<&ProfilePatch>) -> u64 {
 /// What this crate writes follows the compatible rules, with what was read before being the only reason to need them.
 const RULES: Rules = Rules::COMPATIBLE;
 
-fn check_frame_submit(submit: &FrameSubmit) -> Result<(), WireError> {
+pub(crate) fn check_frame_submit(submit: &FrameSubmit, rules: &Rules) -> Result<(), WireError> {
     submit.metadata.check()?;
     match (&submit.body, submit.metadata.has_composed_body()) {
         (SubmitBody::Flat(flat), false) => flat.check_declared(&(&submit.metadata).into()),
         (SubmitBody::Composed(composed), true) => {
             let placed = composed.placed();
             placed.check_no_tensor()?;
-            check_submit(&submit.metadata, &placed, &RULES).map(|_| ())
+            check_submit(&submit.metadata, &placed, rules).map(|_| ())
         }
         (SubmitBody::Flat(_), true) | (SubmitBody::Composed(_), false) => Err(wrong_shape()),
     }
 }
 
-fn check_result_push(result: &ResultPush) -> Result<(), WireError> {
+pub(crate) fn check_result_push(result: &ResultPush, rules: &Rules) -> Result<(), WireError> {
     result.metadata.check()?;
+    result.metadata.check_reuse(rules)?;
     let kinds = result.metadata.payload_kind_bitmap;
     match (&result.body, result.metadata.has_composed_body()) {
         (ResultBody::Flat(flat), false) if !kinds.is_empty() => {
@@ -265,7 +272,7 @@ fn check_result_push(result: &ResultPush) -> Result<(), WireError> {
         (ResultBody::Composed(composed), true) => {
             let placed = composed.placed();
             placed.check_no_tensor()?;
-            check_result(&result.metadata, &placed, &RULES).map(|_| ())
+            check_result(&result.metadata, &placed, rules).map(|_| ())
         }
         (ResultBody::Empty, _)
             if result.metadata.payload_frame_count == 0

@@ -1,5 +1,6 @@
 //! FLOW_UPDATE and RESULT_HINT. spec: nnrp-wire 2.8, 2.9
 
+use super::check_bits;
 use crate::error::{Category, WireError};
 use crate::field::{Field, fixed};
 use crate::numbers::{
@@ -59,6 +60,7 @@ fixed! {
 impl FlowUpdateMetadata {
     /// The rules between its fields, in the specification's order.
     pub(crate) fn check(&self) -> Result<(), WireError> {
+        check_bits(self.flags, "flags", 28)?;
         if self.retry_after_ms != 0 && !self.flags.contains(FlowFlags::RETRY_AFTER_VALID) {
             let error = WireError::new(Category::MissingValidityFlag, "retry_after_ms").at(20);
             return Err(error.found(u64::from(self.retry_after_ms)).limit(0));

@@ -1,5 +1,6 @@
 //! FRAME_SUBMIT. spec: nnrp-wire 3.1
 
+use super::check_bits;
 use crate::error::{Category, WireError};
 use crate::field::{Field, Reserved, fixed};
 use crate::numbers::{
@@ -68,8 +69,10 @@ fixed! {
 }
 
 impl FrameSubmitMetadata {
-    /// Fields of tensors are zero unless a tensor is declared.
+    /// No unknown bits, and fields of tensors are zero unless a tensor is declared.
     pub(crate) fn check(&self) -> Result<(), WireError> {
+        check_bits(self.budget_policy, "budget_policy", 53)?;
+        check_bits(self.payload_kind_bitmap, "payload_kind_bitmap", 64)?;
         if self.payload_kind_bitmap.contains(PayloadKinds::TENSOR) {
             return Ok(());
         }

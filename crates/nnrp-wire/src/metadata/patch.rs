@@ -1,6 +1,7 @@
 //! SESSION_PATCH and SESSION_PATCH_ACK. spec: nnrp-wire 2.4, 2.5
 
-use crate::field::{Reserved, fixed};
+use crate::error::{Category, WireError};
+use crate::field::{Fixed, Reserved, fixed};
 use crate::numbers::{PatchAckStatus, PatchMask, PatchRejectReason};
 
 fixed! {
@@ -74,5 +75,31 @@ fixed! {
         8 max_width: u32,
         /// In pixels.
         12 max_height: u32,
+    }
+}
+
+impl ProfilePatch {
+    /// Reads the body of a patch or of its answer: nothing, or a block; `declared` is what the metadata says of its length.
+    /// spec: nnrp-wire 2.4
+    ///
+    /// # Errors
+    /// [`Category::ProfilePatchLengthMismatch`].
+    pub fn decode_body(body: &[u8], declared: u32) -> Result<Option<Self>, WireError> {
+        let mismatch = |what, found: u64, limit: u64| {
+            let error = WireError::new(Category::ProfilePatchLengthMismatch, what).at(0);
+            Err(error.found(found).limit(limit))
+        };
+        let block_bytes = Self::BYTES as u64;
+        let declared = u64::from(declared);
+        if declared != 0 && declared != block_bytes {
+            return mismatch("profile_patch_bytes", declared, block_bytes);
+        }
+        if body.len() as u64 != declared {
+            return mismatch("body", body.len() as u64, declared);
+        }
+        if declared == 0 {
+            return Ok(None);
+        }
+        Self::read(body, 0).map(Some)
     }
 }

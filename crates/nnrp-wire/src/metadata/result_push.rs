@@ -1,9 +1,11 @@
 //! RESULT_PUSH. spec: nnrp-wire 3.2, 3.3
 
+use super::check_bits;
 use super::frame_submit::all_zero;
 use crate::error::{Category, WireError};
 use crate::field::{Field, Reserved, fixed};
 use crate::numbers::{BudgetPolicy, PayloadKinds, ResultClass, ResultFlags};
+use crate::rules::Rules;
 
 fixed! {
     /// Output of a frame: what its body holds, and what it is worth.
@@ -58,8 +60,11 @@ fixed! {
 }
 
 impl ResultPushMetadata {
-    /// Fields of tensors are zero unless a tensor is declared.
+    /// No unknown bits, and fields of tensors are zero unless a tensor is declared.
     pub(crate) fn check(&self) -> Result<(), WireError> {
+        check_bits(self.result_flags, "result_flags", 2)?;
+        check_bits(self.applied_budget_policy, "applied_budget_policy", 45)?;
+        check_bits(self.payload_kind_bitmap, "payload_kind_bitmap", 56)?;
         if self.payload_kind_bitmap.contains(PayloadKinds::TENSOR) {
             return Ok(());
         }
@@ -108,6 +113,16 @@ impl ResultPushMetadata {
         if is_partial && dropped == 0 {
             let error = WireError::new(Category::PartialWithoutDrop, "dropped_tile_count").at(54);
             return Err(error.found(0));
+        }
+        Ok(())
+    }
+
+    /// A result that is reused is some frame's (Q12).
+    pub(crate) fn check_reuse(&self, rules: &Rules) -> Result<(), WireError> {
+        let is_stale = self.result_class == ResultClass::StaleReuse;
+        if is_stale && self.reused_frame_id == 0 && !rules.stale_without_frame {
+            let error = WireError::new(Category::RequiredValueMissing, "reused_frame_id");
+            return Err(error.at(48).found(0));
         }
         Ok(())
     }
