@@ -80,10 +80,11 @@ async fn follow(file: &Path, ports: (u16, u16)) -> anyhow::Result<()> {
     let remote = Remote::connect(RemoteOptions::ports("127.0.0.1", ports.0, ports.1)).await?;
     let options = SubscribeOptions::events().resuming(from);
     let mut events = remote.subscribe(options).await;
+    let mut pressed = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         let delivery = tokio::select! {
             delivery = events.next() => delivery,
-            pressed = tokio::signal::ctrl_c() => return Ok(pressed?),
+            pressed = &mut pressed => return Ok(pressed?),
         };
         match delivery {
             Some(Delivery::Message(Message::Event { event, .. })) => {

@@ -9,7 +9,7 @@
 //!     {"sequence": 43, "topic": 6001, "payload": {"result": 100, "nonce": 5, "sequence": 43}}]}
 //! ```
 //!
-//! and the next page is asked for with `"after": 43`, until `isComplete`. An emergency is kept once, as `EVENT`. Services
+//! and the next page is asked for with `"after": 43` (what `next` says), until `isComplete`. An emergency is kept once, as `EVENT`. Services
 //! without a log give the command to their handler, like any that they do not know.
 
 use bytes::Bytes;
@@ -48,7 +48,7 @@ pub struct ReplayPage {
     pub log_id: String,
     /// The oldest number that is kept; one more than `last` if none is.
     pub first: u64,
-    /// The newest number that was given.
+    /// The newest number that was given; what has it may not be kept yet, or not at all.
     pub last: u64,
     /// What to ask for next: everything up to here was looked at.
     pub next: u64,

@@ -265,7 +265,7 @@ impl Resumer {
             self.tell(Gap::LogReplaced);
         }
         let mut last = match last {
-            // What it gave away was not kept, and may be given away again.
+            // The service was started anew without what it had given, and gives the same numbers again.
             Some(last) if last > page.last => {
                 let sequence = page.last;
                 self.tell(Gap::SequenceWentBack { last, sequence });
@@ -283,7 +283,7 @@ impl Resumer {
         }
         self.last = Some(last.max(page.next));
         if page.is_complete {
-            self.tell_missing(last, page.last + 1);
+            self.tell_missing(last, page.next.saturating_add(1));
             self.end_fill();
         }
     }

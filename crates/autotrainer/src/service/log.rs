@@ -95,7 +95,7 @@ impl Log {
         let (sender, kept) = mpsc::channel(KEPT_MAX);
         let writer = Writer {
             store: self.store,
-            queue,
+            queue: Arc::clone(&queue),
             kept: sender,
             counters: Arc::clone(&counters),
             on_failure: self.options.on_failure,
@@ -106,6 +106,7 @@ impl Log {
         let (ask, asked) = mpsc::channel(REPLAYS_MAX);
         let answering = Answering {
             reader: self.reader,
+            queue,
             asked,
             counters,
             page_bytes_max,
@@ -236,6 +237,7 @@ impl Replays {
 
 struct Answering {
     reader: Reader,
+    queue: Arc<Queue>,
     asked: mpsc::Receiver<Asked>,
     counters: Arc<Counters>,
     page_bytes_max: usize,
@@ -251,7 +253,8 @@ impl Answering {
 
     fn page(&self, request: &ReplayRequest) -> CommandResponse {
         match self.reader.page(request, self.page_bytes_max) {
-            Ok(page) => {
+            Ok(mut page) => {
+                page.last = page.last.max(self.queue.last_sequence());
                 self.counters.replays.count();
                 self.counters.replayed_events.add(page.events.len() as u64);
                 CommandResponse::success().with_verbatim_data(page.to_data())

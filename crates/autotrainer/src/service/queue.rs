@@ -132,6 +132,11 @@ impl Queue {
         state.sequence = sequence;
     }
 
+    /// The newest number that was given.
+    pub(super) fn last_sequence(&self) -> u64 {
+        self.lock().sequence - 1
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.lock().phase == Phase::Closed
     }

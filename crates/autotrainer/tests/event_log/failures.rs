@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use autotrainer_api::{
-    EventLogError, EventLogOptions, Gap, OnLogFailure, PublishError, Resume, StartError, WhenFull,
+    Delivery, EventLogError, EventLogOptions, Gap, Message, OnLogFailure, PublishError, Resume,
+    StartError, WhenFull,
 };
 use tempfile::TempDir;
 
 use crate::support::{
-    builder, event, gap, indices, log_in, other, ports, publish, remote_at, resumed, started, until,
+    builder, event, gap, indices, log_in, other, patiently, ports, publish, remote_at, resumed,
+    started, until,
 };
 
 fn impatient(folder: &TempDir) -> EventLogOptions {
@@ -113,19 +115,31 @@ async fn a_full_disk_stops_nothing() {
     let service = started(builder(&log)).await;
     let remote = remote_at(ports(&service)).await;
     let mut events = resumed(&remote, Resume::Oldest).await;
-    publish(&service, 0..2000).await;
-    let came: Vec<u64> = (0..2000).collect();
-    let mut received = Vec::new();
-    // Those that are not kept come live, as far as the reader was there.
-    while received.len() < 10 {
-        received.extend(indices(&mut events, 1).await);
-    }
-    assert_eq!(received, came[..10]);
+    publish(&service, 0..10).await;
+    let came: Vec<u64> = (0..10).collect();
+    assert_eq!(indices(&mut events, 10).await, came);
+    publish(&service, 10..2000).await;
     until(|| service.counts().log_kept + service.counts().log_not_kept == 2000).await;
     let counts = service.counts();
     assert!(counts.log_kept > 0 && counts.log_not_kept > 0, "{counts:?}");
     let failure = service.event_log_status().unwrap().failure.unwrap();
     assert!(failure.contains("full"), "{failure}");
+    // What is told to be missing and what came is all of them.
+    let (mut last, mut missing) = (9, 0);
+    while last < 1999 {
+        match patiently(events.next()).await {
+            Some(Delivery::Message(Message::Event { event, .. })) => {
+                let index = event.index.unwrap();
+                assert_eq!(index - last - 1, missing);
+                (last, missing) = (index, 0);
+            }
+            Some(Delivery::Gap(Gap::Sequence { missing: more })) => missing += more,
+            other => panic!("{other:?}"),
+        }
+        if last + missing == 1999 {
+            break;
+        }
+    }
     service.stop().await;
 }
 

@@ -105,7 +105,7 @@ async fn killed_under_load_it_goes_on_where_it_was() {
     };
     let page = loop {
         let page = remote.replay_page(&request).await.unwrap();
-        if page.last == last + 1 {
+        if page.next == last + 1 {
             break page;
         }
     };

@@ -74,7 +74,7 @@ async fn everything_typed_is_kept_as_it_was_published() {
 async fn until_kept(remote: &Remote, events: u64) -> ReplayPage {
     loop {
         let page = remote.replay_page(&ReplayRequest::default()).await.unwrap();
-        if page.last >= events {
+        if page.next >= events {
             return page;
         }
     }
@@ -86,7 +86,7 @@ async fn a_long_replay_comes_in_pages() {
     let service = started(builder(&log_in(&folder))).await;
     publish(&service, 0..1234).await;
     let remote = remote_at(ports(&service)).await;
-    until_kept(&remote, 1234).await;
+    until(|| service.counts().log_kept == 1234).await;
     let mut replay = remote.replay(ReplayRequest {
         after: 100,
         ..ReplayRequest::default()
@@ -99,7 +99,7 @@ async fn a_long_replay_comes_in_pages() {
     }
     assert_eq!(pages, 3);
     assert_eq!(sequences, (101..=1234).collect::<Vec<u64>>());
-    assert_eq!(service.counts().replayed_events, 1134 + 500);
+    assert_eq!(service.counts().replayed_events, 1134);
     service.stop().await;
 }
 
