@@ -13,6 +13,7 @@ mod listen;
 mod prompt;
 mod replay;
 mod show;
+mod telemetry;
 mod watch;
 
 use clap::Subcommand;

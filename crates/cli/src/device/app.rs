@@ -14,13 +14,14 @@ use std::time::Duration;
 use autotrainer_api::zmq::{AllowedClients, Security};
 use autotrainer_api::{
     CommandRequest, CommandResponse, Deadline, EventLogOptions, Handler, Pending, ProtocolLevel,
-    ResultCode, Service, ServiceBuilder, StartError,
+    ResultCode, Service, ServiceBuilder, StartError, TelemetryOptions,
 };
 
 use super::event_kinds::kind_words;
 use super::flags::read_options;
 use super::key_files;
 use super::prompt::{Entered, Prompt, PromptSettings};
+use super::telemetry;
 use crate::failure::{Failure, chain};
 use crate::signals::Signals;
 use crate::terminal;
@@ -91,7 +92,8 @@ pub(super) struct AppArgs {
     /// Which version of the protocol it speaks, 0.9.11 to 0.12.0; the newest unless set.
     #[arg(long, value_name = "VERSION", value_parser = super::flags::level, env = "NODEWIRE_DEVICE_LEVEL")]
     level: Option<ProtocolLevel>,
-    /// A device's options, JSON, as the peers have them: {"rpc": {"identifier": .., "heartbeat_interval": .., ..}}.
+    /// A device's options, JSON, as the peers have them: {"rpc": {"identifier": .., "heartbeat_interval": .., ..},
+    /// "telemetry": {"enable": true, "endpoint": .., "api_key": ..}}.
     #[arg(long, value_name = "FILE", env = "NODEWIRE_DEVICE_CONFIG")]
     config: Option<PathBuf>,
     /// What commands are answered.
@@ -155,6 +157,11 @@ pub(super) async fn app(args: AppArgs) -> Result<(), Failure> {
     };
     let answers = Answers::new(args.answers.as_deref(), level, bounds)?;
     let builder = args.builder(level)?;
+    let telemetry = telemetry::start(args.telemetry()?.as_ref())?;
+    let builder = match &telemetry {
+        Some(telemetry) => builder.telemetry(telemetry),
+        None => builder,
+    };
     let signals = Signals::listen()?;
     let mut prompt = Prompt::open(PromptSettings {
         text: "device> ",
@@ -170,9 +177,10 @@ pub(super) async fn app(args: AppArgs) -> Result<(), Failure> {
     let service = builder.handler(answering).build();
     let served = serve(&args, &service, &report, &mut prompt, &signals, level).await;
     drop((service, report));
+    let exported = signals.unless_killed(telemetry::stop(telemetry)).await;
     prompt.close().await;
     let written = terminal::results_written();
-    served.and(written)
+    served.and(written).and(exported)
 }
 
 async fn serve(
@@ -299,6 +307,12 @@ impl AppArgs {
         }
         let builder = builder.deadline(Deadline::PendingAfter(self.deadline));
         Ok(builder.security(self.security()?))
+    }
+
+    fn telemetry(&self) -> Result<Option<TelemetryOptions>, Failure> {
+        let path = self.config.as_deref();
+        let options = path.map(read_options).transpose()?;
+        Ok(options.and_then(|options| options.telemetry))
     }
 
     fn configured(&self) -> Result<ServiceBuilder, Failure> {

@@ -15,11 +15,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use autotrainer_api::RemoteOptions;
 use autotrainer_api::zmq::KeyPair;
+use autotrainer_api::{RemoteOptions, TelemetryOptions};
 use tokio::task::JoinSet;
 
-use super::key_files;
+use super::{key_files, telemetry};
 use crate::failure::Failure;
 use crate::micro::{ConnectionFlags, Place, Purpose, Settings, lookup};
 use crate::signals::Signals;
@@ -120,6 +120,10 @@ pub(super) struct BridgeArgs {
         env = "NODEWIRE_DEVICE_CURVE_KEY_FILE"
     )]
     curve_key_file: Option<PathBuf>,
+    /// Export metrics and traces of commands to this OTLP collector, http://HOST:4318 for instance; its key is in
+    /// NODEWIRE_DEVICE_TELEMETRY_API_KEY.
+    #[arg(long, value_name = "URL", env = "NODEWIRE_DEVICE_TELEMETRY")]
+    telemetry: Option<String>,
     /// Log JSON objects on standard output, one per line.
     #[arg(long)]
     json: bool,
@@ -133,6 +137,7 @@ pub(super) async fn bridge(args: BridgeArgs) -> Result<(), Failure> {
     let devices = args.devices()?;
     let settings = args.settings()?;
     let control_prefix = settings.control_prefix.clone();
+    let telemetry = telemetry::start(args.telemetry().as_ref())?;
     let signals = Signals::listen()?;
     let place = signals.unless_stopped(Place::find(settings, Purpose::Ask));
     let place = place.await?;
@@ -147,8 +152,10 @@ pub(super) async fn bridge(args: BridgeArgs) -> Result<(), Failure> {
         result_timeout: args.result_timeout,
         drain: args.drain,
         control_prefix,
+        services: place.client(&context)?,
         stop: signals.stop.child_token(),
         taken: std::sync::Mutex::default(),
+        telemetry: telemetry.clone(),
     });
     let bridging = Box::pin(bridge_all(&shared, devices));
     let bridged = signals.unless_killed(bridging).await;
@@ -157,7 +164,9 @@ pub(super) async fn bridge(args: BridgeArgs) -> Result<(), Failure> {
         Ok(())
     };
     let closed = signals.unless_killed(closed).await;
-    terminal::results_written().and(bridged).and(closed)
+    let exported = signals.unless_killed(telemetry::stop(telemetry)).await;
+    let written = terminal::results_written();
+    written.and(bridged).and(closed).and(exported)
 }
 
 /// Until all have ended; when one fails, or the connection to the server ends, the others stop.
@@ -225,6 +234,15 @@ impl BridgeArgs {
             (false, true) => Ok(Policy::Everything),
             (false, false) => Policy::listed(&self.allow),
         }
+    }
+
+    fn telemetry(&self) -> Option<TelemetryOptions> {
+        let api_key = lookup("NODEWIRE_DEVICE_TELEMETRY_API_KEY");
+        self.telemetry.as_ref().map(|endpoint| TelemetryOptions {
+            enable: true,
+            endpoint: Some(endpoint.clone()),
+            api_key: api_key.unwrap_or_default(),
+        })
     }
 
     fn devices(&self) -> Result<Vec<(Target, RemoteOptions)>, Failure> {

@@ -142,7 +142,7 @@ impl Place {
     }
 
     /// A client for services on a connection.
-    pub(super) fn client(&self, context: &Context) -> Result<nats_micro::client::Client, Failure> {
+    pub(crate) fn client(&self, context: &Context) -> Result<nats_micro::client::Client, Failure> {
         let mut client = nats_micro::client::Client::builder(context.client().clone());
         if let Some(prefix) = &self.settings.control_prefix {
             client = client.control_prefix(prefix);

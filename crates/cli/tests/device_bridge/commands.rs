@@ -220,6 +220,21 @@ async fn the_bridge_is_found_like_any_service() {
 }
 
 #[tokio::test]
+async fn a_second_bridge_does_not_take_commands_away() {
+    let hub = Hub::start().await;
+    let (one, two) = (device("same").await, device("same").await);
+    let url = hub.broker.url();
+    let first = Bridge::bridging(&url, 1, &["--device", &place_of(&one)]).await;
+    let second = Bridge::start(&url, &["--device", &place_of(&two)]);
+    assert_eq!(second.ended().await, Some(1));
+    let place = format!("other={}", place_of(&two));
+    let other = Bridge::bridging(&url, 1, &["--device", &place]).await;
+    assert_eq!(tokio::join!(first.stop(), other.stop()), (Some(0), Some(0)));
+    assert_eq!(two.counts().requests, []);
+    tokio::join!(one.stop(), two.stop());
+}
+
+#[tokio::test]
 async fn two_devices_of_one_name_are_not_bridged() {
     let hub = Hub::start().await;
     let (one, two) = (device("same").await, device("same").await);

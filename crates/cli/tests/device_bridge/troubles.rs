@@ -46,6 +46,21 @@ async fn publish(device: &Service, numbers: std::ops::Range<u32>) {
     }
 }
 
+/// Waits until what was published has come to the bridge: it has when many later heartbeats were sent.
+async fn arrived(device: &Service) {
+    let heartbeats = || {
+        let counts = device.counts().publications;
+        let mut heartbeats = counts
+            .iter()
+            .filter(|(topic, _)| *topic == Some(Topic::HEARTBEAT));
+        heartbeats.next().map_or(0, |(_, count)| *count)
+    };
+    let before = heartbeats();
+    while heartbeats() < before + 20 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
 #[tokio::test]
 async fn what_is_published_while_the_broker_is_away_comes_when_it_is_back() {
     let (mut hub, device) = (Hub::start().await, device("box").await);
@@ -91,16 +106,16 @@ async fn what_the_buffer_cannot_hold_is_counted_and_told() {
     let mut bridge = Bridge::bridging(&url, 1, &arguments).await;
     hub.broker.kill().await.unwrap();
     publish(&device, 0..2000).await;
-    let before = device.counts().event_connections.opened;
-    assert!(before >= 1);
+    arrived(&device).await;
     hub.broker.restart().await.unwrap();
-    let gap = bridge.says_that(|line| {
-        line["type"] == "gap"
-            && line["text"].as_str().is_some_and(|text| {
-                text.contains("slow") || text.contains("dropped") || text.contains("fast")
-            })
-    });
-    gap.await;
+    // A burst that was overtaken before the pump stood still is told on its own.
+    let mut missing = 0;
+    while missing < 1900 {
+        let told = bridge
+            .says_that(|line| line["reason"] == "slowReader")
+            .await;
+        missing += told["missing"].as_u64().unwrap();
+    }
     assert_eq!(bridge.stop().await, Some(0));
     device.stop().await;
 }
@@ -136,18 +151,8 @@ async fn a_stop_without_a_broker_says_what_was_lost() {
     let arguments = ["--device", &place_of(&device), "--drain", "0.2"];
     let bridge = Bridge::bridging(&url, 1, &arguments).await;
     hub.broker.kill().await.unwrap();
-    let before = device.counts().publications;
     publish(&device, 0..10).await;
-    // Its heartbeats have come by then.
-    let heartbeats = |counts: &[(Option<Topic>, u64)]| {
-        let of = counts
-            .iter()
-            .find(|(topic, _)| *topic == Some(Topic::HEARTBEAT));
-        of.map_or(0, |(_, count)| *count)
-    };
-    while heartbeats(&device.counts().publications) < heartbeats(&before) + 20 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    arrived(&device).await;
     assert_eq!(bridge.stop().await, Some(1));
     device.stop().await;
 }

@@ -5,13 +5,15 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use autotrainer_api::telemetry::Telemetry;
 use autotrainer_api::{Presence, Remote, RemoteChange, RemoteOptions, SubscribeOptions, Topic};
-use nats_micro::{AddServiceError, Context, Service, StartError};
+use nats_micro::client::Client;
+use nats_micro::{AddServiceError, Context, Service, ServiceBuilder, StartError};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::commands::Commands;
+use super::commands::{Commands, SERVICE};
 use super::fence::Fence;
 use super::log::Log;
 use super::policy::Policy;
@@ -35,6 +37,9 @@ pub(super) struct Shared {
     pub(super) result_timeout: Duration,
     pub(super) drain: Duration,
     pub(super) control_prefix: Option<String>,
+    /// Finds other bridges.
+    pub(super) services: Client,
+    pub(super) telemetry: Option<Telemetry>,
     pub(super) stop: CancellationToken,
     /// The identifiers that are taken.
     pub(super) taken: Mutex<BTreeSet<String>>,
@@ -84,6 +89,9 @@ async fn bridge(shared: &Shared, target: &Target, remote: &Remote) -> Result<End
     };
     shared.take(&identifier, target)?;
     log.device.clone_from(&identifier);
+    if let Some(telemetry) = &shared.telemetry {
+        remote.observe(telemetry, &identifier);
+    }
     let subjects = Subjects::new(&shared.prefix, &identifier).map_err(Failure::usage)?;
 
     let commands = Arc::new(Commands {
@@ -164,7 +172,7 @@ async fn identifier(
     if let Some(identifier) = &target.identifier {
         return Some(identifier.clone());
     }
-    log.device(
+    log.say(
         "waiting",
         &[],
         "waiting for its heartbeat, which says what it is called",
@@ -200,22 +208,71 @@ async fn start(
         let added = tokio::select! {
             biased;
             () = shared.stop.cancelled() => return Ok(None),
-            added = shared.context.add_service(service.clone()) => added,
+            added = add_alone(shared, service.clone(), identifier, subjects) => added?,
         };
         match added {
-            Ok(service) => return Ok(Some(Some(service))),
-            Err(AddServiceError::Start(StartError::BrokerAway)) => sleep(AGAIN).await,
-            Err(error) => return Err(Failure::failed(chain(&error))),
+            Some(service) => return Ok(Some(Some(service))),
+            None => sleep(AGAIN).await,
         }
+    }
+}
+
+/// `None` if the broker is away. Another bridge would take a share of the commands, and might pass them on to another device
+/// of that name: the names that devices come with are all the same.
+async fn add_alone(
+    shared: &Shared,
+    service: ServiceBuilder,
+    identifier: &str,
+    subjects: &Subjects,
+) -> Result<Option<Service>, Failure> {
+    check_alone(shared, identifier, subjects, None).await?;
+    match shared.context.add_service(service).await {
+        Ok(service) => {
+            // It may have started at the same time.
+            check_alone(shared, identifier, subjects, Some(service.id())).await?;
+            Ok(Some(service))
+        }
+        Err(AddServiceError::Start(StartError::BrokerAway)) => Ok(None),
+        Err(error) => Err(Failure::failed(chain(&error))),
+    }
+}
+
+async fn check_alone(
+    shared: &Shared,
+    identifier: &str,
+    subjects: &Subjects,
+    own_id: Option<&str>,
+) -> Result<(), Failure> {
+    let found = shared.services.service(SERVICE).info().await;
+    // A broker that is away is met when the service is added.
+    let found = found.map(|found| found.documents).unwrap_or_default();
+    let subject = subjects.below("request");
+    let mut others = found.iter().filter(|info| {
+        let is_other = own_id != Some(info.id.as_str());
+        is_other
+            && info
+                .endpoints
+                .iter()
+                .any(|endpoint| endpoint.subject == subject)
+    });
+    match others.next() {
+        None => Ok(()),
+        Some(other) => Err(Failure::failed(format!(
+            "another bridge ({}) passes on the commands of {identifier:?}; stop it, or give this device another name with --device NAME=HOST",
+            other.id
+        ))),
     }
 }
 
 fn tell_bridged(shared: &Shared, subjects: &Subjects, log: &Log) {
     let (subjects, allowed) = (subjects.below(">"), shared.policy.describe());
     let line = format!("bridged on {subjects}; passes on {allowed}");
-    log.device(
+    log.say(
         "bridging",
-        &[("subjects", subjects), ("commands", allowed)],
+        &[
+            ("subjects", subjects.as_str().into()),
+            ("commands", allowed.as_str().into()),
+        ],
         &line,
     );
 }
@@ -247,7 +304,11 @@ async fn watch_identifier(remote: &Remote, identifier: Option<&str>, log: &Log) 
         {
             let line =
                 format!("the device there calls itself {other:?} now; it is bridged as before");
-            log.device("otherIdentifier", &[("identifier", other)], &line);
+            log.say(
+                "otherIdentifier",
+                &[("identifier", other.as_str().into())],
+                &line,
+            );
         }
     }
     std::future::pending().await

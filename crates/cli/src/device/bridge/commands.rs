@@ -20,6 +20,7 @@ use super::policy::Policy;
 use super::reply::Caller;
 use super::subject::Subjects;
 use crate::device::asking::Asked;
+use crate::device::show;
 use crate::failure::chain;
 
 /// The name of the service: `nodewire micro ls` finds it.
@@ -223,15 +224,15 @@ impl Commands {
 
     /// Every command leaves a line: who may use the bridge is known to the broker only.
     fn tell(&self, caller: &Caller, what: &str, outcome: &str, began: Instant) {
-        let took_ms = began.elapsed().as_millis().to_string();
+        let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let members = [
-            ("request", caller.request_id.clone()),
-            ("command", what.to_owned()),
-            ("outcome", outcome.to_owned()),
-            ("tookMs", took_ms.clone()),
+            ("request", caller.request_id.as_str().into()),
+            ("command", what.into()),
+            ("outcome", outcome.into()),
+            ("tookMs", show::value(took_ms)),
         ];
         let line = format!("{what} ({}): {outcome}, {took_ms} ms", caller.request_id);
-        self.log.device("command", &members, &line);
+        self.log.say("command", &members, &line);
     }
 }
 

@@ -15,23 +15,26 @@ pub(super) struct Log {
 
 impl Log {
     /// Of this type, with these members; the line is for people.
-    pub(super) fn device(&self, of_type: &str, members: &[(&str, String)], line: &str) {
+    pub(super) fn say(&self, of_type: &str, members: &[(&str, Json)], line: &str) {
         if !self.is_json {
-            terminal::say(format_args!(
-                "{}: {}",
-                show::one_line(&self.device),
-                show::one_line(line)
-            ));
+            let device = show::one_line(&self.device);
+            terminal::say(format_args!("{device}: {}", show::one_line(line)));
             return;
         }
         let device = ("device", Json::from(self.device.as_str()));
+        let members = members.iter().map(|(key, value)| (*key, value.clone()));
+        let members = std::iter::once(device).chain(members);
         let text = ("text", Json::from(line));
-        let members = members
-            .iter()
-            .map(|(key, value)| (*key, Json::from(value.as_str())));
-        terminal::result(show::object(
-            of_type,
-            std::iter::once(device).chain(members).chain([text]),
-        ));
+        terminal::result(show::object(of_type, members.chain([text])));
+    }
+
+    /// The members of an object that is published too.
+    pub(super) fn published(&self, of_type: &str, object: &Json, line: &str) {
+        let members = object.entries().unwrap_or_default();
+        let members = members.iter().map(|(key, value)| match key.as_str() {
+            "type" => ("what", value.clone()),
+            key => (key, value.clone()),
+        });
+        self.say(of_type, &members.collect::<Vec<_>>(), line);
     }
 }

@@ -97,18 +97,11 @@ impl Pump {
         self.counts
             .lost
             .fetch_add(confirmed.too_large, Ordering::Relaxed);
-        let gap = show::object(
-            "gap",
-            [
-                ("reason", "tooLarge".into()),
-                ("missing", show::value(confirmed.too_large)),
-            ],
-        );
-        self.log.device(
-            "gap",
-            &[("reason", "tooLarge".to_owned())],
-            "a message is too large for the broker",
-        );
+        let missing = show::value(confirmed.too_large);
+        let members = [("reason", "tooLarge".into()), ("missing", missing)];
+        let gap = show::object("gap", members);
+        let line = "a message is larger than the server takes";
+        self.log.published("gap", &gap, line);
         let gap = self.own("gap", gap.into_bytes());
         self.fence.publish(&[gap]).await.map(drop)
     }
@@ -123,8 +116,9 @@ impl Pump {
             if let autotrainer_api::Gap::SlowReader(dropped) = gap {
                 self.counts.lost.fetch_add(*dropped, Ordering::Relaxed);
             }
-            self.log.device("gap", &[], &show::delivery(delivery));
-            let gap = self.own("gap", show::delivery_json(delivery).into_bytes());
+            let json = show::delivery_json(delivery);
+            self.log.published("gap", &json, &show::delivery(delivery));
+            let gap = self.own("gap", json.into_bytes());
             batch.push(gap);
         }
     }
@@ -133,7 +127,7 @@ impl Pump {
         let Some((line, json)) = show::change(change) else {
             return;
         };
-        self.log.device("status", &[], &line);
+        self.log.published("status", &json, &line);
         let status = self.own("status", json.into_bytes());
         batch.push(status);
     }
