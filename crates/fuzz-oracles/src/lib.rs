@@ -14,10 +14,14 @@
 mod autotrainer;
 mod nats;
 mod nats_documents;
+mod nnrp;
+mod nnrp_splitter;
 
 pub use autotrainer::autotrainer_messages;
 pub use nats::nats_protocol;
 pub use nats_documents::nats_documents;
+pub use nnrp::{nnrp_composed_bodies, nnrp_flat_bodies, nnrp_header, nnrp_hellos, nnrp_packets};
+pub use nnrp_splitter::nnrp_splitter;
 
 use nanocore::workflow::Graph;
 use nanograph::config::ConfigFile;

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use nodewire_fuzz_oracles::{
     autotrainer_messages, graph, json, nanograph_messages, nanoserver_json, nats_documents,
-    nats_protocol,
+    nats_protocol, nnrp_composed_bodies, nnrp_flat_bodies, nnrp_header, nnrp_hellos, nnrp_packets,
+    nnrp_splitter,
 };
 
 /// Longer inputs are not damaged at every byte, only at this many places.
@@ -72,4 +73,34 @@ fn nats_documents_hold() {
 #[test]
 fn autotrainer_messages_hold() {
     replay("autotrainer_messages", autotrainer_messages);
+}
+
+#[test]
+fn nnrp_header_holds() {
+    replay("nnrp_header", nnrp_header);
+}
+
+#[test]
+fn nnrp_packets_hold() {
+    replay("nnrp_packets", nnrp_packets);
+}
+
+#[test]
+fn nnrp_flat_bodies_hold() {
+    replay("nnrp_flat_bodies", nnrp_flat_bodies);
+}
+
+#[test]
+fn nnrp_composed_bodies_hold() {
+    replay("nnrp_composed_bodies", nnrp_composed_bodies);
+}
+
+#[test]
+fn nnrp_hellos_hold() {
+    replay("nnrp_hellos", nnrp_hellos);
+}
+
+#[test]
+fn nnrp_splitter_holds() {
+    replay("nnrp_splitter", nnrp_splitter);
 }
