@@ -41,6 +41,7 @@ mod numbers;
 mod packet;
 pub mod replay;
 mod rules;
+pub mod session;
 mod splitter;
 
 pub use encode::Pieces;

@@ -1,0 +1,171 @@
+//! What goes out, and in which order. spec: nnrp-session 1.5, 12
+
+use std::collections::VecDeque;
+
+use super::frame::FrameKey;
+use crate::message::{Envelope, Message};
+use crate::numbers::MessageType;
+
+/// A transport connection of a session, by the number that the caller gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PathId(pub u32);
+
+/// What carries a message on QUIC. On TCP there is one stream for all. spec: nnrp-session 1.4
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Carrier {
+    /// The control stream, the client's first bidirectional one.
+    Control,
+    /// A unidirectional stream of the client, of its own.
+    Submit,
+    /// A unidirectional stream of the server, of its own.
+    Result,
+}
+
+impl MessageType {
+    /// What carries messages of this type on QUIC.
+    #[must_use]
+    pub const fn carrier(self) -> Carrier {
+        match self {
+            Self::FrameSubmit => Carrier::Submit,
+            Self::ResultPush | Self::ResultDrop => Carrier::Result,
+            Self::ClientHello
+            | Self::ServerHelloAck
+            | Self::SessionPatch
+            | Self::SessionPatchAck
+            | Self::Close
+            | Self::Error
+            | Self::FrameCancel
+            | Self::CachePut
+            | Self::CacheAck
+            | Self::CacheInvalidate
+            | Self::FlowUpdate
+            | Self::ResultHint
+            | Self::TransportProbe
+            | Self::TransportProbeAck
+            | Self::SessionMigrate
+            | Self::SessionMigrateAck
+            | Self::Ping
+            | Self::Pong => Carrier::Control,
+        }
+    }
+
+    /// Whether it goes out ahead of what waits. What depends on the order among frames, cache and settings does not.
+    const fn is_urgent(self) -> bool {
+        match self {
+            Self::ClientHello
+            | Self::ServerHelloAck
+            | Self::SessionPatchAck
+            | Self::FrameCancel
+            | Self::CacheAck
+            | Self::FlowUpdate
+            | Self::ResultHint
+            | Self::TransportProbe
+            | Self::TransportProbeAck
+            | Self::SessionMigrate
+            | Self::SessionMigrateAck
+            | Self::Ping
+            | Self::Pong => true,
+            Self::SessionPatch
+            | Self::Close
+            | Self::Error
+            | Self::FrameSubmit
+            | Self::ResultPush
+            | Self::ResultDrop
+            | Self::CachePut
+            | Self::CacheInvalidate => false,
+        }
+    }
+}
+
+/// A message to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transmit {
+    /// Where.
+    pub path: PathId,
+    /// What its header says.
+    pub envelope: Envelope,
+    /// What it says.
+    pub message: Message,
+}
+
+impl Transmit {
+    /// What carries it on QUIC.
+    #[must_use]
+    pub const fn carrier(&self) -> Carrier {
+        self.message.message_type().carrier()
+    }
+}
+
+/// Messages that wait to be sent: urgent ones first, then the others in order, and farewells when nothing else is left.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    urgent: VecDeque<Transmit>,
+    ordered: VecDeque<Transmit>,
+    last: VecDeque<Transmit>,
+}
+
+impl Outbox {
+    pub(super) fn push(&mut self, path: PathId, envelope: Envelope, message: Message) {
+        let queue = if message.message_type().is_urgent() {
+            &mut self.urgent
+        } else {
+            &mut self.ordered
+        };
+        queue.push_back(Transmit {
+            path,
+            envelope,
+            message,
+        });
+    }
+
+    pub(super) fn push_last(&mut self, path: PathId, envelope: Envelope, message: Message) {
+        self.last.push_back(Transmit {
+            path,
+            envelope,
+            message,
+        });
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Transmit> {
+        let urgent = self.urgent.pop_front();
+        let ordered = || self.ordered.pop_front();
+        urgent.or_else(ordered).or_else(|| self.last.pop_front())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.urgent.len() + self.ordered.len() + self.last.len()
+    }
+
+    /// Takes a frame's submit back, if it has not been sent.
+    pub(super) fn retract(&mut self, key: FrameKey) -> bool {
+        let is_it = |transmit: &Transmit| {
+            let is_submit = transmit.message.message_type() == MessageType::FrameSubmit;
+            is_submit && FrameKey::from(&transmit.envelope) == key
+        };
+        let before = self.ordered.len();
+        self.ordered.retain(|transmit| !is_it(transmit));
+        self.ordered.len() < before
+    }
+
+    /// What was to go a way that is gone.
+    pub(super) fn forget_path(&mut self, path: PathId) {
+        for queue in [&mut self.urgent, &mut self.ordered, &mut self.last] {
+            queue.retain(|transmit| transmit.path != path);
+        }
+    }
+
+    /// Results and errors of frames that were to go a way that is gone go another.
+    pub(super) fn reroute(&mut self, from: PathId, to: PathId) {
+        for transmit in &mut self.ordered {
+            if transmit.path == from {
+                transmit.path = to;
+            }
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.urgent.clear();
+        self.ordered.clear();
+        self.last.clear();
+    }
+}
