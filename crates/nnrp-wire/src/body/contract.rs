@@ -10,6 +10,7 @@ use super::{
 };
 use crate::error::{Category, WireError};
 use crate::field::Field;
+use crate::header::Header;
 use crate::metadata::{FrameSubmitMetadata, ResultPushMetadata};
 use crate::numbers::{ObjectKind, PayloadKinds, SubmitMode};
 use crate::rules::Rules;
@@ -31,7 +32,7 @@ pub(crate) fn check_submit(
     check_payloads(placed, count, metadata.payload_kind_bitmap, rules)?;
     let mask = metadata.object_ref_mask;
     if mask & !SLOTS != 0 {
-        let error = WireError::new(Category::UnknownFlagBits, "object_ref_mask");
+        let error = WireError::new(Category::UnknownFlagBits, "object_ref_mask").at(MASK_AT);
         return Err(error.found(u64::from(mask)).limit(u64::from(SLOTS)));
     }
     check_inline_mode(metadata, placed)?;
@@ -62,7 +63,8 @@ pub(crate) fn check_result(
     placed: &PlacedBody<'_>,
     rules: &Rules,
 ) -> Result<InlineTensor, WireError> {
-    metadata.check_coverage()?;
+    let coverage = metadata.check_coverage();
+    coverage.map_err(|error| error.moved(Header::BYTES))?;
     let count = metadata.payload_frame_count;
     check_payloads(placed, count, metadata.payload_kind_bitmap, rules)?;
     check_reference_order(placed)?;
@@ -90,6 +92,9 @@ pub(crate) fn check_result(
 }
 
 const SLOTS: u32 = 0b1111;
+/// Where a submit has its mask, and its camera's length.
+const MASK_AT: usize = Header::BYTES + 56;
+const CAMERA_BYTES_AT: usize = Header::BYTES + 28;
 
 fn slot(kind: ObjectKind) -> u32 {
     kind.slot().unwrap_or(0)
@@ -218,7 +223,8 @@ fn check_reference_mode(
     }
     let needs_reference = metadata.submit_mode != SubmitMode::Inline;
     if needs_reference && metadata.object_ref_mask == 0 && !rules.modes_without_reference {
-        return Err(WireError::new(Category::ReferenceMaskMissing, "object_ref_mask").found(0));
+        let error = WireError::new(Category::ReferenceMaskMissing, "object_ref_mask").at(MASK_AT);
+        return Err(error.found(0));
     }
     Ok(())
 }
@@ -283,6 +289,7 @@ fn check_camera(metadata: &FrameSubmitMetadata, placed: &PlacedBody<'_>) -> Resu
         None if camera_bytes == 0 => Ok(()),
         None => {
             let error = about(Category::RequiredObjectMissing, ObjectKind::CameraBlock);
+            let error = error.at(CAMERA_BYTES_AT);
             Err(error.found(u64::from(camera_bytes)).limit(0))
         }
     }
@@ -308,12 +315,13 @@ fn check_index(
             }
         }
         None => {
-            require(declared.tile_count, is_referenced, "tile index")?;
+            let at = declared.at.tile_count;
+            require(declared.tile_count, at, is_referenced, "tile index")?;
             None
         }
     };
     if is_referenced {
-        check_no_index_bytes(declared.tile_index_bytes)?;
+        check_no_index_bytes(declared)?;
     }
     Ok(tile_index)
 }
@@ -354,7 +362,8 @@ fn check_sections(
         ..
     } = *declared;
     let Some(inline) = inline else {
-        require(section_count, is_referenced, "tensor section table")?;
+        let at = declared.at.section_count;
+        require(section_count, at, is_referenced, "tensor section table")?;
         return Ok(None);
     };
     let known = match (&inline.object.content, inline.tensor) {
@@ -375,20 +384,28 @@ fn check_sections(
     }
 }
 
-fn require(count: u16, is_referenced: bool, what: &'static str) -> Result<(), WireError> {
+/// That what the field at this place counts is there.
+fn require(
+    count: u16,
+    at: usize,
+    is_referenced: bool,
+    what: &'static str,
+) -> Result<(), WireError> {
     if count == 0 || is_referenced {
         return Ok(());
     }
-    let error = WireError::new(Category::RequiredObjectMissing, what);
+    let error = WireError::new(Category::RequiredObjectMissing, what).at(at);
     Err(error.found(u64::from(count)).limit(0))
 }
 
-fn check_no_index_bytes(tile_index_bytes: u32) -> Result<(), WireError> {
-    if tile_index_bytes == 0 {
+fn check_no_index_bytes(declared: &DeclaredTensor) -> Result<(), WireError> {
+    let bytes = declared.tile_index_bytes;
+    if bytes == 0 {
         return Ok(());
     }
     let error = WireError::new(Category::TileIndexBytesWithReference, "tile_index_bytes");
-    Err(error.found(u64::from(tile_index_bytes)).limit(0))
+    let error = error.at(declared.at.tile_index_bytes);
+    Err(error.found(u64::from(bytes)).limit(0))
 }
 
 fn about(category: Category, kind: ObjectKind) -> WireError {

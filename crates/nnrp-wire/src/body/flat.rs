@@ -6,6 +6,7 @@ use super::{Section, TileIndex, View};
 use crate::encode::Sink;
 use crate::error::{Category, WireError};
 use crate::field::align8;
+use crate::header::Header;
 use crate::metadata::{FrameSubmitMetadata, ResultPushMetadata};
 use crate::numbers::TileIndexMode;
 use crate::rules::Rules;
@@ -123,6 +124,16 @@ pub(crate) struct DeclaredTensor {
     pub(super) tile_count: u16,
     pub(super) tile_base_id: u32,
     pub(super) tile_index_mode: TileIndexMode,
+    /// Where the metadata has them.
+    pub(super) at: DeclaredAt,
+}
+
+/// Offsets of fields in a packet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct DeclaredAt {
+    pub(super) tile_count: usize,
+    pub(super) section_count: usize,
+    pub(super) tile_index_bytes: usize,
 }
 
 impl DeclaredTensor {
@@ -153,6 +164,11 @@ impl From<&FrameSubmitMetadata> for DeclaredTensor {
             tile_count: metadata.tile_count,
             tile_base_id: metadata.tile_base_id,
             tile_index_mode: metadata.tile_index_mode,
+            at: DeclaredAt {
+                tile_count: Header::BYTES + 8,
+                section_count: Header::BYTES + 10,
+                tile_index_bytes: Header::BYTES + 32,
+            },
         }
     }
 }
@@ -166,12 +182,17 @@ impl From<&ResultPushMetadata> for DeclaredTensor {
             tile_count: metadata.tile_count,
             tile_base_id: metadata.tile_base_id,
             tile_index_mode: result_index_mode(metadata),
+            at: DeclaredAt {
+                tile_count: Header::BYTES + 6,
+                section_count: Header::BYTES + 4,
+                tile_index_bytes: Header::BYTES + 24,
+            },
         }
     }
 }
 
 /// Results have no field for it. spec: nnrp-wire 5.2
-pub(super) const fn result_index_mode(metadata: &ResultPushMetadata) -> TileIndexMode {
+const fn result_index_mode(metadata: &ResultPushMetadata) -> TileIndexMode {
     match metadata.tile_index_bytes {
         0 => TileIndexMode::DenseRange,
         _ => TileIndexMode::RawU16,
