@@ -79,16 +79,17 @@ fn check_written_again(header: &Header, message: &Message, options: &DecodeOptio
 /// Two quirks that are read and never written: a FLOW_UPDATE of a session that does not fit (Q10), and a camera block that
 /// was cut (Q16).
 fn is_unwritable(message: &Message, error: &WireError) -> bool {
-    match error.category {
-        Category::SessionIdScopeConflict => matches!(message, Message::FlowUpdate(_)),
-        Category::DeclaredLengthMismatch => matches!(
-            message,
-            Message::FrameSubmit(submit)
-                if matches!(&submit.body, SubmitBody::Flat(flat)
-                    if flat.camera.len() < submit.metadata.camera_bytes as usize)
-        ),
-        _ => false,
+    if matches!(message, Message::FlowUpdate(_)) {
+        return error.category == Category::SessionIdScopeConflict;
     }
+    let Message::FrameSubmit(submit) = message else {
+        return false;
+    };
+    let SubmitBody::Flat(flat) = &submit.body else {
+        return false;
+    };
+    let is_cut = flat.camera.len() < submit.metadata.camera_bytes as usize;
+    is_cut && error.category == Category::DeclaredLengthMismatch
 }
 
 #[test]
