@@ -68,7 +68,7 @@ connection to the server is lost for good.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP, disable_version_flag = true)]
 pub(super) struct BridgeArgs {
-    /// A device: [IDENTIFIER=]HOST[:EVENT_PORT:COMMAND_PORT]. May be repeated. Without IDENTIFIER, its heartbeats tell.
+    /// A device: HOST, HOST:EVENT_PORT:COMMAND_PORT, or either behind IDENTIFIER= (else its heartbeats tell). May be repeated.
     #[arg(
         long,
         value_name = "DEVICE",
