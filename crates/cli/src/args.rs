@@ -8,6 +8,7 @@ use nanocore::workflow::TypeCheck;
 
 use crate::device::DeviceArgs;
 use crate::micro::MicroArgs;
+use crate::nnrp::NnrpArgs;
 
 /// Runs workflows over node servers written in Rust, Python and JavaScript.
 #[derive(Debug, Parser)]
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     Micro(Box<MicroArgs>),
     /// Work with Autotrainer devices: be one, command one, watch one.
     Device(Box<DeviceArgs>),
+    /// Work with packets of NNRP/1: show, verify, compare.
+    Nnrp(Box<NnrpArgs>),
     /// Print a shell's completions.
     Completions {
         /// The shell.

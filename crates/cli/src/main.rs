@@ -13,6 +13,7 @@ mod failure;
 mod inputs;
 mod log;
 mod micro;
+mod nnrp;
 mod outputs;
 mod progress;
 mod run;
@@ -59,6 +60,7 @@ async fn execute(command: Command) -> Result<(), Failure> {
         Command::Dev(args) => dev::dev(args).await,
         Command::Micro(args) => Box::pin(micro::micro(*args)).await,
         Command::Device(args) => Box::pin(device::device(*args)).await,
+        Command::Nnrp(args) => nnrp::nnrp(*args),
         Command::Completions { shell } => {
             clap_complete::generate(
                 shell,

@@ -20,8 +20,17 @@ use crate::rules::DecodeOptions;
 /// As [`Message::decode`].
 pub fn packet_to_json(packet: &Packet, options: &DecodeOptions<'_>) -> Result<Value, WireError> {
     let message = Message::decode(packet, options)?;
-    let (metadata, body) = parts(packet, &message, options);
-    Ok(json!({ "header": header_to_json(packet.header()), "metadata": metadata, "body": body }))
+    Ok(message_to_json(packet, &message, options))
+}
+
+/// What a message says, which was read from this packet with these options.
+#[must_use]
+pub fn message_to_json(packet: &Packet, message: &Message, options: &DecodeOptions<'_>) -> Value {
+    json!({
+        "header": header_to_json(packet.header()),
+        "metadata": metadata_to_json(packet, message),
+        "body": body_to_json(packet, message, options),
+    })
 }
 
 /// What a header says.
@@ -44,89 +53,103 @@ pub fn header_to_json(header: &Header) -> Value {
     })
 }
 
-fn parts(packet: &Packet, message: &Message, options: &DecodeOptions<'_>) -> (Value, Value) {
-    match message {
-        Message::ClientHello(hello) => {
-            let block_bytes = packet.body().len() - hello.auth.len();
-            let body = json!({
-                "shape": "client_hello",
-                "extension_block": to_hex(&packet.body()[..block_bytes]),
-                "extensions": list(&hello.extensions, extension),
-                "auth": to_hex(&hello.auth),
-            });
-            (metadata("ClientHello", &hello.metadata), body)
-        }
-        Message::ServerHelloAck(ack) => {
-            let block_bytes = packet.body().len() - ack.payload.len();
-            let body = json!({
-                "shape": "server_hello_ack",
-                "extension_block": to_hex(&packet.body()[..block_bytes]),
-                "extensions": list(&ack.extensions, extension),
-                "payload": to_hex(&ack.payload),
-            });
-            (metadata("ServerHelloAck", &ack.metadata), body)
-        }
-        Message::SessionPatch(patch) => {
-            let body = profile_patch(patch.profile.as_ref());
-            (metadata("SessionPatch", &patch.metadata), body)
-        }
-        Message::SessionPatchAck(ack) => {
-            let body = profile_patch(ack.profile.as_ref());
-            (metadata("SessionPatchAck", &ack.metadata), body)
-        }
-        Message::Error(report) => (metadata("Error", &report.metadata), opaque(packet)),
-        Message::FrameSubmit(submit) => {
-            let body = match &submit.body {
-                SubmitBody::Flat(flat) => {
-                    flat_tensor(&flat.camera, &flat.tile_index, &flat.sections)
-                }
-                SubmitBody::Composed(body) => composed(body, options),
-            };
-            (metadata("FrameSubmit", &submit.metadata), body)
-        }
-        Message::ResultPush(result) => {
-            let body = match &result.body {
-                ResultBody::Empty => opaque(packet),
-                ResultBody::Flat(flat) => {
-                    flat_tensor(&flat.camera, &flat.tile_index, &flat.sections)
-                }
-                ResultBody::Composed(body) => composed(body, options),
-            };
-            (metadata("ResultPush", &result.metadata), body)
-        }
-        Message::CachePut(put) => (metadata("CachePut", &put.metadata), opaque(packet)),
-        Message::CacheAck(ack) => (metadata("CacheAck", ack), opaque(packet)),
-        Message::CacheInvalidate(invalidate) => {
-            (metadata("CacheInvalidate", invalidate), opaque(packet))
-        }
-        Message::FlowUpdate(update) => {
-            let mut metadata = metadata("FlowUpdate", update);
-            if let Some(fields) = metadata.as_object_mut() {
-                fields.retain(|name, _| !name.starts_with("reserved"));
-            }
-            (metadata, opaque(packet))
-        }
-        Message::ResultHint(hint) => (metadata("ResultHint", hint), opaque(packet)),
-        Message::TransportProbe(probe) => {
-            let body = json!({ "shape": "opaque", "payload": to_hex(&probe.payload) });
-            (metadata("TransportProbe", &probe.metadata), body)
-        }
-        Message::TransportProbeAck(ack) => (metadata("TransportProbeAck", ack), opaque(packet)),
-        Message::SessionMigrate(migrate) => (
-            metadata("SessionMigrate", &migrate.metadata),
-            opaque(packet),
-        ),
-        Message::SessionMigrateAck(ack) => {
-            (metadata("SessionMigrateAck", &ack.metadata), opaque(packet))
-        }
+fn metadata_to_json(packet: &Packet, message: &Message) -> Value {
+    let Some((name, fields)) = metadata_fields(message) else {
+        return json!({ "struct": null, "raw": to_hex(packet.metadata()) });
+    };
+    let is_ignored = |field: &str| name == "FlowUpdate" && field.starts_with("reserved");
+    let mut metadata = Map::from_iter([("struct".to_owned(), name.into())]);
+    let fields = fields.into_iter().filter(|(field, _)| !is_ignored(field));
+    metadata.extend(fields.map(|(field, number)| (field.to_owned(), number.into())));
+    metadata.into()
+}
+
+/// The name of a message's metadata, and its fields in the order of the wire; `None` for messages that have none.
+#[must_use]
+pub fn metadata_fields(message: &Message) -> Option<(&'static str, Vec<(&'static str, u64)>)> {
+    Some(match message {
+        Message::ClientHello(hello) => ordered("ClientHello", &hello.metadata),
+        Message::ServerHelloAck(ack) => ordered("ServerHelloAck", &ack.metadata),
+        Message::SessionPatch(patch) => ordered("SessionPatch", &patch.metadata),
+        Message::SessionPatchAck(ack) => ordered("SessionPatchAck", &ack.metadata),
+        Message::Error(report) => ordered("Error", &report.metadata),
+        Message::FrameSubmit(submit) => ordered("FrameSubmit", &submit.metadata),
+        Message::ResultPush(result) => ordered("ResultPush", &result.metadata),
+        Message::CachePut(put) => ordered("CachePut", &put.metadata),
+        Message::CacheAck(ack) => ordered("CacheAck", ack),
+        Message::CacheInvalidate(invalidate) => ordered("CacheInvalidate", invalidate),
+        Message::FlowUpdate(update) => ordered("FlowUpdate", update),
+        Message::ResultHint(hint) => ordered("ResultHint", hint),
+        Message::TransportProbe(probe) => ordered("TransportProbe", &probe.metadata),
+        Message::TransportProbeAck(ack) => ordered("TransportProbeAck", ack),
+        Message::SessionMigrate(migrate) => ordered("SessionMigrate", &migrate.metadata),
+        Message::SessionMigrateAck(ack) => ordered("SessionMigrateAck", &ack.metadata),
         Message::Close(_)
         | Message::FrameCancel
         | Message::ResultDrop
         | Message::Ping
-        | Message::Pong => {
-            let metadata = json!({ "struct": null, "raw": to_hex(packet.metadata()) });
-            (metadata, opaque(packet))
+        | Message::Pong => return None,
+    })
+}
+
+fn ordered<T: Fixed>(
+    name: &'static str,
+    structure: &T,
+) -> (&'static str, Vec<(&'static str, u64)>) {
+    let mut fields = Vec::new();
+    structure.for_each(&mut |field, number| fields.push((field, number)));
+    (name, fields)
+}
+
+fn body_to_json(packet: &Packet, message: &Message, options: &DecodeOptions<'_>) -> Value {
+    match message {
+        Message::ClientHello(hello) => {
+            let block_bytes = packet.body().len().saturating_sub(hello.auth.len());
+            json!({
+                "shape": "client_hello",
+                "extension_block": to_hex(&packet.body()[..block_bytes]),
+                "extensions": list(&hello.extensions, extension),
+                "auth": to_hex(&hello.auth),
+            })
         }
+        Message::ServerHelloAck(ack) => {
+            let block_bytes = packet.body().len().saturating_sub(ack.payload.len());
+            json!({
+                "shape": "server_hello_ack",
+                "extension_block": to_hex(&packet.body()[..block_bytes]),
+                "extensions": list(&ack.extensions, extension),
+                "payload": to_hex(&ack.payload),
+            })
+        }
+        Message::SessionPatch(patch) => profile_patch(patch.profile.as_ref()),
+        Message::SessionPatchAck(ack) => profile_patch(ack.profile.as_ref()),
+        Message::FrameSubmit(submit) => match &submit.body {
+            SubmitBody::Flat(flat) => flat_tensor(&flat.camera, &flat.tile_index, &flat.sections),
+            SubmitBody::Composed(body) => composed(body, options),
+        },
+        Message::ResultPush(result) => match &result.body {
+            ResultBody::Empty => opaque(packet),
+            ResultBody::Flat(flat) => flat_tensor(&flat.camera, &flat.tile_index, &flat.sections),
+            ResultBody::Composed(body) => composed(body, options),
+        },
+        // It is opaque even when it is empty.
+        Message::TransportProbe(probe) => {
+            json!({ "shape": "opaque", "payload": to_hex(&probe.payload) })
+        }
+        Message::Error(_)
+        | Message::CachePut(_)
+        | Message::CacheAck(_)
+        | Message::CacheInvalidate(_)
+        | Message::FlowUpdate(_)
+        | Message::ResultHint(_)
+        | Message::TransportProbeAck(_)
+        | Message::SessionMigrate(_)
+        | Message::SessionMigrateAck(_)
+        | Message::Close(_)
+        | Message::FrameCancel
+        | Message::ResultDrop
+        | Message::Ping
+        | Message::Pong => opaque(packet),
     }
 }
 
@@ -136,12 +159,6 @@ fn fields<T: Fixed>(structure: &T) -> Map<String, Value> {
         fields.insert(name.to_owned(), value.into());
     });
     fields
-}
-
-fn metadata<T: Fixed>(name: &str, structure: &T) -> Value {
-    let mut metadata = Map::from_iter([("struct".to_owned(), name.into())]);
-    metadata.extend(fields(structure));
-    metadata.into()
 }
 
 fn opaque(packet: &Packet) -> Value {
