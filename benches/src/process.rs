@@ -132,9 +132,7 @@ impl ServerProcess {
     /// # Errors
     /// The process is gone.
     pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
-        Ok(cpu_fields(&format!("/proc/{}/stat", self.child.id()))?[..2]
-            .iter()
-            .sum())
+        process_cpu_seconds(self.child.id())
     }
 
     /// Seconds of processor time that its threads have used, to the nanosecond; those that have ended do not count.
@@ -156,6 +154,14 @@ impl ServerProcess {
         }
         Ok(seconds)
     }
+}
+
+/// Seconds of processor time that a process has used, without its children.
+///
+/// # Errors
+/// It is gone.
+pub fn process_cpu_seconds(id: u32) -> anyhow::Result<f64> {
+    Ok(cpu_fields(&format!("/proc/{id}/stat"))?[..2].iter().sum())
 }
 
 /// Seconds of processor time that the ended children of this process have used.

@@ -9,7 +9,7 @@ use anyhow::bail;
 use crate::command::{self, cargo, root};
 use crate::peers;
 
-/// Where the benches' programs are: `bench_<name>.rs`.
+/// Where the benches' programs are: `bench_<name>.rs`, and `allocations_<name>.rs` where a bench has allocations counted.
 const PROGRAMS: &str = "benches/src/bin";
 
 pub(crate) fn run(
@@ -36,15 +36,17 @@ pub(crate) fn run(
 fn build_and_run(name: &str, json: Option<&Path>, bench_args: &[String]) -> anyhow::Result<()> {
     peers::install()?;
     let binary = format!("bench_{name}");
-    command::run(&mut cargo([
-        "build",
-        "--profile",
-        "measured",
-        "--package",
-        "nodewire-bench",
-        "--bin",
-        &binary,
-    ]))?;
+    let counting = format!("allocations_{name}");
+    let mut build = cargo(["build", "--profile", "measured"]);
+    build.args(["--package", "nodewire-bench", "--bin", &binary]);
+    if root()?
+        .join(PROGRAMS)
+        .join(format!("{counting}.rs"))
+        .exists()
+    {
+        build.args(["--bin", &counting]);
+    }
+    command::run(&mut build)?;
     let mut program = Command::new(root()?.join("target/measured").join(&binary));
     if let Some(json) = json {
         program.arg("--json").arg(env::current_dir()?.join(json));
