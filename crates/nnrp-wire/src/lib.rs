@@ -15,6 +15,16 @@
 //! # Ok::<(), nnrp_wire::WireError>(())
 //! ```
 //!
+//! | Module | What is in it |
+//! |---|---|
+//! | the root | [`Message`] and what it consists of, [`Packet`]s and their [`Header`]s, [`Splitter`] for streams, numbers and flags |
+//! | [`metadata`], [`body`] | The parts of messages, each readable and writable by itself |
+//! | [`build`] | Messages from what is to be said, so that they cannot be wrong |
+//! | [`session`] | What both sides of a session do, as machines |
+//! | [`replay`] | Recorded frames and results as packets, and how large they are |
+//! | `inspect`, `manifest` | With the feature `inspect`: packets as JSON, and the golden vectors of all languages |
+//! | [`names`] | Where each capability of the reference is |
+//!
 //! What must hold:
 //! 1. No input panics, loops, or makes this crate allocate more than a small multiple of its own length. What is refused has a
 //!    [`Category`], and where it stands, what was found and what it had to be ([`WireError`]).
@@ -37,6 +47,8 @@ pub mod inspect;
 pub mod manifest;
 mod message;
 pub mod metadata;
+#[doc = include_str!("../docs/names.md")]
+pub mod names {}
 mod numbers;
 mod packet;
 pub mod replay;

@@ -467,3 +467,19 @@ fn tensor_bodies_come_apart_as_they_were_put_together() {
         assert_eq!(read.unwrap(), body, "{}", name(vector));
     }
 }
+
+/// Whoever looks for a function of the reference finds it.
+#[test]
+fn every_function_is_in_the_table_of_names() {
+    let table = include_str!("../docs/names.md");
+    let vectors = vectors();
+    let calls = vectors["calls"].as_array().unwrap().iter();
+    let built = packets(&vectors).map(|vector| &vector["builder"]);
+    for function in calls
+        .chain(built)
+        .filter_map(|call| call["function"].as_str())
+    {
+        let name = format!("`{function}`");
+        assert!(table.contains(&name), "{function} is not in docs/names.md");
+    }
+}
