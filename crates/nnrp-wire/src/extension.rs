@@ -300,12 +300,12 @@ impl ControlExtension {
     /// # Errors
     /// The first check that fails; offsets count from the block's first byte.
     pub fn read_block(block: &Bytes, options: &DecodeOptions<'_>) -> Result<Vec<Self>, WireError> {
-        Self::decode_block(&View::new(block.clone(), 0), options)
+        Self::decode_block(&View::new(block, 0), options)
     }
 
     /// Reads a block of extensions: those that are known, where a set is given.
     pub(crate) fn decode_block(
-        block: &View,
+        block: &View<'_>,
         options: &DecodeOptions<'_>,
     ) -> Result<Vec<Self>, WireError> {
         const HEAD: u64 = ControlExtensionHeader::BYTES as u64;
@@ -331,7 +331,7 @@ impl ControlExtension {
             let extension = Self {
                 ext_type: header.ext_type,
                 flags: header.ext_flags,
-                payload: payload.into_bytes(),
+                payload: payload.to_bytes(),
             };
             if extension.is_wanted(options, rest.at())? {
                 let is_reserved_right = extension.check_reserved(options);

@@ -124,7 +124,7 @@ impl ComposedBody {
     /// [`FrameSubmitMetadata::check_body`]: crate::metadata::FrameSubmitMetadata::check_body
     /// [`ResultPushMetadata::check_body`]: crate::metadata::ResultPushMetadata::check_body
     pub fn from_bytes(bytes: &Bytes, options: &DecodeOptions<'_>) -> Result<Self, WireError> {
-        let (body, _) = Self::decode(&View::new(bytes.clone(), 0), options)?;
+        let (body, _) = Self::decode(&View::new(bytes, 0), options)?;
         Ok(body)
     }
 
@@ -140,7 +140,7 @@ impl ComposedBody {
 
     /// The structure; what metadata wants of it is checked elsewhere.
     pub(crate) fn decode(
-        view: &View,
+        view: &View<'_>,
         options: &DecodeOptions<'_>,
     ) -> Result<(Self, Places), WireError> {
         const HEAD: u64 = BodyPrelude::BYTES as u64;
@@ -268,7 +268,7 @@ impl BodyPrelude {
         ]
     }
 
-    fn regions(&self, view: &View) -> Result<[View; 6], WireError> {
+    fn regions<'b>(&self, view: &View<'b>) -> Result<[View<'b>; 6], WireError> {
         if self.body_bytes() != view.bytes_u64() {
             let error = view.error(Category::BodyLengthMismatch, "body");
             return Err(error.found(view.bytes_u64()).limit(self.body_bytes()));

@@ -377,7 +377,8 @@ fn check_sections(
             Ok(inline.tensor.is_none().then(|| sections.to_vec()))
         }
         None => {
-            let view = inline.view();
+            let payload = inline.object.payload();
+            let view = View::new(&payload, inline.at);
             let (_, sections) = decode_tensor(&view, 0, section_count, Some(tile_count), rules)?;
             Ok(Some(sections))
         }
@@ -432,10 +433,6 @@ impl<'p> Inline<'p> {
         })
     }
 
-    fn view(&self) -> View {
-        View::new(self.object.payload(), self.at)
-    }
-
     fn read_index(&self, declared: &DeclaredTensor, rules: &Rules) -> Result<TileIndex, WireError> {
         let DeclaredTensor {
             tile_index_mode: mode,
@@ -443,7 +440,9 @@ impl<'p> Inline<'p> {
             tile_base_id: base_id,
             ..
         } = *declared;
-        TileIndex::read(&self.view(), mode, count, base_id, rules)
+        let payload = self.object.payload();
+        let view = View::new(&payload, self.at);
+        TileIndex::read(&view, mode, count, base_id, rules)
     }
 
     fn check_size(&self, declared: u32, what: &'static str) -> Result<(), WireError> {

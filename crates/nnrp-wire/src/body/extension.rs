@@ -35,7 +35,7 @@ impl ExtensionFrameDescriptor {
     /// # Errors
     /// [`Category::RegionSizeNotMultiple`], then the rules of a descriptor.
     pub fn decode_all(region: &Bytes) -> Result<Vec<Self>, WireError> {
-        let view = View::new(region.clone(), 0);
+        let view = View::new(region, 0);
         decode_table(&view, "extension descriptors", |descriptor| descriptor)
     }
 }
@@ -111,8 +111,7 @@ impl ExtensionFrames {
         region: &Bytes,
         known: Option<&[u16]>,
     ) -> Result<Self, WireError> {
-        let view = |bytes: &Bytes| View::new(bytes.clone(), 0);
-        let frames = Self::decode(&view(table), view(region))?;
+        let frames = Self::decode(&View::new(table, 0), View::new(region, 0))?;
         frames.check_known(known, 0)?;
         Ok(frames)
     }
@@ -123,7 +122,7 @@ impl ExtensionFrames {
         encode_table(&self.descriptors)
     }
 
-    pub(crate) fn decode(table: &View, region: View) -> Result<Self, WireError> {
+    pub(crate) fn decode(table: &View<'_>, region: View<'_>) -> Result<Self, WireError> {
         let descriptors = decode_table(table, "extension descriptors", |descriptor| descriptor)?;
         let extent = |descriptor: &ExtensionFrameDescriptor| {
             (descriptor.payload_offset, descriptor.payload_length)
@@ -131,7 +130,7 @@ impl ExtensionFrames {
         check_extents(descriptors.iter().map(extent), table, region.bytes_u64(), 8)?;
         Ok(Self {
             descriptors,
-            region: Region::Whole(region.into_bytes()),
+            region: Region::Whole(region.to_bytes()),
         })
     }
 

@@ -25,14 +25,14 @@ pub struct FlatBody {
 impl FlatBody {
     pub(crate) fn decode_submit(
         metadata: &FrameSubmitMetadata,
-        view: &View,
+        view: &View<'_>,
         rules: &Rules,
     ) -> Result<Self, WireError> {
         let camera_bytes = u64::from(metadata.camera_bytes);
         let camera = match view.part(0..camera_bytes) {
             Some(camera) => camera,
             // The reference takes what there is (Q16).
-            None if rules.camera_padding => view.clone(),
+            None if rules.camera_padding => *view,
             None => {
                 let error = view.error(Category::PacketTruncated, "camera block");
                 return Err(error.found(view.bytes_u64()).limit(camera_bytes));
@@ -59,7 +59,7 @@ impl FlatBody {
             rules,
         )?;
         Ok(Self {
-            camera: camera.into_bytes(),
+            camera: camera.to_bytes(),
             tile_index,
             sections,
         })
@@ -67,7 +67,7 @@ impl FlatBody {
 
     pub(crate) fn decode_result(
         metadata: &ResultPushMetadata,
-        view: &View,
+        view: &View<'_>,
         rules: &Rules,
     ) -> Result<Self, WireError> {
         let (tile_index, sections) = decode_tensor(
@@ -200,13 +200,13 @@ const fn result_index_mode(metadata: &ResultPushMetadata) -> TileIndexMode {
 }
 
 /// The tile index and the sections that are all of `view`.
-pub(super) fn decode_tensor(
-    view: &View,
+pub(super) fn decode_tensor<'b>(
+    view: &View<'b>,
     tile_index_bytes: u32,
     section_count: u16,
     tile_count: Option<u16>,
     rules: &Rules,
-) -> Result<(View, Vec<Section>), WireError> {
+) -> Result<(View<'b>, Vec<Section>), WireError> {
     let truncated = |limit| {
         let error = view.error(Category::TensorBodyTruncated, "tensor body");
         error.found(view.bytes_u64()).limit(limit)

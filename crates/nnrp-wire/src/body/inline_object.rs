@@ -143,12 +143,12 @@ impl InlineObject {
     /// # Errors
     /// The rules of an object, then [`Category::NonzeroPadding`].
     pub fn decode_all(region: &Bytes) -> Result<Vec<Self>, WireError> {
-        let objects = Self::decode_region(&View::new(region.clone(), 0))?;
+        let objects = Self::decode_region(&View::new(region, 0))?;
         Ok(objects.into_iter().map(|(_, object)| object).collect())
     }
 
     /// Reads a region of objects, with where their payloads stand. Paddings are looked at once all objects are found.
-    pub(crate) fn decode_region(region: &View) -> Result<Vec<(usize, Self)>, WireError> {
+    pub(crate) fn decode_region(region: &View<'_>) -> Result<Vec<(usize, Self)>, WireError> {
         let mut objects = Vec::new();
         let mut paddings = Vec::new();
         let mut at = 0;
@@ -172,7 +172,7 @@ impl InlineObject {
     /// # Errors
     /// [`Category::InlineObjectTruncated`] if it is short, or anything follows; and the rules of an object.
     pub fn decode(bytes: &Bytes) -> Result<Self, WireError> {
-        let view = View::new(bytes.clone(), 0);
+        let view = View::new(bytes, 0);
         let (object, padding, end) = Self::decode_first(&view)?;
         if end != view.bytes_u64() {
             let error = view.error(Category::InlineObjectTruncated, "inline object");
@@ -182,7 +182,7 @@ impl InlineObject {
         Ok(object.1)
     }
 
-    fn decode_first(rest: &View) -> Result<((usize, Self), View, u64), WireError> {
+    fn decode_first<'b>(rest: &View<'b>) -> Result<((usize, Self), View<'b>, u64), WireError> {
         let truncated = |limit| {
             let error = rest.error(Category::InlineObjectTruncated, "inline object");
             error.found(rest.bytes_u64()).limit(limit)
@@ -199,7 +199,7 @@ impl InlineObject {
         let object = Self {
             kind: header.object_kind,
             profile_id: header.profile_id,
-            content: Content::Bytes(payload.into_bytes()),
+            content: Content::Bytes(payload.to_bytes()),
         };
         Ok(((at, object), padding, padded_end))
     }

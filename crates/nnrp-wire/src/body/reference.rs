@@ -85,7 +85,7 @@ impl ObjectReference {
     /// # Errors
     /// [`Category::RegionSizeNotMultiple`], then the rules of a reference.
     pub fn decode_all(region: &Bytes) -> Result<Vec<Self>, WireError> {
-        Self::decode_region(&View::new(region.clone(), 0))
+        Self::decode_region(&View::new(region, 0))
     }
 
     pub(crate) fn block(&self) -> ObjectReferenceBlock {
@@ -99,7 +99,7 @@ impl ObjectReference {
         }
     }
 
-    pub(crate) fn decode_region(region: &View) -> Result<Vec<Self>, WireError> {
+    pub(crate) fn decode_region(region: &View<'_>) -> Result<Vec<Self>, WireError> {
         decode_table(
             region,
             "object references",
@@ -138,19 +138,19 @@ pub(super) fn encode_table<T: Fixed>(entries: &[T]) -> Vec<u8> {
 
 /// A table of fixed structures that is all of `region`.
 pub(super) fn decode_table<T: Fixed, E>(
-    region: &View,
+    region: &View<'_>,
     name: &'static str,
     entry: impl Fn(T) -> E,
 ) -> Result<Vec<E>, WireError> {
     check_multiple(region.bytes_u64(), T::BYTES as u64, name, region.at())?;
-    let entries = region.chunks_exact(T::BYTES).enumerate();
-    let decoded = entries.map(|(place, bytes)| {
+    let entries = region.chunks_exact(T::BYTES);
+    let mut decoded = Vec::with_capacity(entries.len());
+    for (place, bytes) in entries.enumerate() {
         let at = region.at() + place * T::BYTES;
-        T::read(bytes, 0)
-            .map(&entry)
-            .map_err(|error| error.moved(at))
-    });
-    decoded.collect()
+        let read = T::read(bytes, 0).map_err(|error| error.moved(at))?;
+        decoded.push(entry(read));
+    }
+    Ok(decoded)
 }
 
 /// That a region is a whole number of entries.

@@ -112,7 +112,7 @@ impl Section {
     }
 
     /// Reads the section at the start of `view`; returns its bytes on the wire too.
-    pub(crate) fn decode(view: &View, rules: &Rules) -> Result<(Self, u64), WireError> {
+    pub(crate) fn decode(view: &View<'_>, rules: &Rules) -> Result<(Self, u64), WireError> {
         const HEAD: u64 = SectionDescriptor::BYTES as u64;
         let truncated = |limit: u64| {
             let error = view.error(Category::SectionTruncated, "section");
@@ -126,7 +126,7 @@ impl Section {
         let codecs_end = HEAD + u64::from(descriptor.codec_table_bytes);
         let lengths_end = codecs_end + u64::from(descriptor.length_table_bytes);
         let end = lengths_end + u64::from(descriptor.payload_bytes);
-        let part = |range| view.part(range).map(View::into_bytes);
+        let part = |range| view.part(range).map(View::to_bytes);
         let (Some(codec_table), Some(length_table), Some(payload)) = (
             part(HEAD..codecs_end),
             part(codecs_end..lengths_end),

@@ -28,11 +28,11 @@ impl TensorBody {
         tile_count: Option<u16>,
         rules: &Rules,
     ) -> Result<Self, WireError> {
-        let view = View::new(bytes.clone(), 0);
+        let view = View::new(bytes, 0);
         let (tile_index, sections) =
             decode_tensor(&view, tile_index_bytes, section_count, tile_count, rules)?;
         Ok(Self {
-            tile_index: tile_index.into_bytes(),
+            tile_index: tile_index.to_bytes(),
             sections,
         })
     }

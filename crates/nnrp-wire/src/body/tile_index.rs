@@ -78,13 +78,13 @@ impl TileIndex {
         base_id: u32,
         rules: &Rules,
     ) -> Result<Self, WireError> {
-        let view = View::new(bytes.clone(), 0);
+        let view = View::new(bytes, 0);
         Self::read(&view, mode, count, base_id, rules)
     }
 
     /// Reads a tile index that is all of `view`.
     pub(crate) fn read(
-        view: &View,
+        view: &View<'_>,
         mode: TileIndexMode,
         count: u16,
         base_id: u32,
@@ -114,7 +114,7 @@ impl TileIndex {
             mode,
             base_id,
             count,
-            bytes: view.clone().into_bytes(),
+            bytes: view.to_bytes(),
         };
         if !rules.large_tile_ids {
             index.check_ids(view.at())?;

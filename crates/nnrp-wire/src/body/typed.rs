@@ -104,7 +104,7 @@ impl TypedPayloadDescriptor {
     /// # Errors
     /// [`Category::RegionSizeNotMultiple`], then the rules of a descriptor.
     pub fn decode_all(region: &Bytes) -> Result<Vec<Self>, WireError> {
-        let view = View::new(region.clone(), 0);
+        let view = View::new(region, 0);
         decode_table(&view, "typed payload descriptors", |descriptor| descriptor)
     }
 }
@@ -303,8 +303,7 @@ impl TypedPayloads {
     /// [`Category::RegionSizeNotMultiple`], the rules of a descriptor, [`Category::DescriptorOverlap`],
     /// [`Category::DescriptorOutOfRange`]. A descriptor may say that it is a tensor (Q19).
     pub fn from_regions(table: &Bytes, region: &Bytes) -> Result<Self, WireError> {
-        let view = |bytes: &Bytes| View::new(bytes.clone(), 0);
-        Self::decode(&view(table), view(region))
+        Self::decode(&View::new(table, 0), View::new(region, 0))
     }
 
     /// The region of descriptors.
@@ -313,7 +312,7 @@ impl TypedPayloads {
         encode_table(&self.descriptors)
     }
 
-    pub(crate) fn decode(table: &View, region: View) -> Result<Self, WireError> {
+    pub(crate) fn decode(table: &View<'_>, region: View<'_>) -> Result<Self, WireError> {
         let descriptors =
             decode_table(table, "typed payload descriptors", |descriptor| descriptor)?;
         let extent = |descriptor: &TypedPayloadDescriptor| {
@@ -322,7 +321,7 @@ impl TypedPayloads {
         check_extents(descriptors.iter().map(extent), table, region.bytes_u64(), 4)?;
         Ok(Self {
             descriptors,
-            region: Region::Whole(region.into_bytes()),
+            region: Region::Whole(region.to_bytes()),
         })
     }
 
@@ -412,7 +411,7 @@ impl Packer {
 /// Payloads lie behind one another in their region; `field_at` is where a descriptor has its offset. spec: nnrp-wire 4.2
 pub(super) fn check_extents(
     extents: impl Iterator<Item = (u32, u32)>,
-    table: &View,
+    table: &View<'_>,
     region_bytes: u64,
     field_at: usize,
 ) -> Result<(), WireError> {

@@ -6,72 +6,85 @@ use bytes::Bytes;
 
 use crate::error::{Category, WireError};
 
-/// A part of a packet and its offset in it.
-#[derive(Debug, Clone)]
-pub(crate) struct View {
-    bytes: Bytes,
-    at: usize,
+/// A part of received bytes and its offset in the packet. Only what a message keeps becomes a [`Bytes`] of its own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View<'b> {
+    all: &'b Bytes,
+    /// Within `all`, whatever else.
+    start: usize,
+    end: usize,
+    /// Where `all` stood.
+    all_at: usize,
 }
 
-impl View {
-    pub(crate) const fn new(bytes: Bytes, at: usize) -> Self {
-        Self { bytes, at }
+impl<'b> View<'b> {
+    pub(crate) const fn new(all: &'b Bytes, at: usize) -> Self {
+        Self {
+            all,
+            start: 0,
+            end: all.len(),
+            all_at: at,
+        }
     }
 
     /// Where it stood.
     pub(crate) const fn at(&self) -> usize {
-        self.at
+        self.all_at + self.start
     }
 
     /// A part of it; `None` if that is not all there.
     pub(crate) fn part(&self, range: Range<u64>) -> Option<Self> {
-        let start = usize::try_from(range.start).ok()?;
-        let end = usize::try_from(range.end).ok()?;
-        (start <= end && end <= self.bytes.len()).then(|| Self {
-            bytes: self.bytes.slice(start..end),
-            at: self.at + start,
+        if range.start > range.end || range.end > self.bytes_u64() {
+            return None;
+        }
+        // Both are within the length, which is a usize.
+        let start = self.start + usize::try_from(range.start).ok()?;
+        let end = self.start + usize::try_from(range.end).ok()?;
+        Some(Self {
+            start,
+            end,
+            ..*self
         })
     }
 
     /// All behind `start`; nothing if that is behind the end.
     pub(crate) fn rest(&self, start: u64) -> Self {
-        let start = usize::try_from(start).unwrap_or(usize::MAX);
-        let start = start.min(self.bytes.len());
+        let start = usize::try_from(start.min(self.bytes_u64())).unwrap_or(usize::MAX);
         Self {
-            bytes: self.bytes.slice(start..),
-            at: self.at + start,
+            start: (self.start.saturating_add(start)).min(self.end),
+            ..*self
         }
     }
 
-    pub(crate) fn bytes_u64(&self) -> u64 {
-        self.bytes.len() as u64
+    pub(crate) const fn bytes_u64(&self) -> u64 {
+        (self.end - self.start) as u64
     }
 
-    pub(crate) fn into_bytes(self) -> Bytes {
-        self.bytes
+    pub(crate) fn to_bytes(self) -> Bytes {
+        self.all.slice(self.start..self.end)
     }
 
     /// An error about all of it.
-    pub(crate) fn error(&self, category: Category, what: &'static str) -> WireError {
-        WireError::new(category, what).at(self.at)
+    pub(crate) const fn error(&self, category: Category, what: &'static str) -> WireError {
+        WireError::new(category, what).at(self.at())
     }
 
     /// That all of it is zero.
     pub(crate) fn check_zero(&self, what: &'static str) -> Result<(), WireError> {
-        match self.bytes.iter().position(|byte| *byte != 0) {
+        match self.iter().position(|byte| *byte != 0) {
             None => Ok(()),
             Some(place) => Err(WireError::new(Category::NonzeroPadding, what)
-                .at(self.at + place)
-                .found(u64::from(self.bytes[place]))
+                .at(self.at() + place)
+                .found(u64::from(self[place]))
                 .limit(0)),
         }
     }
 }
 
-impl Deref for View {
+impl Deref for View<'_> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.bytes
+        self.all.get(self.start..self.end).unwrap_or_default()
     }
 }

@@ -150,10 +150,7 @@ fn descriptors(bytes: &Bytes) -> Result<Vec<u8>, WireError> {
 /// Some descriptors must lay them out one behind the other, to the last byte.
 fn payloads(bytes: &Bytes, all: &[GoldenVector]) -> Result<(), Reason> {
     let fits = |table: &GoldenVector| {
-        let (table, region) = (
-            View::new(table.bytes.clone(), 0),
-            View::new(bytes.clone(), 0),
-        );
+        let (table, region) = (View::new(&table.bytes, 0), View::new(bytes, 0));
         TypedPayloads::decode(&table, region).is_ok_and(|payloads| {
             let last = payloads.descriptors().last();
             let end = last.map_or(0, |last| {

@@ -104,8 +104,8 @@ impl Reader<'_> {
         self.packet.body().clone()
     }
 
-    fn body_view(&self) -> View {
-        View::new(self.body(), self.packet.body_at())
+    fn body_view(&self) -> View<'_> {
+        View::new(self.packet.body(), self.packet.body_at())
     }
 
     fn metadata<T: Fixed>(&self) -> Result<T, WireError> {
@@ -155,7 +155,7 @@ impl Reader<'_> {
         Ok(ClientHello {
             metadata,
             extensions: ControlExtension::decode_block(&block, self.options)?,
-            auth: body.rest(block_bytes).into_bytes(),
+            auth: body.rest(block_bytes).to_bytes(),
         })
     }
 
@@ -170,7 +170,7 @@ impl Reader<'_> {
         Ok(ServerHelloAck {
             metadata,
             extensions: ControlExtension::decode_block(&block, self.options)?,
-            payload: body.rest(block_bytes).into_bytes(),
+            payload: body.rest(block_bytes).to_bytes(),
         })
     }
 
@@ -318,7 +318,7 @@ impl Reader<'_> {
     fn composed_result(
         &self,
         metadata: &ResultPushMetadata,
-        body: &View,
+        body: &View<'_>,
     ) -> Result<ResultBody, WireError> {
         let (body, at) = ComposedBody::decode(body, self.options)?;
         let placed = PlacedBody::received(&body, &at);
