@@ -45,7 +45,14 @@ impl Packet {
     /// # Errors
     /// As [`Header::decode`]; then [`Category::PacketTruncated`] or [`Category::PacketTrailingBytes`].
     pub fn decode(bytes: Bytes) -> Result<Self, WireError> {
-        let header = Header::decode(&bytes)?;
+        let header = Self::decode_header(&bytes)?;
+        Ok(Self::split(header, bytes))
+    }
+
+    /// The header of the bytes of exactly one packet.
+    #[inline]
+    pub(crate) fn decode_header(bytes: &[u8]) -> Result<Header, WireError> {
+        let header = Header::decode(bytes)?;
         let expected = header.packet_bytes();
         let found = bytes.len() as u64;
         let wrong = |category| {
@@ -60,7 +67,7 @@ impl Packet {
         if found > expected {
             return Err(wrong(Category::PacketTrailingBytes));
         }
-        Ok(Self::split(header, bytes))
+        Ok(header)
     }
 
     /// The rest of the bytes is metadata and body, as long as the header says.

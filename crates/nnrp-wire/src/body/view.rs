@@ -18,6 +18,7 @@ pub(crate) struct View<'b> {
 }
 
 impl<'b> View<'b> {
+    #[inline]
     pub(crate) const fn new(all: &'b Bytes, at: usize) -> Self {
         Self {
             all,
@@ -28,11 +29,13 @@ impl<'b> View<'b> {
     }
 
     /// Where it stood.
+    #[inline]
     pub(crate) const fn at(&self) -> usize {
         self.all_at + self.start
     }
 
     /// A part of it; `None` if that is not all there.
+    #[inline]
     pub(crate) fn part(&self, range: Range<u64>) -> Option<Self> {
         if range.start > range.end || range.end > self.bytes_u64() {
             return None;
@@ -48,6 +51,7 @@ impl<'b> View<'b> {
     }
 
     /// All behind `start`; nothing if that is behind the end.
+    #[inline]
     pub(crate) fn rest(&self, start: u64) -> Self {
         let start = usize::try_from(start.min(self.bytes_u64())).unwrap_or(usize::MAX);
         Self {
@@ -56,10 +60,23 @@ impl<'b> View<'b> {
         }
     }
 
+    /// What is before `place` and what is behind; all of it and nothing if that is behind the end.
+    #[inline]
+    pub(crate) fn split(&self, place: usize) -> (Self, Self) {
+        let behind = self.rest(place as u64);
+        let before = Self {
+            end: behind.start,
+            ..*self
+        };
+        (before, behind)
+    }
+
+    #[inline]
     pub(crate) const fn bytes_u64(&self) -> u64 {
         (self.end - self.start) as u64
     }
 
+    #[inline]
     pub(crate) fn to_bytes(self) -> Bytes {
         self.all.slice(self.start..self.end)
     }
@@ -84,6 +101,7 @@ impl<'b> View<'b> {
 impl Deref for View<'_> {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
         self.all.get(self.start..self.end).unwrap_or_default()
     }

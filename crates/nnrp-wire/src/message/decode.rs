@@ -29,9 +29,18 @@ impl Message {
         bytes: Bytes,
         options: &DecodeOptions<'_>,
     ) -> Result<(Header, Self), WireError> {
-        let packet = Packet::decode(bytes)?;
-        let message = Self::decode(&packet, options)?;
-        Ok((*packet.header(), message))
+        let header = Packet::decode_header(&bytes)?;
+        let content = View::new(&bytes, 0);
+        let (metadata, body) = content.split(Header::BYTES + header.meta_len as usize);
+        let metadata = metadata.rest(Header::BYTES as u64);
+        let message = Reader {
+            header: &header,
+            metadata,
+            body,
+            options,
+        }
+        .message()?;
+        Ok((header, message))
     }
 
     /// Reads a packet. Payloads are slices of it; nothing is copied.
@@ -39,25 +48,27 @@ impl Message {
     /// # Errors
     /// The first check that fails, in the specification's order; offsets count from the packet's first byte.
     pub fn decode(packet: &Packet, options: &DecodeOptions<'_>) -> Result<Self, WireError> {
-        let version = packet.header().version_major;
-        if version != VERSION_MAJOR && !options.rules.any_version {
-            let error = WireError::new(Category::UnsupportedVersion, "version_major").at(4);
-            return Err(error
-                .found(u64::from(version))
-                .limit(u64::from(VERSION_MAJOR)));
-        }
-        Reader { packet, options }.message()
+        let reader = Reader {
+            header: packet.header(),
+            metadata: View::new(packet.metadata(), Header::BYTES),
+            body: View::new(packet.body(), packet.body_at()),
+            options,
+        };
+        reader.message()
     }
 }
 
 struct Reader<'r> {
-    packet: &'r Packet,
+    header: &'r Header,
+    metadata: View<'r>,
+    body: View<'r>,
     options: &'r DecodeOptions<'r>,
 }
 
-impl Reader<'_> {
+impl<'r> Reader<'r> {
     fn message(&self) -> Result<Message, WireError> {
-        Ok(match self.packet.header().message_type {
+        self.check_version()?;
+        Ok(match self.header.message_type {
             MessageType::ClientHello => Message::ClientHello(self.client_hello()?),
             MessageType::ServerHelloAck => Message::ServerHelloAck(self.server_hello_ack()?),
             MessageType::SessionPatch => {
@@ -71,7 +82,7 @@ impl Reader<'_> {
                 Message::SessionPatchAck(SessionPatchAck { metadata, profile })
             }
             MessageType::Close => {
-                self.without_content(self.packet.metadata(), Header::BYTES)?;
+                self.without_content(self.metadata)?;
                 Message::Close(self.body())
             }
             MessageType::Error => Message::Error(self.error()?),
@@ -96,49 +107,55 @@ impl Reader<'_> {
         })
     }
 
+    fn check_version(&self) -> Result<(), WireError> {
+        let version = self.header.version_major;
+        if version == VERSION_MAJOR || self.rules().any_version {
+            return Ok(());
+        }
+        let error = WireError::new(Category::UnsupportedVersion, "version_major").at(4);
+        Err(error
+            .found(u64::from(version))
+            .limit(u64::from(VERSION_MAJOR)))
+    }
+
     const fn rules(&self) -> &Rules {
         &self.options.rules
     }
 
     fn body(&self) -> Bytes {
-        self.packet.body().clone()
-    }
-
-    fn body_view(&self) -> View<'_> {
-        View::new(self.packet.body(), self.packet.body_at())
+        self.body.to_bytes()
     }
 
     fn metadata<T: Fixed>(&self) -> Result<T, WireError> {
         let name = "metadata";
-        let bytes = self.packet.metadata();
-        let metadata = T::read_whole(bytes, Category::MetadataLengthMismatch, name)
+        let metadata = T::read_whole(&self.metadata, Category::MetadataLengthMismatch, name)
             .and_then(|metadata| metadata.check_reserved(self.rules()).map(|()| metadata));
         metadata.map_err(|error| error.moved(Header::BYTES))
     }
 
-    fn without_content(&self, content: &Bytes, at: usize) -> Result<(), WireError> {
+    fn without_content(&self, content: View<'r>) -> Result<(), WireError> {
         if content.is_empty() || self.rules().content_where_none {
             return Ok(());
         }
-        let error = WireError::new(Category::UnexpectedContent, "content").at(at);
-        Err(error.found(content.len() as u64).limit(0))
+        let error = content.error(Category::UnexpectedContent, "content");
+        Err(error.found(content.bytes_u64()).limit(0))
     }
 
     fn header_only(&self, message: Message) -> Result<Message, WireError> {
-        self.without_content(self.packet.metadata(), Header::BYTES)?;
-        self.without_content(self.packet.body(), self.packet.body_at())?;
+        self.without_content(self.metadata)?;
+        self.without_content(self.body)?;
         Ok(message)
     }
 
     fn without_body<T: Fixed>(&self) -> Result<T, WireError> {
         let metadata = self.metadata()?;
-        self.without_content(self.packet.body(), self.packet.body_at())?;
+        self.without_content(self.body)?;
         Ok(metadata)
     }
 
     fn client_hello(&self) -> Result<ClientHello, WireError> {
         let metadata: ClientHelloMetadata = self.metadata()?;
-        let body = self.body_view();
+        let body = self.body;
         let (auth_bytes, body_bytes) = (u64::from(metadata.auth_bytes), body.bytes_u64());
         let mismatch = |what, found: u32, limit| {
             let error = body.error(Category::HelloBodyLengthMismatch, what);
@@ -161,7 +178,7 @@ impl Reader<'_> {
 
     fn server_hello_ack(&self) -> Result<ServerHelloAck, WireError> {
         let metadata: ServerHelloAckMetadata = self.metadata()?;
-        let body = self.body_view();
+        let body = self.body;
         let block_bytes = u64::from(metadata.control_extension_bytes);
         let block = body.part(0..block_bytes).ok_or_else(|| {
             let error = body.error(Category::HelloBodyLengthMismatch, "control_extension_bytes");
@@ -175,8 +192,8 @@ impl Reader<'_> {
     }
 
     fn profile(&self, declared: u32) -> Result<Option<ProfilePatch>, WireError> {
-        let profile = ProfilePatch::decode_body(self.packet.body(), declared);
-        profile.map_err(|error| error.moved(self.packet.body_at()))
+        let profile = ProfilePatch::decode_body(&self.body, declared);
+        profile.map_err(|error| error.moved(self.body.at()))
     }
 
     fn error(&self) -> Result<ErrorReport, WireError> {
@@ -205,7 +222,7 @@ impl Reader<'_> {
         at: usize,
         declared: u32,
     ) -> Result<(), WireError> {
-        let body_bytes = self.packet.body().len() as u64;
+        let body_bytes = self.body.bytes_u64();
         if self.rules().declared_lengths || u64::from(declared) == body_bytes {
             return Ok(());
         }
@@ -217,7 +234,7 @@ impl Reader<'_> {
         let update: FlowUpdateMetadata = self.without_body()?;
         update.check().map_err(|error| error.moved(Header::BYTES))?;
         if !self.rules().flow_scope {
-            update.check_session(self.packet.header().session_id)?;
+            update.check_session(self.header.session_id)?;
         }
         Ok(update)
     }
@@ -229,8 +246,9 @@ impl Reader<'_> {
         };
         let declared = u64::from(probe.metadata.probe_payload_bytes);
         if declared != probe.payload.len() as u64 {
-            let error = self.body_view();
-            let error = error.error(Category::ProbePayloadLengthMismatch, "probe_payload_bytes");
+            let error = self
+                .body
+                .error(Category::ProbePayloadLengthMismatch, "probe_payload_bytes");
             return Err(error.found(declared).limit(probe.payload.len() as u64));
         }
         Ok(probe)
@@ -255,7 +273,7 @@ impl Reader<'_> {
             return Err(in_metadata(error.found(found).limit(3)));
         }
         metadata.check().map_err(in_metadata)?;
-        let body = self.body_view();
+        let body = self.body;
         if !metadata.has_composed_body() {
             let body = FlatBody::decode_submit(&metadata, &body, self.rules())?;
             return Ok(FrameSubmit {
@@ -283,7 +301,7 @@ impl Reader<'_> {
     }
 
     fn result_body(&self, metadata: &ResultPushMetadata) -> Result<ResultBody, WireError> {
-        let body = self.body_view();
+        let body = self.body;
         let kinds = metadata.payload_kind_bitmap;
         if metadata.has_composed_body() {
             let has_tensor = kinds.contains(PayloadKinds::TENSOR);
