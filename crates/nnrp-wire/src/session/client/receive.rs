@@ -15,6 +15,7 @@ use crate::session::credit::{CreditUpdate, CreditWindow};
 use crate::session::fault::{Failure, HandleError, PeerError};
 use crate::session::frame::{FrameKey, FrameOutcome, FrameState};
 use crate::session::hello::Established;
+use crate::session::liveness::Liveness;
 use crate::session::transmit::PathId;
 
 impl ClientSession {
@@ -164,6 +165,8 @@ impl ClientSession {
         let checks_kinds = !self.options.puts_without_cache;
         self.cache = CacheClient::new(ack, self.options.cache_entries_max, checks_kinds);
         self.connect_deadline = None;
+        // Silence counts from here on.
+        self.liveness = Liveness::new(self.options.liveness, now);
         self.state = ClientState::Active;
         self.established = Some(established.clone());
         self.events.push_back(ClientEvent::Active(established));
