@@ -136,6 +136,11 @@ impl Outbox {
         self.urgent.len() + self.ordered.len() + self.last.len()
     }
 
+    /// Those among them that packets which came have caused, for the most part.
+    pub(super) fn urgent_len(&self) -> usize {
+        self.urgent.len()
+    }
+
     /// Takes a frame's submit back, if it has not been sent.
     pub(super) fn retract(&mut self, key: FrameKey) -> bool {
         let is_it = |transmit: &Transmit| {

@@ -935,7 +935,9 @@ fn without_room_packets_are_not_taken() {
     let mut client = active(options, 0);
     submit(&mut client, 1).unwrap();
     assert_eq!(submit(&mut client, 2), Err(SubmitRefusal::Congested));
+    // A submit that waits does not keep packets from being read, an answer does.
     let ping = packet(&Envelope::default(), &Message::Ping);
+    assert_eq!(client.handle_packet(A, &ping, ms(0)), Ok(()));
     assert_eq!(
         client.handle_packet(A, &ping, ms(0)),
         Err(HandleError::Congested)

@@ -250,7 +250,7 @@ impl Client {
                 } else {
                     PathEnd::Finished
                 };
-                drop(session.handle_path_end(path, end, now));
+                let _ = session.handle_path_end(path, end, now);
             }
             Op::Wait(time) => {
                 self.now += ms(time);
@@ -369,7 +369,7 @@ impl Server {
                 } else {
                     PathEnd::Finished
                 };
-                drop(session.handle_path_end(path, end, now));
+                let _ = session.handle_path_end(path, end, now);
             }
             ServerOp::Wait(time) => {
                 self.now += ms(time);
@@ -385,7 +385,7 @@ impl Server {
                     retry_after_ms: 0,
                     diagnostic: "",
                 };
-                drop(session.fail_session(report, now));
+                let _ = session.fail_session(report, now);
             }
         }
         self.check();
@@ -672,7 +672,7 @@ proptest! {
                 }
             }
         }
-        drop(world.client.close(Bytes::new(), world.now));
+        let _ = world.client.close(Bytes::new(), world.now);
         world.run_out();
         let counts = world.client.frames();
         prop_assert_eq!((counts.submitted, counts.done_total()), (submitted, submitted));

@@ -63,7 +63,8 @@ pub struct ClientOptions {
     pub keeps_submits: bool,
     /// Events that wait to be taken, before no more packets are taken in; 4096.
     pub events_max: usize,
-    /// Messages that wait to be sent, before no more packets are taken in; 4096.
+    /// Messages that wait to be sent, before nothing more is submitted; and answers among them, before no more packets are
+    /// taken in; 4096.
     pub transmits_max: usize,
 }
 

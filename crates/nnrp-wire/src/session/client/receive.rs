@@ -54,7 +54,9 @@ impl ClientSession {
         if ![self.primary_path(), old, migrating].contains(&Some(path)) {
             return Err(HandleError::UnknownPath);
         }
-        if self.events.len() >= self.options.events_max || self.is_congested() {
+        // Submits that wait must not keep results from being read: the server may wait for that before it reads submits.
+        let answers = self.outbox.urgent_len();
+        if self.events.len() >= self.options.events_max || answers >= self.options.transmits_max {
             return Err(HandleError::Congested);
         }
         Ok(())
