@@ -233,7 +233,7 @@ pub struct Composed {
 
 impl Composed {
     /// As it is to be checked before it is written.
-    pub(crate) const fn placed(&self) -> PlacedBody<'_> {
+    pub(crate) fn placed(&self) -> PlacedBody<'_> {
         PlacedBody::built(&self.body, Some(&self.tensor))
     }
 

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use super::reference::check_multiple;
 use super::section::field_u32;
 use super::{
-    ExtensionFrameDescriptor, ExtensionFrames, InlineObject, InlineTensor, ObjectReference,
-    PayloadKind, TypedPayloadDescriptor, TypedPayloads, View,
+    ExtensionFrameDescriptor, ExtensionFrames, InlineObject, InlineObjectHeader, InlineTensor,
+    ObjectReference, PayloadKind, TypedPayloadDescriptor, TypedPayloads, View,
 };
 use crate::encode::Sink;
 use crate::error::{Category, WireError};
@@ -52,36 +52,22 @@ pub struct ComposedBody {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PlacedBody<'b> {
     pub(crate) body: &'b ComposedBody,
-    pub(crate) at: &'b Places,
+    pub(crate) at: Places,
     /// What its tensor objects say, if that is known; else they are read.
     pub(crate) tensor: Option<&'b InlineTensor>,
 }
 
-/// Offsets of regions and of the payloads of objects; 0 in bodies that were built.
-#[derive(Debug, Default)]
+/// Offsets of regions; 0 in bodies that were built.
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Places {
-    pub(crate) objects: Vec<usize>,
+    pub(crate) objects: usize,
     pub(crate) references: usize,
     pub(crate) typed: usize,
     pub(crate) extension_payloads: usize,
 }
 
-/// The places of bodies that were built.
-static NOWHERE: Places = Places {
-    objects: Vec::new(),
-    references: 0,
-    typed: 0,
-    extension_payloads: 0,
-};
-
-impl Places {
-    pub(crate) fn object(&self, place: usize) -> usize {
-        self.objects.get(place).copied().unwrap_or(0)
-    }
-}
-
 impl<'b> PlacedBody<'b> {
-    pub(crate) const fn received(body: &'b ComposedBody, at: &'b Places) -> Self {
+    pub(crate) const fn received(body: &'b ComposedBody, at: Places) -> Self {
         Self {
             body,
             at,
@@ -89,12 +75,21 @@ impl<'b> PlacedBody<'b> {
         }
     }
 
-    pub(crate) const fn built(body: &'b ComposedBody, tensor: Option<&'b InlineTensor>) -> Self {
+    pub(crate) fn built(body: &'b ComposedBody, tensor: Option<&'b InlineTensor>) -> Self {
         Self {
             body,
-            at: &NOWHERE,
+            at: Places::default(),
             tensor,
         }
+    }
+
+    /// Where the content of the object at this place stood.
+    pub(crate) fn object_at(&self, place: usize) -> usize {
+        let before = self.body.inline_objects.iter().take(place);
+        let bytes: u64 = before.map(InlineObject::wire_bytes).sum();
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let at = self.at.objects.saturating_add(bytes);
+        at.saturating_add(InlineObjectHeader::BYTES)
     }
 
     /// No typed payload is a tensor (Q19).
@@ -158,16 +153,14 @@ impl ComposedBody {
             extension_table,
             extensions,
         ] = prelude.regions(view)?;
-        let placed = InlineObject::decode_region(&objects)?;
-        let (objects_at, inline_objects) = placed.into_iter().unzip();
         let at = Places {
-            objects: objects_at,
+            objects: objects.at(),
             references: references.at(),
             typed: typed_table.at(),
             extension_payloads: extensions.at(),
         };
         let body = Self {
-            inline_objects,
+            inline_objects: InlineObject::decode_region(&objects)?,
             references: ObjectReference::decode_region(&references)?,
             typed: TypedPayloads::decode(&typed_table, typed)?,
             extensions: ExtensionFrames::decode(&extension_table, extensions)?,

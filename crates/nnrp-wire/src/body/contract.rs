@@ -201,7 +201,7 @@ fn check_single(
         return Ok(());
     }
     let second = inline_of(placed, kind).nth(1);
-    let at = second.map_or(placed.at.references, |place| placed.at.object(place));
+    let at = second.map_or(placed.at.references, |place| placed.object_at(place));
     Err(WireError::new(Category::DuplicateObject, what)
         .at(at)
         .found(kind.number().into()))
@@ -218,7 +218,7 @@ fn check_reference_mode(
         if let Some(place) = placed.body.inline_objects.iter().position(has_slot) {
             let kind = placed.body.inline_objects[place].kind;
             let error = about(Category::InlineObjectInReferenceMode, kind);
-            return Err(error.at(placed.at.object(place)));
+            return Err(error.at(placed.object_at(place)));
         }
     }
     let needs_reference = metadata.submit_mode != SubmitMode::Inline;
@@ -377,7 +377,7 @@ fn check_sections(
             Ok(inline.tensor.is_none().then(|| sections.to_vec()))
         }
         None => {
-            let payload = inline.object.payload();
+            let payload = inline.object.content();
             let view = View::new(&payload, inline.at);
             let (_, sections) = decode_tensor(&view, 0, section_count, Some(tile_count), rules)?;
             Ok(Some(sections))
@@ -425,7 +425,7 @@ impl<'p> Inline<'p> {
     fn find(placed: &PlacedBody<'p>, kind: ObjectKind) -> Option<Self> {
         let place = inline_of(placed, kind).next()?;
         let object = placed.body.inline_objects.get(place)?;
-        let at = placed.at.object(place);
+        let at = placed.object_at(place);
         Some(Self {
             object,
             at,
@@ -440,7 +440,7 @@ impl<'p> Inline<'p> {
             tile_base_id: base_id,
             ..
         } = *declared;
-        let payload = self.object.payload();
+        let payload = self.object.content();
         let view = View::new(&payload, self.at);
         TileIndex::read(&view, mode, count, base_id, rules)
     }

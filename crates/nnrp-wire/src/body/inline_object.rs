@@ -1,5 +1,7 @@
 //! Objects in a composed body. spec: nnrp-wire 4.3
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::flat::{tensor_bytes, write_tensor};
@@ -51,13 +53,14 @@ pub(super) enum Content {
 impl PartialEq for InlineObject {
     fn eq(&self, other: &Self) -> bool {
         let head = |object: &Self| (object.kind, object.profile_id);
-        head(self) == head(other) && self.payload() == other.payload()
+        head(self) == head(other) && self.content() == other.content()
     }
 }
 
 impl Eq for InlineObject {}
 
 const HEAD: u64 = InlineObjectHeader::BYTES as u64;
+const PADDING: &str = "inline object padding";
 
 impl InlineObject {
     /// An object of this kind with profile 0.
@@ -109,12 +112,16 @@ impl InlineObject {
     /// Its content; copied together if it was built of sections.
     #[must_use]
     pub fn payload(&self) -> Bytes {
+        self.content().into_owned()
+    }
+
+    pub(super) fn content(&self) -> Cow<'_, Bytes> {
         match &self.content {
-            Content::Bytes(bytes) => bytes.clone(),
+            Content::Bytes(bytes) => Cow::Borrowed(bytes),
             Content::Sections(sections) => {
                 let mut bytes = Vec::new();
                 write_tensor(&Bytes::new(), sections, &mut bytes);
-                bytes.into()
+                Cow::Owned(bytes.into())
             }
         }
     }
@@ -143,26 +150,24 @@ impl InlineObject {
     /// # Errors
     /// The rules of an object, then [`Category::NonzeroPadding`].
     pub fn decode_all(region: &Bytes) -> Result<Vec<Self>, WireError> {
-        let objects = Self::decode_region(&View::new(region, 0))?;
-        Ok(objects.into_iter().map(|(_, object)| object).collect())
+        Self::decode_region(&View::new(region, 0))
     }
 
-    /// Reads a region of objects, with where their payloads stand. Paddings are looked at once all objects are found.
-    pub(crate) fn decode_region(region: &View<'_>) -> Result<Vec<(usize, Self)>, WireError> {
-        let mut objects = Vec::new();
-        let mut paddings = Vec::new();
+    /// Paddings are looked at once all objects are found.
+    pub(crate) fn decode_region(region: &View<'_>) -> Result<Vec<Self>, WireError> {
+        let mut objects: Vec<Self> = Vec::new();
         let mut at = 0;
         while at < region.bytes_u64() {
-            let rest = region.rest(at);
-            let (object, padding, bytes) = Self::decode_first(&rest)?;
-            if !padding.is_empty() {
-                paddings.push(padding);
-            }
+            let (object, _, bytes) = Self::decode_first(&region.rest(at))?;
             objects.push(object);
             at += bytes;
         }
-        for padding in paddings {
-            padding.check_zero("inline object padding")?;
+        let mut at = 0;
+        for object in &objects {
+            let end = at + object.wire_bytes();
+            let padding = region.part(at + HEAD + object.object_bytes()..end);
+            padding.map_or(Ok(()), |padding| padding.check_zero(PADDING))?;
+            at = end;
         }
         Ok(objects)
     }
@@ -178,11 +183,12 @@ impl InlineObject {
             let error = view.error(Category::InlineObjectTruncated, "inline object");
             return Err(error.found(view.bytes_u64()).limit(end));
         }
-        padding.check_zero("inline object padding")?;
-        Ok(object.1)
+        padding.check_zero(PADDING)?;
+        Ok(object)
     }
 
-    fn decode_first<'b>(rest: &View<'b>) -> Result<((usize, Self), View<'b>, u64), WireError> {
+    /// An object, its padding, and the bytes of both.
+    fn decode_first<'b>(rest: &View<'b>) -> Result<(Self, View<'b>, u64), WireError> {
         let truncated = |limit| {
             let error = rest.error(Category::InlineObjectTruncated, "inline object");
             error.found(rest.bytes_u64()).limit(limit)
@@ -195,13 +201,12 @@ impl InlineObject {
         let padded_end = align8(end);
         let parts = rest.part(HEAD..end).zip(rest.part(end..padded_end));
         let (payload, padding) = parts.ok_or_else(|| truncated(padded_end))?;
-        let at = payload.at();
         let object = Self {
             kind: header.object_kind,
             profile_id: header.profile_id,
             content: Content::Bytes(payload.to_bytes()),
         };
-        Ok(((at, object), padding, padded_end))
+        Ok((object, padding, padded_end))
     }
 
     pub(crate) fn wire_bytes(&self) -> u64 {

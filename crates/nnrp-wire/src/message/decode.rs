@@ -168,7 +168,7 @@ impl<'r> Reader<'r> {
             let found = metadata.control_extension_bytes;
             return mismatch("control_extension_bytes", found, block_bytes);
         }
-        let block = body.part(0..block_bytes).unwrap_or_else(|| body.clone());
+        let block = body.part(0..block_bytes).unwrap_or(body);
         Ok(ClientHello {
             metadata,
             extensions: ControlExtension::decode_block(&block, self.options)?,
@@ -282,7 +282,7 @@ impl<'r> Reader<'r> {
             });
         }
         let (body, at) = ComposedBody::decode(&body, self.options)?;
-        let placed = PlacedBody::received(&body, &at);
+        let placed = PlacedBody::received(&body, at);
         let tensor = check_submit(&metadata, &placed, self.rules())?;
         placed.check_no_tensor()?;
         Ok(FrameSubmit {
@@ -339,7 +339,7 @@ impl<'r> Reader<'r> {
         body: &View<'_>,
     ) -> Result<ResultBody, WireError> {
         let (body, at) = ComposedBody::decode(body, self.options)?;
-        let placed = PlacedBody::received(&body, &at);
+        let placed = PlacedBody::received(&body, at);
         let tensor = check_result(metadata, &placed, self.rules())?;
         placed.check_no_tensor()?;
         Ok(ResultBody::Composed(Composed { body, tensor }))
