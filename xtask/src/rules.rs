@@ -72,6 +72,7 @@ pub(crate) const TEST_EDGES: &[(&str, &[&str])] = &[
     ("nats-broker", &["nodewire-testkit"]),
     ("nats-micro", &["nats-broker", "nodewire-testkit"]),
     ("nats-micro-macros", &["nats-micro"]),
+    ("nnrp-wire", &["nodewire-testkit"]),
     ("nodewire-macros", &["nodewire"]),
     ("nodewire", &["nodewire-testkit"]),
     ("nanocore", &["nodewire-testkit"]),
