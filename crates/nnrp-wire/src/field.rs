@@ -27,6 +27,7 @@ macro_rules! integers {
         $(impl Field for $type {
             const BYTES: usize = size_of::<$type>();
 
+            #[inline]
             fn read(bytes: &[u8], at: usize, _: &'static str) -> Result<Self, WireError> {
                 let field = bytes.get(at..).and_then(|rest| rest.first_chunk());
                 Ok(field.map_or(0, |field| Self::from_le_bytes(*field)))
@@ -55,6 +56,7 @@ impl<T: Field> Field for Reserved<T> {
     const BYTES: usize = T::BYTES;
     const IS_RESERVED: bool = true;
 
+    #[inline]
     fn read(bytes: &[u8], at: usize, name: &'static str) -> Result<Self, WireError> {
         T::read(bytes, at, name).map(Self)
     }
@@ -142,8 +144,11 @@ macro_rules! fixed {
             const BYTES: usize = $bytes;
 
             fn read(bytes: &[u8], at: usize) -> Result<Self, crate::error::WireError> {
+                // Of known length, so that the fields need not be checked one by one.
+                let bytes: [u8; $bytes] = crate::field::chunk(bytes, at);
+                let placed = |error: crate::error::WireError| error.moved(at);
                 Ok(Self {
-                    $($field: crate::field::Field::read(bytes, at + $at, stringify!($field))?,)+
+                    $($field: crate::field::Field::read(&bytes, $at, stringify!($field)).map_err(placed)?,)+
                 })
             }
 
@@ -186,6 +191,21 @@ macro_rules! fixed {
 }
 
 pub(crate) use fixed;
+
+/// Bytes from `at` on; what is not there is zero.
+#[inline]
+pub(crate) fn chunk<const BYTES: usize>(bytes: &[u8], at: usize) -> [u8; BYTES] {
+    let rest = bytes.get(at..).unwrap_or_default();
+    if let Some(chunk) = rest.first_chunk() {
+        return *chunk;
+    }
+    let mut chunk = [0; BYTES];
+    chunk
+        .iter_mut()
+        .zip(rest)
+        .for_each(|(to, from)| *to = *from);
+    chunk
+}
 
 /// `bytes` rounded up to a multiple of 8; at most `u64::MAX`.
 pub(crate) const fn align8(bytes: u64) -> u64 {

@@ -12,7 +12,7 @@ use crate::error::{Category, WireError};
 use crate::field::Field;
 use crate::header::Header;
 use crate::metadata::{FrameSubmitMetadata, ResultPushMetadata};
-use crate::numbers::{ObjectKind, PayloadKinds, SubmitMode};
+use crate::numbers::{ObjectKind, ObjectKinds, PayloadKinds, SubmitMode};
 use crate::rules::Rules;
 
 /// The tensor part of a composed body, as far as it is inline; empty where it was known before.
@@ -270,13 +270,12 @@ fn check_reference_order(placed: &PlacedBody<'_>) -> Result<(), WireError> {
 
 /// That kinds without a slot do not repeat either (Q18).
 fn check_no_repetition(placed: &PlacedBody<'_>) -> Result<(), WireError> {
-    for kind in ObjectKind::ALL {
-        check_single(
-            placed,
-            *kind,
-            "inline object",
-            inline_of(placed, *kind).count(),
-        )?;
+    let mut seen = ObjectKinds::empty();
+    for object in &placed.body.inline_objects {
+        if seen.contains(object.kind.bit()) {
+            return check_single(placed, object.kind, "inline object", 2);
+        }
+        seen |= object.kind.bit();
     }
     Ok(())
 }
