@@ -39,7 +39,7 @@ fn decode_frugally(
 ) -> Result<(Header, Message), WireError> {
     // Cloning the handle must not count, whichever kind of handle it is.
     let packet = packet.clone();
-    let bytes_max = 24 * packet.len() as u64 + 512;
+    let bytes_max = 8 * packet.len() as u64 + 256;
     let mut decoded = None;
     let used = allocation_counter::measure(|| {
         decoded = Some(Message::decode_bytes(packet, options));
