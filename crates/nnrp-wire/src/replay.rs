@@ -23,6 +23,7 @@
 //! ```
 
 mod camera;
+mod coverage;
 mod enhance_result;
 mod error;
 mod frame_features;

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::coverage::check_once;
 use super::frame_features::{count, inline_tensor};
 use super::tiles::{columns, most_frequent, section, tile_id};
 use super::{CacheKey, ReplayCodec, ReplayError, name_to_id, trace_id};
@@ -123,6 +124,8 @@ impl EnhanceResult {
     pub fn to_packet(&self, options: &ResultOptions) -> Result<Packet, ReplayError> {
         let delivered = self.delivered()?;
         let ids = self.tile_ids(&delivered)?;
+        self.check_dropped_known(ids.len())?;
+        check_once(&delivered)?;
         let counts = self.counts(ids.len(), delivered.len(), options)?;
         // Without an index, a result has a range: here one of no tiles.
         let mode = match ids.len() {
@@ -176,74 +179,7 @@ impl EnhanceResult {
             delivered.push((tile_id(tile.x, tile.y, columns)?, tile));
         }
         delivered.sort_by_key(|(id, _)| *id);
-        match delivered.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            Some(pair) => Err(ReplayError::DuplicateTile(pair[0].0)),
-            None => Ok(delivered),
-        }
-    }
-
-    /// Those that were requested, or else delivered.
-    fn tile_ids(&self, delivered: &[(u16, &EnhanceTile)]) -> Result<Vec<u16>, ReplayError> {
-        let delivered = delivered.iter().map(|(id, _)| *id);
-        let Some(requested) = &self.requested_tile_ids else {
-            return Ok(delivered.collect());
-        };
-        let mut requested = requested.clone();
-        requested.sort_unstable();
-        if requested.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err(ReplayError::DuplicateRequest);
-        }
-        let missing: Vec<u16> = delivered
-            .filter(|id| requested.binary_search(id).is_err())
-            .collect();
-        if missing.is_empty() {
-            Ok(requested)
-        } else {
-            Err(ReplayError::NotRequested(missing))
-        }
-    }
-
-    /// Covered and dropped tiles.
-    fn counts(
-        &self,
-        tiles: usize,
-        delivered: usize,
-        options: &ResultOptions,
-    ) -> Result<(u16, u16), ReplayError> {
-        if let Some(covered) = self.covered_tile_count {
-            let expected = u32::from(covered) + u32::from(self.dropped_tile_count.unwrap_or(0));
-            if expected as usize > tiles {
-                return Err(ReplayError::DroppedUnknown {
-                    expected,
-                    found: tiles,
-                });
-            }
-        }
-        let default_covered = if options.missing_as_covered {
-            tiles
-        } else {
-            delivered
-        };
-        let default_dropped = match self.covered_tile_count {
-            Some(_) => 0,
-            None => tiles - default_covered,
-        };
-        let covered = match self.covered_tile_count {
-            Some(covered) => usize::from(covered),
-            None => default_covered,
-        };
-        let dropped = match self.dropped_tile_count {
-            Some(dropped) => usize::from(dropped),
-            None => default_dropped,
-        };
-        if covered + dropped != tiles {
-            return Err(ReplayError::Coverage {
-                covered: covered as u64,
-                dropped: dropped as u64,
-                tiles: tiles as u64,
-            });
-        }
-        Ok((count(covered)?, count(dropped)?))
+        Ok(delivered)
     }
 
     fn metadata(

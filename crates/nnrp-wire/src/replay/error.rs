@@ -56,6 +56,14 @@ pub enum ReplayError {
         /// Tiles whose id is known.
         found: usize,
     },
+    /// More tiles were dropped than there are.
+    #[error("dropped_tile_count must not exceed tile_count: {dropped} > {tiles}")]
+    TooManyDropped {
+        /// Dropped tiles.
+        dropped: u64,
+        /// Tiles.
+        tiles: u64,
+    },
     /// Not each tile is either covered or dropped.
     #[error(
         "covered_tile_count + dropped_tile_count must equal tile_count: {covered} + {dropped} != {tiles}"

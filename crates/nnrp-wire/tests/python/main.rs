@@ -11,6 +11,7 @@ mod make;
 mod mutate;
 mod peer;
 mod random;
+mod replaying;
 
 use std::collections::{BTreeMap, BTreeSet};
 

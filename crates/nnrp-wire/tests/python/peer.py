@@ -2,6 +2,7 @@
 
 decode            reads a packet in hex from each line of standard input, and writes what it says, or why it is refused
 make COUNT SEED   writes random packets of all types, made by its builders
+replay            reads a frame or result as JSON from each line, and writes its packet with its summary, or why there is none
 
 Answers are JSON, one per line, named and nested as the recorded packets are. spec: nnrp-wire 9
 """
@@ -11,10 +12,11 @@ import enum
 import json
 import random
 import sys
+import types
 import typing
 
 import nnrp.core as core
-from nnrp.core import messages, packet  # noqa: F401 (the modules must be there)
+from nnrp import tools
 from nnrp.core import MessageType, PayloadKind, TileIndexMode
 
 M = MessageType
@@ -495,7 +497,33 @@ class Maker:
         return self.generic(kind, self.fill(METADATA[kind], **given).pack(), body)
 
 
+def host(value):
+    """An object as a host has it."""
+    if isinstance(value, dict):
+        if set(value) == {"hex"}:
+            return bytes.fromhex(value["hex"])
+        return types.SimpleNamespace(**{name: host(it) for name, it in value.items()})
+    return [host(it) for it in value] if isinstance(value, list) else value
+
+
+def replay(case):
+    export = {
+        "frame_features": tools.frame_features_to_packet,
+        "enhance_result": tools.enhance_result_to_packet,
+    }
+    try:
+        made = export[case["kind"]](host(case["input"]), **case["options"])
+    except ValueError as error:
+        return {"ok": False, "message": f"{error}"}
+    summary = tools.render_wire_summary(tools.summarize_wire_packet(made))
+    return {"ok": True, "hex": made.pack().hex(), "summary": summary}
+
+
 def main():
+    if sys.argv[1] == "replay":
+        for line in sys.stdin:
+            print(json.dumps(replay(json.loads(line))))
+        return
     if sys.argv[1] == "decode":
         for line in sys.stdin:
             print(json.dumps(answer(bytes.fromhex(line.strip()))))

@@ -50,6 +50,14 @@ pub(crate) fn make(count: usize, seed: u64) -> Vec<Value> {
     )
 }
 
+/// What it exports of frames and results, given as JSON.
+pub(crate) fn replay(cases: &[Value]) -> Vec<Value> {
+    let input: String = cases.iter().map(|case| format!("{case}\n")).collect();
+    let answers = answers(&["replay"], input);
+    assert_eq!(answers.len(), cases.len());
+    answers
+}
+
 /// What it says of packets.
 pub(crate) fn decode(packets: &[Bytes]) -> Vec<Value> {
     let mut input = String::new();
