@@ -643,6 +643,21 @@ fn silence_ends_a_session_and_missing_pongs_only_if_there_was_one() {
 }
 
 #[test]
+fn silence_counts_from_the_answer_to_the_hello_on() {
+    let liveness = LivenessOptions {
+        keep_alive: Some(ms(7)),
+        ..LivenessOptions::default()
+    };
+    let mut client = greeting(ClientOptions {
+        liveness,
+        ..ClientOptions::default()
+    });
+    let answer = packet(&Envelope::default(), &hello_ack(ack(1)));
+    client.handle_packet(A, &answer, ms(8)).unwrap();
+    assert_eq!(client.next_timeout(), Some(ms(15)));
+}
+
+#[test]
 fn closing_waits_for_frames_and_then_for_the_other_side() {
     // spec: nnrp-session 4.7
     let mut client = active(ClientOptions::default(), 1);

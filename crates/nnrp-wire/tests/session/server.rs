@@ -10,8 +10,7 @@ use nnrp_wire::session::{
 use nnrp_wire::{
     BudgetPolicy, ControlExtension, ControlExtensionFlags, ControlExtensionType, Envelope,
     ErrorCode, ErrorScope, FlowReason, FlowScope, Header, HeaderFlags, Message, MessageType,
-    Packet, PayloadCapabilities, PayloadKinds, ResultClass, ServerHelloAck, SessionMigrate,
-    TransportId, TransportProbe,
+    Packet, PayloadKinds, ResultClass, ServerHelloAck, SessionMigrate, TransportId, TransportProbe,
 };
 
 use crate::make::*;
@@ -157,6 +156,27 @@ fn the_first_packet_says_what_a_connection_is_for() {
 }
 
 #[test]
+fn a_submit_may_overtake_the_hello_on_quic() {
+    // spec: nnrp-session 1.4, 2.1
+    let mut connection =
+        ServerConnection::new(ServerOptions::default(), A, TransportId::Quic, ms(0));
+    let early = packet(&frame_envelope(1), &Message::FrameSubmit(frame_submit(0)));
+    assert_eq!(
+        connection.handle_packet(&early, ms(1)),
+        Err(HandleError::Congested)
+    );
+    greet(&mut connection, &Message::ClientHello(hello()));
+    let answer = ServerHelloAck {
+        metadata: ack(1),
+        extensions: Vec::new(),
+        payload: Bytes::new(),
+    };
+    let mut session = connection.accept(answer, ms(1)).unwrap();
+    session.handle_packet(A, &early, ms(1)).unwrap();
+    assert_eq!(session.frames().in_flight, 1);
+}
+
+#[test]
 fn hellos_are_checked() {
     // spec: nnrp-session 2.4
     let answered = |change: &dyn Fn(&mut nnrp_wire::ClientHello)| {
@@ -238,7 +258,6 @@ fn the_answer_to_a_hello_is_what_both_can() {
         payload: Bytes::copy_from_slice(&payload),
     });
     assert_eq!(negotiate(&hello).accepted_payload_kind_bitmap, kinds.bits());
-    let _: Option<PayloadCapabilities> = None;
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::message::{
     ClientHello, Envelope, Message, ServerHelloAck, SessionMigrateAck, TransportProbe,
 };
 use crate::metadata::{SessionMigrateAckMetadata, TransportProbeAckMetadata};
-use crate::numbers::{ErrorCode, HeaderFlags, TransportId};
+use crate::numbers::{ErrorCode, HeaderFlags, MessageType, TransportId};
 use crate::packet::Packet;
 use crate::rules::DecodeOptions;
 use crate::session::fault::{Failure, Fault, HandleError, PathEnd};
@@ -56,10 +56,18 @@ impl ServerConnection {
     /// A packet has come.
     ///
     /// # Errors
-    /// [`HandleError::Congested`] if the packet was not taken: the caller has been asked something, or has to send first.
+    /// [`HandleError::Congested`] if the packet was not taken: the caller has been asked something, or has to send first, or
+    /// a submit has overtaken the hello, as happens on QUIC. It is the session's, if there will be one.
     /// [`HandleError::Over`] if it belongs to a session, or has ended.
     pub fn handle_packet(&mut self, packet: &Packet, now: Duration) -> Result<(), HandleError> {
         match self.state {
+            // It came on a stream of its own, and may be ahead of the hello.
+            ConnectionState::Accepted
+                if self.transport == TransportId::Quic
+                    && packet.header().message_type == MessageType::FrameSubmit =>
+            {
+                return Err(HandleError::Congested);
+            }
             ConnectionState::Accepted => {}
             ConnectionState::Deciding => return Err(HandleError::Congested),
             ConnectionState::Taken | ConnectionState::Ended => return Err(HandleError::Over),
