@@ -58,11 +58,21 @@ fn answer_line(line: &[u8], args: &InspectArgs) -> Value {
         let message = "invalid_hex: the number of hex digits is odd";
         return refused("invalid_hex", Some(digits.whole_bytes()), message);
     }
-    let decoded = Packet::decode(bytes).and_then(|packet| {
-        let decoded = packet_to_json(&packet, &args.options())?;
-        Ok(decoded_json(packet.header(), decoded))
-    });
-    decoded.unwrap_or_else(|error| refused_json(&error))
+    let packet = match Packet::decode(bytes) {
+        Ok(packet) => packet,
+        Err(error) => return refused_json(&error),
+    };
+    let (body_len, body_bytes_max) = (packet.header().body_len, args.max_body_bytes);
+    if body_len > body_bytes_max {
+        let message = format!(
+            "limit_exceeded: body_len is {body_len}, the limit is {body_bytes_max} (byte 16)"
+        );
+        return refused("limit_exceeded", Some(16), &message);
+    }
+    match packet_to_json(&packet, &args.options()) {
+        Ok(decoded) => decoded_json(packet.header(), decoded),
+        Err(error) => refused_json(&error),
+    }
 }
 
 fn refused(category: &str, offset: Option<usize>, message: &str) -> Value {

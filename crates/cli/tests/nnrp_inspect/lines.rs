@@ -138,18 +138,22 @@ fn garbage_is_answered_and_does_not_end_it() {
 }
 
 #[test]
-fn a_line_that_is_too_long_is_answered_without_being_kept() {
+fn what_is_too_long_is_answered_without_being_kept() {
     let mut input = vec![b'a'; 3 << 20];
     input.push(b'\n');
-    input.extend(hex(&packet(PING, b"")).bytes());
+    input.extend(hex(&packet(CLOSE, b"ab")).bytes());
+    input.push(b'\n');
+    input.extend(hex(&packet(CLOSE, b"a")).bytes());
     let output = run(
         &["inspect", "--lines", "-", "--max-body-bytes", "1"],
         &input,
     );
     let answers = objects(printed(&output));
-    assert_eq!(answers.len(), 2, "the last line needs no end");
+    assert_eq!(answers.len(), 3, "the last line needs no end");
     assert_eq!(answers[0]["category"], "limit_exceeded");
-    assert_eq!(answers[1]["type"], "PING");
+    assert_eq!(answers[1]["category"], "limit_exceeded");
+    assert_eq!(answers[1]["offset"], 16);
+    assert_eq!(answers[2]["type"], "CLOSE");
 }
 
 #[test]
