@@ -153,7 +153,12 @@ macro_rules! fixed {
             }
 
             fn write(&self, out: &mut [u8], at: usize) {
-                $(crate::field::Field::write(self.$field, out, at + $at);)+
+                // Of known length too.
+                let mut bytes = [0; $bytes];
+                $(crate::field::Field::write(self.$field, &mut bytes, $at);)+
+                if let Some(room) = out.get_mut(at..at + $bytes) {
+                    room.copy_from_slice(&bytes);
+                }
             }
 
             fn check_reserved(&self, rules: &crate::rules::Rules) -> Result<(), crate::error::WireError> {
