@@ -8,6 +8,7 @@ mod extension;
 mod flat;
 mod inline_object;
 mod reference;
+mod region;
 mod section;
 mod tensor_body;
 mod tensor_section;

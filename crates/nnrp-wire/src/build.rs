@@ -32,6 +32,7 @@
 //! Payloads are not copied: not when a message is built, and not by [`Message::encode_pieces`](crate::Message::encode_pieces).
 
 mod by_hand;
+mod cache;
 mod content;
 mod control;
 mod hello;

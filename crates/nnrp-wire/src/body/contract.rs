@@ -2,25 +2,19 @@
 //!
 //! The same checks for bodies that were read and bodies that are to be written.
 
+mod inline;
+
+pub(crate) use inline::InlineTensor;
+use inline::{Inline, check_camera, check_index, check_sections};
+
 use super::composed::PlacedBody;
-use super::flat::{DeclaredTensor, check_built_sections, decode_tensor};
-use super::inline_object::Content;
-use super::{
-    ComposedBody, InlineObject, ObjectReference, Section, TileIndex, TypedPayloadDescriptor, View,
-};
+use super::{ComposedBody, InlineObject, ObjectReference, TypedPayloadDescriptor};
 use crate::error::{Category, WireError};
 use crate::field::Field;
 use crate::header::Header;
 use crate::metadata::{FrameSubmitMetadata, ResultPushMetadata};
 use crate::numbers::{ObjectKind, ObjectKinds, PayloadKinds, SubmitMode};
 use crate::rules::Rules;
-
-/// The tensor part of a composed body, as far as it is inline; empty where it was known before.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct InlineTensor {
-    pub(crate) tile_index: Option<TileIndex>,
-    pub(crate) sections: Option<Vec<Section>>,
-}
 
 /// Steps 1 to 12 for FRAME_SUBMIT.
 pub(crate) fn check_submit(
@@ -280,51 +274,6 @@ fn check_no_repetition(placed: &PlacedBody<'_>) -> Result<(), WireError> {
     Ok(())
 }
 
-/// Step 9.
-fn check_camera(metadata: &FrameSubmitMetadata, placed: &PlacedBody<'_>) -> Result<(), WireError> {
-    let camera_bytes = metadata.camera_bytes;
-    match Inline::find(placed, ObjectKind::CameraBlock) {
-        Some(camera) => camera.check_size(camera_bytes, "camera_bytes"),
-        None if camera_bytes == 0 => Ok(()),
-        None => {
-            let error = about(Category::RequiredObjectMissing, ObjectKind::CameraBlock);
-            let error = error.at(CAMERA_BYTES_AT);
-            Err(error.found(u64::from(camera_bytes)).limit(0))
-        }
-    }
-}
-
-/// Steps 10 and 11; 8 and 9 for results.
-fn check_index(
-    inline: Option<Inline<'_>>,
-    declared: &DeclaredTensor,
-    is_referenced: bool,
-    rules: &Rules,
-) -> Result<Option<TileIndex>, WireError> {
-    let tile_index = match inline {
-        Some(inline) => {
-            inline.check_size(declared.tile_index_bytes, "tile_index_bytes")?;
-            match inline.tensor {
-                Some(tensor) => {
-                    let index = tensor.tile_index.as_ref();
-                    index.map_or(Ok(()), |index| declared.check_index(index))?;
-                    None
-                }
-                None => Some(inline.read_index(declared, rules)?),
-            }
-        }
-        None => {
-            let at = declared.at.tile_count;
-            require(declared.tile_count, at, is_referenced, "tile index")?;
-            None
-        }
-    };
-    if is_referenced {
-        check_no_index_bytes(declared)?;
-    }
-    Ok(tile_index)
-}
-
 /// Steps 6, 7 and 10 for results.
 fn check_result_object(placed: &PlacedBody<'_>, kind: ObjectKind) -> Result<(), WireError> {
     let references = references_of(placed, kind).count();
@@ -348,108 +297,6 @@ fn check_single_reference(
     Err(error.at(placed.at.references).found(kind.number().into()))
 }
 
-/// Step 12, and 11 for results.
-fn check_sections(
-    inline: Option<Inline<'_>>,
-    declared: &DeclaredTensor,
-    is_referenced: bool,
-    rules: &Rules,
-) -> Result<Option<Vec<Section>>, WireError> {
-    let DeclaredTensor {
-        section_count,
-        tile_count,
-        ..
-    } = *declared;
-    let Some(inline) = inline else {
-        let at = declared.at.section_count;
-        require(section_count, at, is_referenced, "tensor section table")?;
-        return Ok(None);
-    };
-    let known = match (&inline.object.content, inline.tensor) {
-        (Content::Sections(sections), _) => Some(sections.as_slice()),
-        (Content::Bytes(_), Some(tensor)) => tensor.sections.as_deref(),
-        (Content::Bytes(_), None) => None,
-    };
-    match known {
-        Some(sections) => {
-            check_built_sections(sections, section_count, tile_count)?;
-            Ok(inline.tensor.is_none().then(|| sections.to_vec()))
-        }
-        None => {
-            let payload = inline.object.content();
-            let view = View::new(&payload, inline.at);
-            let (_, sections) = decode_tensor(&view, 0, section_count, Some(tile_count), rules)?;
-            Ok(Some(sections))
-        }
-    }
-}
-
-/// That what the field at this place counts is there.
-fn require(
-    count: u16,
-    at: usize,
-    is_referenced: bool,
-    what: &'static str,
-) -> Result<(), WireError> {
-    if count == 0 || is_referenced {
-        return Ok(());
-    }
-    let error = WireError::new(Category::RequiredObjectMissing, what).at(at);
-    Err(error.found(u64::from(count)).limit(0))
-}
-
-fn check_no_index_bytes(declared: &DeclaredTensor) -> Result<(), WireError> {
-    let bytes = declared.tile_index_bytes;
-    if bytes == 0 {
-        return Ok(());
-    }
-    let error = WireError::new(Category::TileIndexBytesWithReference, "tile_index_bytes");
-    let error = error.at(declared.at.tile_index_bytes);
-    Err(error.found(u64::from(bytes)).limit(0))
-}
-
 fn about(category: Category, kind: ObjectKind) -> WireError {
     WireError::new(category, kind.name()).found(kind.number().into())
-}
-
-/// An inline object, and where its payload stood.
-struct Inline<'p> {
-    object: &'p InlineObject,
-    at: usize,
-    /// What it says, if that is known.
-    tensor: Option<&'p InlineTensor>,
-}
-
-impl<'p> Inline<'p> {
-    fn find(placed: &PlacedBody<'p>, kind: ObjectKind) -> Option<Self> {
-        let place = inline_of(placed, kind).next()?;
-        let object = placed.body.inline_objects.get(place)?;
-        let at = placed.object_at(place);
-        Some(Self {
-            object,
-            at,
-            tensor: placed.tensor,
-        })
-    }
-
-    fn read_index(&self, declared: &DeclaredTensor, rules: &Rules) -> Result<TileIndex, WireError> {
-        let DeclaredTensor {
-            tile_index_mode: mode,
-            tile_count: count,
-            tile_base_id: base_id,
-            ..
-        } = *declared;
-        let payload = self.object.content();
-        let view = View::new(&payload, self.at);
-        TileIndex::read(&view, mode, count, base_id, rules)
-    }
-
-    fn check_size(&self, declared: u32, what: &'static str) -> Result<(), WireError> {
-        let object_bytes = self.object.object_bytes();
-        if object_bytes == u64::from(declared) {
-            return Ok(());
-        }
-        let error = WireError::new(Category::ObjectSizeMismatch, what).at(self.at);
-        Err(error.found(u64::from(declared)).limit(object_bytes))
-    }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::View;
 use super::reference::{decode_table, encode_table};
-use super::typed::{Packer, Region, check_extents};
+use super::region::{Packer, Region, check_extents};
 use crate::encode::Sink;
 use crate::error::{Category, WireError};
 use crate::field::{Zero, fixed};
