@@ -7,6 +7,7 @@ mod names;
 mod numbers;
 mod output;
 mod reading;
+mod refusal;
 mod tree;
 mod vectors;
 

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use clap::ValueEnum;
-use nnrp_wire::inspect::message_to_json;
-use nnrp_wire::{DecodeOptions, Header, Message, Packet, SplitLimits, Splitter, WireError};
+use nnrp_wire::{DecodeOptions, Header, Message, Packet, SplitLimits, Splitter};
 use serde_json::{Value, json};
 
 use super::lines;
 use super::numbers::KnownSet;
 use super::output::{Output, Stop, finish};
 use super::reading::{Chunks, Format};
+use super::refusal::{self, Refusal};
 use super::tree::{self, Shown};
 use crate::failure::Failure;
 
@@ -35,7 +35,8 @@ the design. Sets of known extensions: in compatible mode `any`, which keeps all;
 and no extension frames.
 
 A stream ends at its first broken packet: where it stands is told, counted from the start of the stream. Memory does not grow with
-the stream; a packet whose header announces more than --max-body-bytes is refused before it is read.
+the stream; a packet whose header announces more than --max-body-bytes is refused before it is read, and one of more than 65536
+extensions, objects, references and payloads before it is shown.
 
 Exit status: 0 done, with --lines also if packets were refused; 1 a packet of the stream is broken, or the output cannot be written;
 2 wrong usage, or the input cannot be read.";
@@ -141,7 +142,7 @@ fn stream(args: &InspectArgs, output: &mut Output) -> Result<(), Stop> {
     }
     match splitter.end() {
         Ok(()) => Ok(()),
-        Err(error) => Err(broken(error, at, args, output)),
+        Err(error) => Err(broken(error.into(), at, args, output)),
     }
 }
 
@@ -156,14 +157,13 @@ fn next_packet(
         return Ok(None);
     }
     let packet = splitter.split(chunk);
-    packet.map_err(|error| broken(error, at, args, output))
+    packet.map_err(|error| broken(error.into(), at, args, output))
 }
 
 fn show(packet: &Packet, at: u64, args: &InspectArgs, output: &mut Output) -> Result<(), Stop> {
     let options = args.options();
-    let message =
-        Message::decode(packet, &options).map_err(|error| broken(error, at, args, output))?;
-    let decoded = message_to_json(packet, &message, &options);
+    let read = refusal::read(packet, &options);
+    let (message, decoded) = read.map_err(|refusal| broken(refusal, at, args, output))?;
     if args.json {
         let mut object = decoded_json(packet.header(), decoded);
         object["packet_offset"] = at.into();
@@ -186,10 +186,10 @@ fn show(packet: &Packet, at: u64, args: &InspectArgs, output: &mut Output) -> Re
 }
 
 /// Tells where a stream is broken; it ends there.
-fn broken(error: WireError, at: u64, args: &InspectArgs, output: &mut Output) -> Stop {
-    let offset = error.offset.map(|offset| at + offset as u64);
+fn broken(refusal: Refusal, at: u64, args: &InspectArgs, output: &mut Output) -> Stop {
+    let offset = refusal.offset.map(|offset| at + offset as u64);
     if args.json {
-        let mut object = refused_json(&error);
+        let mut object = refusal.to_json();
         object["packet_offset"] = at.into();
         object["offset"] = offset.into();
         if let Err(stop) = output.json(&object) {
@@ -199,21 +199,18 @@ fn broken(error: WireError, at: u64, args: &InspectArgs, output: &mut Output) ->
     let place = offset.map_or_else(String::new, |offset| {
         format!(" at byte {offset} of the stream")
     });
-    // Its own offset counts from the packet.
-    let mut error = error;
-    error.offset = None;
-    Failure::failed(format!("the packet at byte {at} is broken{place}: {error}")).into()
+    let message = refusal.message;
+    // Which counts from the packet.
+    let own_place = refusal.offset.map(|offset| format!(" (byte {offset})"));
+    let message = own_place
+        .and_then(|own| message.strip_suffix(&own))
+        .unwrap_or(&message);
+    Failure::failed(format!(
+        "the packet at byte {at} is broken{place}: {message}"
+    ))
+    .into()
 }
 
 pub(super) fn decoded_json(header: &Header, decoded: Value) -> Value {
     json!({"ok": true, "type": header.message_type.name(), "decoded": decoded})
-}
-
-pub(super) fn refused_json(error: &WireError) -> Value {
-    json!({
-        "ok": false,
-        "category": error.category.name(),
-        "offset": error.offset,
-        "message": error.to_string(),
-    })
 }

@@ -2,14 +2,13 @@
 
 use std::io::{BufRead, BufReader, Read};
 
-use bytes::Bytes;
 use nnrp_wire::Packet;
-use nnrp_wire::inspect::packet_to_json;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::inspect::{InspectArgs, METADATA_BYTES_MAX, decoded_json, refused_json};
+use super::inspect::{InspectArgs, METADATA_BYTES_MAX, decoded_json};
 use super::output::{Output, Stop};
 use super::reading::{Digits, open, unreadable};
+use super::refusal::{self, Refusal};
 
 /// Answers every line, empty ones too, so that answers can be counted off against lines.
 pub(super) fn answer(args: &InspectArgs, output: &mut Output) -> Result<(), Stop> {
@@ -32,49 +31,44 @@ pub(super) fn answer(args: &InspectArgs, output: &mut Output) -> Result<(), Stop
         }
         let is_whole = line.last() == Some(&b'\n') || line.len() as u64 <= line_bytes_max;
         let answer = if is_whole {
-            answer_line(&line, args)
+            let answer = answer_line(&line, args);
+            answer.unwrap_or_else(|refusal| refusal.to_json())
         } else {
             input
                 .skip_until(b'\n')
                 .map_err(|error| unreadable(&args.file, &error))?;
-            let message = format!("limit_exceeded: the line is longer than {line_bytes_max} bytes");
-            refused("limit_exceeded", None, &message)
+            let limit = usize::try_from(line_bytes_max).unwrap_or(usize::MAX);
+            Refusal::limit("length of the line", line.len(), limit, None).to_json()
         };
         output.json(&answer)?;
     }
 }
 
-fn answer_line(line: &[u8], args: &InspectArgs) -> Value {
+fn answer_line(line: &[u8], args: &InspectArgs) -> Result<Value, Refusal> {
     let mut digits = Digits::default();
-    let bytes = match digits.decode(line) {
-        Ok(bytes) => Bytes::from(bytes),
-        Err((at, byte)) => {
-            let byte = char::from(byte).escape_default();
-            let message = format!("invalid_hex: '{byte}' is no hex digit (character {at})");
-            return refused("invalid_hex", Some(digits.whole_bytes()), &message);
-        }
-    };
+    let bytes = digits.decode(line).map_err(|(at, byte)| {
+        let byte = char::from(byte).escape_default();
+        let message = format!("'{byte}' is no hex digit (character {at})");
+        invalid_hex(&digits, &message)
+    })?;
     if digits.has_half() {
-        let message = "invalid_hex: the number of hex digits is odd";
-        return refused("invalid_hex", Some(digits.whole_bytes()), message);
+        return Err(invalid_hex(&digits, "the number of hex digits is odd"));
     }
-    let packet = match Packet::decode(bytes) {
-        Ok(packet) => packet,
-        Err(error) => return refused_json(&error),
-    };
-    let (body_len, body_bytes_max) = (packet.header().body_len, args.max_body_bytes);
-    if body_len > body_bytes_max {
-        let message = format!(
-            "limit_exceeded: body_len is {body_len}, the limit is {body_bytes_max} (byte 16)"
-        );
-        return refused("limit_exceeded", Some(16), &message);
+    let packet = Packet::decode(bytes.into())?;
+    let limit = usize::try_from(args.max_body_bytes).unwrap_or(usize::MAX);
+    if packet.body().len() > limit {
+        let found = packet.body().len();
+        return Err(Refusal::limit("body_len", found, limit, Some(16)));
     }
-    match packet_to_json(&packet, &args.options()) {
-        Ok(decoded) => decoded_json(packet.header(), decoded),
-        Err(error) => refused_json(&error),
-    }
+    let (_, decoded) = refusal::read(&packet, &args.options())?;
+    Ok(decoded_json(packet.header(), decoded))
 }
 
-fn refused(category: &str, offset: Option<usize>, message: &str) -> Value {
-    json!({"ok": false, "category": category, "offset": offset, "message": message})
+fn invalid_hex(digits: &Digits, message: &str) -> Refusal {
+    let category = "invalid_hex";
+    Refusal {
+        category,
+        offset: Some(digits.whole_bytes()),
+        message: format!("{category}: {message}"),
+    }
 }

@@ -248,3 +248,24 @@ fn packets_are_shown_as_they_come() {
     drop(stdin);
     assert!(child.wait().unwrap().success());
 }
+
+#[test]
+fn packets_of_too_many_parts_are_not_shown() {
+    let hello = |extensions: usize| {
+        let block = [0, 3, 0, 0, 0, 0, 0, 0].repeat(extensions);
+        let mut hello = packet(0x01, &[&[0; 64][..], &block].concat());
+        let block_bytes = u32::try_from(block.len()).unwrap().to_le_bytes();
+        hello[12] = 64;
+        hello[16..20].copy_from_slice(&block_bytes);
+        hello[100..104].copy_from_slice(&block_bytes);
+        hello
+    };
+    printed(&run(&["inspect", "-"], &hello(1000)));
+    let output = run(&["inspect", "-", "--json"], &hello(65_537));
+    let message = said(&output, 1);
+    assert!(
+        message.contains("number of parts is 65537, the limit is 65536"),
+        "{message}"
+    );
+    assert_eq!(objects(stdout(&output))[0]["category"], "limit_exceeded");
+}
