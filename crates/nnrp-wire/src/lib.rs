@@ -30,7 +30,8 @@
 //!    [`Category`], and where it stands, what was found and what it had to be ([`WireError`]).
 //! 2. Two ways to read, [`Rules::STRICT`] and [`Rules::COMPATIBLE`]; each tolerated quirk of the reference is one switch.
 //! 3. What is written can be read under the strict rules, unless it was read under laxer ones before.
-//! 4. What was read becomes the same bytes again.
+//! 4. What was read can be written again, and says the same. Two quirks that [`Rules::COMPATIBLE`] reads are never written: a
+//!    FLOW_UPDATE whose session does not fit its scope (Q10), and a camera block that was cut (Q16).
 
 #![forbid(unsafe_code)]
 
