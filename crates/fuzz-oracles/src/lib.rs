@@ -15,12 +15,15 @@ mod autotrainer;
 mod nats;
 mod nats_documents;
 mod nnrp;
+mod nnrp_operations;
+mod nnrp_session;
 mod nnrp_splitter;
 
 pub use autotrainer::autotrainer_messages;
 pub use nats::nats_protocol;
 pub use nats_documents::nats_documents;
 pub use nnrp::{nnrp_composed_bodies, nnrp_flat_bodies, nnrp_header, nnrp_hellos, nnrp_packets};
+pub use nnrp_session::{nnrp_cache, nnrp_client_session, nnrp_server_session};
 pub use nnrp_splitter::nnrp_splitter;
 
 use nanocore::workflow::Graph;

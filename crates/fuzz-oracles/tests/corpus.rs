@@ -7,8 +7,8 @@ use std::path::Path;
 
 use nodewire_fuzz_oracles::{
     autotrainer_messages, graph, json, nanograph_messages, nanoserver_json, nats_documents,
-    nats_protocol, nnrp_composed_bodies, nnrp_flat_bodies, nnrp_header, nnrp_hellos, nnrp_packets,
-    nnrp_splitter,
+    nats_protocol, nnrp_cache, nnrp_client_session, nnrp_composed_bodies, nnrp_flat_bodies,
+    nnrp_header, nnrp_hellos, nnrp_packets, nnrp_server_session, nnrp_splitter,
 };
 
 /// Longer inputs are not damaged at every byte, only at this many places.
@@ -103,4 +103,19 @@ fn nnrp_hellos_hold() {
 #[test]
 fn nnrp_splitter_holds() {
     replay("nnrp_splitter", nnrp_splitter);
+}
+
+#[test]
+fn nnrp_cache_holds() {
+    replay("nnrp_cache", nnrp_cache);
+}
+
+#[test]
+fn nnrp_client_session_holds() {
+    replay("nnrp_client_session", nnrp_client_session);
+}
+
+#[test]
+fn nnrp_server_session_holds() {
+    replay("nnrp_server_session", nnrp_server_session);
 }
