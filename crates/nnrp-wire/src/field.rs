@@ -108,6 +108,7 @@ pub(crate) trait Fixed: Sized {
     fn check_reserved(&self, rules: &Rules) -> Result<(), WireError>;
 
     /// Field by field, in order.
+    #[cfg(feature = "inspect")]
     fn for_each(&self, see: &mut dyn FnMut(&'static str, u64));
 
     /// Reads a structure that is all of `bytes`.
@@ -178,6 +179,7 @@ macro_rules! fixed {
                 Ok(())
             }
 
+            #[cfg(feature = "inspect")]
             fn for_each(&self, see: &mut dyn FnMut(&'static str, u64)) {
                 $(see(stringify!($field), crate::field::Field::number(self.$field));)+
             }
