@@ -2,7 +2,8 @@
 //!
 //! Inputs are the same for all: a tensor of 1 KiB has 4 tiles, one of 64 KiB 16, one of 1 MiB 64, with raw tile ids and
 //! one section; a typed packet has one payload. Times are of whole operations, from parts or a message to a packet in
-//! one reused buffer, and from a packet to a message that owns (or shares) what it has.
+//! one reused buffer, and from a packet to a message that owns (or shares) what it has. Rates are per second of
+//! processor time, so that other programs disturb them little.
 
 pub mod inputs;
 pub mod operation;

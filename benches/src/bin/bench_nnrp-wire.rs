@@ -1,4 +1,4 @@
-//! `cargo xtask bench nnrp-wire`: NNRP packets per second, beside `nnrp-py` and `nnrp-core`, and allocations of each.
+//! `cargo xtask bench nnrp-wire`: NNRP packets per second of processor time, beside `nnrp-py` and `nnrp-core`, and allocations of each.
 
 #![expect(clippy::print_stdout, reason = "a program's output")]
 
@@ -48,6 +48,7 @@ fn main() -> anyhow::Result<()> {
     operations.extend(rust_peer::operations(&contents)?);
     let part = args.case.as_deref();
     operations.retain(|operation| part.is_none_or(|part| operation.case.contains(part)));
+    let mut operations = by_case(operations);
     let mut samples = Samples::new("nnrp-wire");
     count_allocations(&mut samples, part)?;
     let mut foreign = Vec::new();
@@ -56,6 +57,21 @@ fn main() -> anyhow::Result<()> {
         println!("round {round} of {}", args.rounds);
     }
     report(&samples, &foreign, &args)
+}
+
+/// All subjects of a case one behind the other.
+fn by_case(operations: Vec<Operation>) -> Vec<Operation> {
+    let mut cases: Vec<(String, Vec<Operation>)> = Vec::new();
+    for operation in operations {
+        match cases.iter_mut().find(|(case, _)| *case == operation.case) {
+            Some((_, subjects)) => subjects.push(operation),
+            None => cases.push((operation.case.clone(), vec![operation])),
+        }
+    }
+    cases
+        .into_iter()
+        .flat_map(|(_, subjects)| subjects)
+        .collect()
 }
 
 /// One round; returns how many cores others used.
@@ -72,7 +88,7 @@ fn measure(
     };
     let (start, before) = (Instant::now(), cpu(python)?);
     for operation in operations {
-        let rate = operation.per_second(time);
+        let rate = operation.per_second(time)?;
         let mut add =
             |subject, rate| samples.add(&operation.case, PACKETS, Better::Higher, subject, rate);
         add(operation.subject, rate);
@@ -146,6 +162,6 @@ fn tell_disturbance(foreign: &[f64]) {
         "Other programs used {usual:.2} cores during the rounds (median), {worst:.2} at worst."
     );
     if usual > FOREIGN_CORES_MAX {
-        println!("That is too much to compare rates: trust the ratios only, or repeat.");
+        println!("They share caches and memory: trust the ratios only, or repeat.");
     }
 }

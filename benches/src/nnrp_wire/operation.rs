@@ -1,7 +1,9 @@
 //! Something that is done again and again.
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
 
 /// What is measured: a subject in a case.
 pub struct Operation {
@@ -41,26 +43,33 @@ impl Operation {
         (self.repeat)(times);
     }
 
-    /// How often per second, measured for about so long.
-    pub fn per_second(&mut self, time: Duration) -> f64 {
-        let times = self.times_in(time);
-        let start = Instant::now();
+    /// How often per second of processor time, measured for about so long. What other programs use hardly counts.
+    ///
+    /// # Errors
+    /// The system has no such clock.
+    pub fn per_second(&mut self, time: Duration) -> anyhow::Result<f64> {
+        let times = self.times_in(time)?;
+        Ok(times as f64 / self.time(times)?.as_secs_f64())
+    }
+
+    /// Processor time that so many take.
+    fn time(&mut self, times: u64) -> anyhow::Result<Duration> {
+        let now = || clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from);
+        let start = now()?;
         self.repeat(times);
-        times as f64 / start.elapsed().as_secs_f64()
+        Ok(now()?.saturating_sub(start))
     }
 
     /// Doubles until it takes long enough to tell; what it needs is in the caches by then.
-    fn times_in(&mut self, time: Duration) -> u64 {
+    fn times_in(&mut self, time: Duration) -> anyhow::Result<u64> {
         let mut times = 1;
         loop {
-            let start = Instant::now();
-            self.repeat(times);
-            let took = start.elapsed();
+            let took = self.time(times)?;
             if took * 16 >= time {
                 let share = time.as_secs_f64() / took.as_secs_f64().max(1e-9);
                 // A positive number far below 2^53.
                 #[expect(clippy::cast_possible_truncation, reason = "a count of repetitions")]
-                return (times as f64 * share).max(1.0) as u64;
+                return Ok((times as f64 * share).max(1.0) as u64);
             }
             times *= 2;
         }
