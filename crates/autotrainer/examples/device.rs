@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo run -p autotrainer-api --example device            # ports 5556 and 5557
 //! cargo run -p autotrainer-api --example device -- 0 0     # any ports; it prints them
+//! cargo run -p autotrainer-api --example device -- 0 0 50  # homing takes 50 ms instead of 2 s
 //! ```
 
 use std::time::Duration;
@@ -18,23 +19,25 @@ use autotrainer_api::{
 #[tokio::main]
 #[expect(clippy::print_stdout, reason = "this is what the example shows")]
 async fn main() -> anyhow::Result<()> {
-    let mut ports = std::env::args().skip(1);
-    let mut port = |default| match ports.next() {
-        Some(port) => port
+    let mut arguments = std::env::args().skip(1);
+    let mut number = |default| match arguments.next() {
+        Some(number) => number
             .parse()
-            .context("usage: device [EVENT_PORT COMMAND_PORT]"),
+            .context("usage: device [EVENT_PORT COMMAND_PORT [HOMING_MS]]"),
         None => Ok(default),
     };
+    let (event_port, command_port) = (number(5556)?, number(5557)?);
+    let homing = Duration::from_millis(number(2000)?.into());
     let service = Service::builder()
         .identifier("example")
-        .subscriber_port(port(5556)?)
-        .command_port(port(5557)?)
-        // Homing takes seconds: the client is answered at once, and the result is published later.
+        .subscriber_port(event_port)
+        .command_port(command_port)
+        // Homing takes long: the client is answered at once, and the result is published later.
         .deadline_of(
             Command::UserDefined,
             Deadline::PendingAfter(Duration::from_millis(20)),
         )
-        .handler(answer)
+        .handler(move |request| answer(request, homing))
         .build();
     service.start().await?;
     println!(
@@ -64,7 +67,7 @@ async fn main() -> anyhow::Result<()> {
     clippy::wildcard_enum_match_arm,
     reason = "a device knows few of the commands"
 )]
-async fn answer(request: CommandRequest) -> CommandResponse {
+async fn answer(request: CommandRequest, homing: Duration) -> CommandResponse {
     match request.command {
         Command::None | Command::EmergencyStop | Command::EmergencyResume => {
             CommandResponse::success()
@@ -74,7 +77,7 @@ async fn answer(request: CommandRequest) -> CommandResponse {
             ..Configuration::default()
         }),
         Command::UserDefined => {
-            tokio::time::sleep(Duration::from_secs(2)).await;
+            tokio::time::sleep(homing).await;
             CommandResponse::success()
         }
         _ => CommandResponse::new(ResultCode::Unrecognized),

@@ -12,6 +12,7 @@
 
 mod calls;
 mod curve;
+mod killed;
 mod python_clients;
 mod python_services;
 #[path = "../traces/recording.rs"]
