@@ -4,6 +4,7 @@ mod asked;
 mod bridged;
 mod commands;
 mod fence;
+mod fitting;
 mod log;
 mod policy;
 mod pump;
@@ -57,7 +58,9 @@ on the subject result too, as the device published it: with the nonce that the h
 Nodewire-Request-Id is the same in all replies to a request, and in the log. Errors are those of NATS services:
   400 the request cannot be read   403 not allowed   404 no such command   413 too long   422 FAILED   429 too many at once
   500 EXCEPTION   502 the answer cannot be read   503 UNAVAILABLE, or not reached   504 no answer in time
-Nodewire-Sent: not-sent says that the command was certainly not carried out. Nothing is sent twice.
+Nodewire-Sent: not-sent says that the command was certainly not carried out. Nothing is sent twice. An answer that is longer
+than the server takes (max_payload) comes as 413 \"too large for the server\" without its data: the headers, Nodewire-Result among
+them, tell how the command went, and the payload has the rest, or is empty if even that is too long.
 
 Whoever may publish to these subjects at the server commands the device. So only commands that read are passed on, unless --allow
 or --allow-all say otherwise; with --read-only not even those. Run one bridge for a device.

@@ -12,6 +12,7 @@
 
 mod commands;
 mod events;
+mod large;
 mod peers;
 mod setup;
 mod troubles;

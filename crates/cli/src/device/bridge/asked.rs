@@ -5,6 +5,7 @@ use autotrainer_api::{Json, Limits};
 use bytes::Bytes;
 use nats_micro::{Request, ServiceError};
 
+use super::fitting::cut;
 use super::policy::command;
 use crate::device::asking::Asked;
 
@@ -88,7 +89,7 @@ fn named(word: &str) -> Result<Asked, ServiceError> {
     let command = command(word);
     command
         .map(Asked::Command)
-        .map_err(|_| ServiceError::new(404, format!("no command is called {word:?}")))
+        .map_err(|_| ServiceError::new(404, cut(&format!("no command is called {word:?}"))))
 }
 
 fn integer(json: &Json, what: &str) -> Result<i64, ServiceError> {
@@ -101,7 +102,7 @@ fn read(text: &Bytes, limits: &Limits, what: &str) -> Result<Json, ServiceError>
 }
 
 fn bad(why: &str) -> ServiceError {
-    ServiceError::new(400, why)
+    ServiceError::new(400, cut(why))
 }
 
 #[cfg(test)]

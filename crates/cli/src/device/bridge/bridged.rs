@@ -96,6 +96,7 @@ async fn bridge(shared: &Shared, target: &Target, remote: &Remote) -> Result<End
 
     let commands = Arc::new(Commands {
         remote: remote.clone(),
+        broker: shared.context.client().clone(),
         policy: shared.policy.clone(),
         log: log.clone(),
         result_timeout: shared.result_timeout,

@@ -37,6 +37,7 @@ const STOP_MARGIN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Commands {
     pub(super) remote: Remote,
+    pub(super) broker: async_nats::Client,
     pub(super) policy: Policy,
     pub(super) log: Log,
     pub(super) result_timeout: Duration,
@@ -128,16 +129,20 @@ impl Commands {
         let call = self.call(wanted.asked).verbatim_data(wanted.data);
         match call.send().await {
             Ok(answered) => {
-                let outcome = answered.answer.result.to_string();
+                let (answer, is_pending) = (answered.answer, answered.pending.is_some());
+                let response = caller.answer(&answer, is_pending, self.bytes_max());
+                let outcome = outcome(answer.result, &response);
                 let Some(pending) = answered.pending else {
-                    return (caller.answer(&answered.answer, false), outcome);
+                    return (response, outcome);
                 };
-                self.answer_pending(caller, &answered.answer, pending, request)
+                self.answer_pending(caller, response, pending, request)
                     .await;
                 (Response::Silent, outcome)
             }
             Err(CallError::ResultOnly(result)) => {
-                (caller.late(&result), format!("late {}", result.result))
+                let response = caller.late(&result, self.bytes_max());
+                let outcome = outcome(result.result, &response);
+                (response, format!("late {outcome}"))
             }
             Err(error) => (caller.failed(&error), chain(&error)),
         }
@@ -169,6 +174,11 @@ impl Commands {
         ))
     }
 
+    /// How long a reply may be: each connection has its own bound.
+    fn bytes_max(&self) -> usize {
+        self.broker.max_payload()
+    }
+
     fn call(&self, asked: Asked) -> Call<'_> {
         match asked {
             Asked::Command(command) => self.remote.command(command),
@@ -186,7 +196,8 @@ impl Commands {
                 if answer.result == ResultCode::Unrecognized {
                     answer.result = ResultCode::Success;
                 }
-                (caller.answer(&answer, false), "alive".to_owned())
+                let response = caller.answer(&answer, false, self.bytes_max());
+                (response, "alive".to_owned())
             }
             Err(error) => (caller.failed(&error), chain(&error)),
         }
@@ -196,11 +207,11 @@ impl Commands {
     async fn answer_pending(
         self: &Arc<Self>,
         caller: &Caller,
-        answer: &CommandAnswer,
+        answer: Response,
         pending: PendingResult,
         request: Request,
     ) {
-        if !respond(&request, caller.answer(answer, true)).await {
+        if !respond(&request, answer).await {
             return;
         }
         let late = Arc::clone(self).late(caller.clone(), pending, request);
@@ -215,7 +226,11 @@ impl Commands {
             () = self.give_up.cancelled() => Err((503, "the bridge stopped before the result came".to_owned())),
         };
         let (response, outcome) = match result {
-            Ok(result) => (caller.late(&result), result.result.to_string()),
+            Ok(result) => {
+                let response = caller.late(&result, self.bytes_max());
+                let outcome = outcome(result.result, &response);
+                (response, outcome)
+            }
             Err((code, why)) => (caller.refuse(code, &why), why),
         };
         respond(&request, response).await;
@@ -234,6 +249,14 @@ impl Commands {
         let line = format!("{what} ({}): {outcome}, {took_ms} ms", caller.request_id);
         self.log.say("command", &members, &line);
     }
+}
+
+/// What the log says.
+fn outcome(result: ResultCode, response: &Response) -> String {
+    if super::reply::is_cut(response) {
+        return format!("{result}, too large for the server: answered without its data");
+    }
+    result.to_string()
 }
 
 fn alive() -> CommandAnswer {

@@ -4,6 +4,7 @@ use autotrainer_api::{CallError, CommandAnswer, CommandResult, Json, ResultCode}
 use bytes::Bytes;
 use nats_micro::{Reply, Response, ServiceError};
 
+use super::fitting::{TEXT_BYTES_MAX, cut, size_bytes};
 use crate::device::show;
 use crate::failure::chain;
 
@@ -21,53 +22,81 @@ pub(super) struct Caller {
     pub(super) nonce: Option<Json>,
 }
 
+/// How much of an answer is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    Whole,
+    /// No data, and of the message the beginning.
+    Brief,
+    /// Only what the headers say: a nonce can be long.
+    Headers,
+}
+
+/// The device's words, before it is known whether they fit.
+struct Words<'a> {
+    result: ResultCode,
+    message: Option<&'a str>,
+    device_nonce: &'a Json,
+    follow_up: Option<&'static str>,
+}
+
 impl Caller {
-    /// The device's answer with the caller's own nonce.
-    pub(super) fn answer(&self, answer: &CommandAnswer, is_pending: bool) -> Response {
-        let nonce = self.nonce.clone().unwrap_or_else(|| answer.nonce.clone());
-        let members = [
-            ("nonce", nonce),
-            ("command", show::value(answer.command_number)),
-            ("result", show::value(answer.result)),
-            ("data", answer.verbatim_data.clone()),
-            ("errorKind", show::value(answer.error_kind)),
-            ("errorCode", show::value(answer.error_code)),
-            ("errorMessage", show::value(&answer.error_message)),
-        ];
-        let payload = Json::object(members).into_bytes();
-        let mut headers = vec![(DEVICE_NONCE_HEADER, answer.nonce.as_str().to_owned())];
-        if is_pending {
-            headers.push((FOLLOWS_HEADER, "pending".to_owned()));
-        }
-        self.response(
-            answer.result,
-            answer.error_message.as_deref(),
-            payload,
-            headers,
-        )
+    /// The device's answer with the caller's own nonce. What is longer than the server takes is told without its data, as 413.
+    pub(super) fn answer(
+        &self,
+        answer: &CommandAnswer,
+        is_pending: bool,
+        bytes_max: usize,
+    ) -> Response {
+        let words = Words {
+            result: answer.result,
+            message: answer.error_message.as_deref(),
+            device_nonce: &answer.nonce,
+            follow_up: is_pending.then_some("pending"),
+        };
+        self.fitting(&words, bytes_max, |extent| {
+            let nonce = self.nonce.clone().unwrap_or_else(|| answer.nonce.clone());
+            let data = match extent {
+                Extent::Whole => answer.verbatim_data.clone(),
+                Extent::Brief | Extent::Headers => Json::null(),
+            };
+            let members = [
+                ("nonce", nonce),
+                ("command", show::value(answer.command_number)),
+                ("result", show::value(answer.result)),
+                ("data", data),
+                ("errorKind", show::value(answer.error_kind)),
+                ("errorCode", show::value(answer.error_code)),
+                ("errorMessage", show::value(words.message_of(extent))),
+            ];
+            Json::object(members).into_bytes()
+        })
     }
 
-    /// What came of it in the end.
-    pub(super) fn late(&self, result: &CommandResult) -> Response {
-        let mut told = result.clone();
-        if let Some(nonce) = &self.nonce {
-            told.nonce.clone_from(nonce);
-        }
-        let headers = vec![
-            (DEVICE_NONCE_HEADER, result.nonce.as_str().to_owned()),
-            (FOLLOWS_HEADER, "late".to_owned()),
-        ];
-        self.response(
-            result.result,
-            result.error_message.as_deref(),
-            told.to_payload(),
-            headers,
-        )
+    /// What came of it in the end; otherwise as [`answer`](Self::answer).
+    pub(super) fn late(&self, result: &CommandResult, bytes_max: usize) -> Response {
+        let words = Words {
+            result: result.result,
+            message: result.error_message.as_deref(),
+            device_nonce: &result.nonce,
+            follow_up: Some("late"),
+        };
+        self.fitting(&words, bytes_max, |extent| {
+            let mut told = result.clone();
+            if let Some(nonce) = &self.nonce {
+                told.nonce.clone_from(nonce);
+            }
+            if extent != Extent::Whole {
+                told.verbatim_data = Json::null();
+            }
+            told.error_message = words.message_of(extent);
+            told.to_payload()
+        })
     }
 
     /// An error of the bridge: there is no answer of the device.
     pub(super) fn refuse(&self, code: u32, why: &str) -> Response {
-        let error = ServiceError::new(code, why);
+        let error = ServiceError::new(code, cut(why));
         self.with_headers(Response::Error(error), Vec::new())
     }
 
@@ -77,23 +106,51 @@ impl Caller {
         } else {
             "unknown"
         };
-        let response = Response::Error(ServiceError::new(code_of(error), chain(error)));
+        let response = Response::Error(ServiceError::new(code_of(error), cut(&chain(error))));
         // Whether the command can have been carried out.
         self.with_headers(response, vec![("Nodewire-Sent", unsent.to_owned())])
     }
 
-    fn response(
+    /// As much of it as the server takes.
+    fn fitting(
         &self,
-        result: ResultCode,
-        message: Option<&str>,
-        payload: Bytes,
-        mut headers: Vec<(&'static str, String)>,
+        words: &Words<'_>,
+        bytes_max: usize,
+        payload: impl Fn(Extent) -> Bytes,
     ) -> Response {
-        headers.push((RESULT_HEADER, result.to_string()));
-        let response = match error_code(result) {
-            None => Response::Reply(Reply::new(payload)),
-            Some(code) => {
-                let why = message.map_or_else(|| result.to_string(), str::to_owned);
+        let whole = self.response(words, Extent::Whole, payload(Extent::Whole));
+        if size_bytes(&whole) <= bytes_max {
+            return whole;
+        }
+        let brief = self.response(words, Extent::Brief, payload(Extent::Brief));
+        if size_bytes(&brief) <= bytes_max {
+            return brief;
+        }
+        self.response(words, Extent::Headers, Bytes::new())
+    }
+
+    fn response(&self, words: &Words<'_>, extent: Extent, payload: Bytes) -> Response {
+        let device_nonce = words.device_nonce.as_str();
+        let mut headers = vec![(RESULT_HEADER, words.result.to_string())];
+        // Ours are short; a device that answers with another one is not to make this too long again.
+        if extent == Extent::Whole || device_nonce.len() <= TEXT_BYTES_MAX {
+            headers.push((DEVICE_NONCE_HEADER, device_nonce.to_owned()));
+        }
+        headers.extend(
+            words
+                .follow_up
+                .map(|value| (FOLLOWS_HEADER, value.to_owned())),
+        );
+        let response = match (extent, error_code(words.result)) {
+            (Extent::Brief | Extent::Headers, _) => {
+                let error = ServiceError::new(413, words.too_large());
+                Response::Error(error.with_payload(payload))
+            }
+            (Extent::Whole, None) => Response::Reply(Reply::new(payload)),
+            (Extent::Whole, Some(code)) => {
+                let why = words
+                    .message
+                    .map_or_else(|| words.result.to_string(), str::to_owned);
                 Response::Error(ServiceError::new(code, why).with_payload(payload))
             }
         };
@@ -113,6 +170,30 @@ impl Caller {
         }
         response
     }
+}
+
+impl Words<'_> {
+    fn message_of(&self, extent: Extent) -> Option<String> {
+        self.message.map(|message| match extent {
+            Extent::Whole => message.to_owned(),
+            Extent::Brief | Extent::Headers => cut(message),
+        })
+    }
+
+    fn too_large(&self) -> String {
+        format!(
+            "the device's answer ({}) is too large for the server, so its data is left out",
+            self.result
+        )
+    }
+}
+
+/// Whether the data of an answer was left out.
+pub(super) fn is_cut(response: &Response) -> bool {
+    let error = response.error();
+    error.is_some_and(|error| {
+        error.code() == Some(413) && error.headers().get(RESULT_HEADER).is_some()
+    })
 }
 
 /// `None` for what is no error.
