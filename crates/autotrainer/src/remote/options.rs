@@ -33,6 +33,9 @@ pub struct RemoteOptions {
     pub in_flight_max: usize,
     /// Commands whose late result is waited for at the same time; 4096. Further calls are refused.
     pub results_max: usize,
+    /// How long a subscription that resumes waits for a service that is too busy to replay, before the gap is told and what
+    /// is kept left out; 10 min. What comes meanwhile waits too. A page that comes gives it the whole time again.
+    pub replay_patience: Duration,
     /// Time between heartbeats. `None`: the 5 s of the protocol until two have come, then as it is observed.
     pub heartbeat_interval: Option<Duration>,
     /// Services whose heartbeats are watched; 64. Those of further ones are counted and ignored.
@@ -77,6 +80,7 @@ impl RemoteOptions {
             event_channel_wait: Duration::from_millis(250),
             in_flight_max: 256,
             results_max: 4096,
+            replay_patience: Duration::from_secs(600),
             heartbeat_interval: None,
             services_max: 64,
             limits: Limits::default(),

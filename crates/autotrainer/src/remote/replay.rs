@@ -23,7 +23,10 @@ pub enum ReplayError {
     /// The service keeps no events: it has no event log, or is not of this crate.
     #[error("the service keeps no events; start it with an event log")]
     NotOffered,
-    /// The service does not replay now.
+    /// The service has too much to do, or is stopping: ask again later.
+    #[error("the service does not replay now: {0}")]
+    Busy(String),
+    /// The service cannot replay.
     #[error("the service does not replay: {0}")]
     Refused(String),
     /// There is no answer.
@@ -75,9 +78,8 @@ fn understand(answer: &CommandAnswer) -> Result<ReplayPage, ReplayError> {
         (ResultCode::Success, _) => {
             ReplayPage::from_data(&answer.verbatim_data).ok_or(ReplayError::NotOffered)
         }
-        (ResultCode::Unavailable | ResultCode::Failed, Some(message)) => {
-            Err(ReplayError::Refused(message.to_owned()))
-        }
+        (ResultCode::Unavailable, Some(message)) => Err(ReplayError::Busy(message.to_owned())),
+        (ResultCode::Failed, Some(message)) => Err(ReplayError::Refused(message.to_owned())),
         _ => Err(ReplayError::NotOffered),
     }
 }

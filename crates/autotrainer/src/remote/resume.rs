@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::Remote;
 use super::changes::Channel;
@@ -49,6 +50,9 @@ const ATTEMPTS_MAX: u32 = 10;
 /// The time between two of them.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 
+/// The longest time before a busy service is asked again; it begins with [`RETRY_AFTER`] and doubles.
+const BUSY_WAIT_MAX: Duration = Duration::from_secs(1);
+
 /// Fills the gaps of one subscription.
 #[derive(Debug)]
 pub(super) struct Resumer {
@@ -77,6 +81,33 @@ struct Fill {
     /// The number that a heartbeat told, if it is known by that.
     up_to: Option<u64>,
     attempts: u32,
+    busy: Busy,
+}
+
+/// How long the service has been too busy to replay.
+#[derive(Debug)]
+struct Busy {
+    since: Option<Instant>,
+    times: u32,
+}
+
+impl Busy {
+    const NOT: Self = Self {
+        since: None,
+        times: 0,
+    };
+
+    /// How long to wait; `None` once the patience is used up.
+    fn wait(&mut self, patience: Duration) -> Option<Duration> {
+        let now = Instant::now();
+        let left = patience.checked_sub(now - *self.since.get_or_insert(now))?;
+        if left.is_zero() {
+            return None;
+        }
+        let wait = RETRY_AFTER.saturating_mul(1_u32.checked_shl(self.times).unwrap_or(u32::MAX));
+        self.times = self.times.saturating_add(1);
+        Some(wait.min(BUSY_WAIT_MAX).min(left))
+    }
 }
 
 impl Fill {
@@ -86,6 +117,7 @@ impl Fill {
             held: None,
             up_to: None,
             attempts: 0,
+            busy: Busy::NOT,
         }
     }
 }
@@ -238,12 +270,29 @@ impl Resumer {
                 self.give_up();
             }
             Err(ReplayError::Call(CallError::Closed)) => self.give_up(),
+            Err(ReplayError::Busy(why)) => self.wait_while_busy(&why).await,
             Err(error) => {
                 tracing::debug!(%error, "a replay is asked for again");
                 if !self.has_another_attempt() {
                     return self.give_up();
                 }
                 tokio::time::sleep(RETRY_AFTER).await;
+            }
+        }
+    }
+
+    /// It is kept, and will be had later.
+    async fn wait_while_busy(&mut self, why: &str) {
+        let patience = self.remote.shared.options.replay_patience;
+        let wait = self.fill.as_mut().and_then(|it| it.busy.wait(patience));
+        match wait {
+            Some(wait) => {
+                tracing::debug!(why, ?wait, "a replay is asked for again");
+                tokio::time::sleep(wait).await;
+            }
+            None => {
+                tracing::warn!(why, ?patience, "what is kept is left out");
+                self.give_up();
             }
         }
     }
@@ -259,6 +308,10 @@ impl Resumer {
 
     fn take_page(&mut self, page: ReplayPage) {
         self.is_offered = true;
+        if let Some(fill) = &mut self.fill {
+            fill.attempts = 0;
+            fill.busy = Busy::NOT;
+        }
         let is_another = self.log_id.as_ref().is_some_and(|id| *id != page.log_id);
         let last = self.last.filter(|_| !is_another);
         if is_another {

@@ -45,6 +45,7 @@ pub struct ServiceBuilder {
     concurrency: usize,
     pending_max: usize,
     waiting: WaitingLimits,
+    replays: WaitingLimits,
 }
 
 /// Connecting a socket for datagrams only makes the system choose a route.
@@ -87,6 +88,11 @@ impl ServiceBuilder {
                 per_client_max: 256,
                 in_all_max: 4096,
                 bytes_max: 64 << 20,
+            },
+            replays: WaitingLimits {
+                per_client_max: 2,
+                in_all_max: 1024,
+                bytes_max: 16 << 20,
             },
         }
     }
@@ -229,6 +235,15 @@ impl ServiceBuilder {
         self
     }
 
+    /// How many replays may wait for the event log, of one client and in all, before further ones are answered
+    /// `UNAVAILABLE`; 2 and 1024 unless set, of 16 MiB. Clients have their turns one after the other.
+    #[must_use]
+    pub fn replays_max(mut self, per_client: usize, in_all: usize) -> Self {
+        self.replays.per_client_max = per_client.max(1);
+        self.replays.in_all_max = in_all.max(1);
+        self
+    }
+
     /// What is done with a publication when the queue is full; its sender waits unless set.
     #[must_use]
     pub fn when_full(mut self, when_full: WhenFull) -> Self {
@@ -320,6 +335,7 @@ impl ServiceBuilder {
             concurrency: self.concurrency,
             pending_max: self.pending_max,
             waiting: self.waiting,
+            replays: self.replays,
         }
     }
 

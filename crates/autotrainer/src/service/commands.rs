@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use self::job::{Job, Step, first_step, given_up, took_too_long, unavailable_because};
+use self::replay::ReplayTurns;
 use super::counters::Counters;
 use super::deadline::Deadlines;
 use super::handler::{BoxFuture, HandlerSlot, LateAnswer};
@@ -41,6 +42,7 @@ pub(super) struct CommandSettings {
     pub(super) concurrency: usize,
     pub(super) pending_max: usize,
     pub(super) waiting: WaitingLimits,
+    pub(super) replays: WaitingLimits,
 }
 
 /// Received at a time, before handlers have their turn.
@@ -59,8 +61,7 @@ pub(super) struct CommandLoop {
     steps: FuturesUnordered<BoxFuture<(u64, Step)>>,
     next_id: u64,
     slots_taken: usize,
-    replays: Option<Replays>,
-    replays_running: usize,
+    replays: Option<ReplayTurns>,
 }
 
 impl CommandLoop {
@@ -80,13 +81,12 @@ impl CommandLoop {
             counters,
             observed,
             waiting: Waiting::new(settings.waiting),
+            replays: replays.map(|log| ReplayTurns::new(log, settings.replays)),
             settings,
             jobs: HashMap::new(),
             steps: FuturesUnordered::new(),
             next_id: 0,
             slots_taken: 0,
-            replays,
-            replays_running: 0,
         }
     }
 
@@ -96,6 +96,7 @@ impl CommandLoop {
         tokio::pin!(stopped);
         loop {
             self.start_waiting();
+            self.start_replays();
             tokio::select! {
                 biased;
                 () = &mut stopped => break,
@@ -296,7 +297,7 @@ impl CommandLoop {
 
     /// Gives the slot back if there is a place for one more that goes on behind its answer.
     fn go_on_behind(&mut self, id: u64) {
-        let behind = self.jobs.len() - self.slots_taken - self.replays_running;
+        let behind = self.jobs.len() - self.slots_taken - self.replays_running();
         if let Some(job) = self.jobs.get_mut(&id)
             && job.has_slot
             && behind < self.settings.pending_max
@@ -309,7 +310,9 @@ impl CommandLoop {
     fn finish(&mut self, id: u64) {
         if let Some(job) = self.jobs.remove(&id) {
             self.slots_taken -= usize::from(job.has_slot);
-            self.replays_running -= usize::from(job.is_replay);
+            if job.is_replay {
+                self.end_replay();
+            }
         }
     }
 
@@ -350,6 +353,7 @@ impl CommandLoop {
         while let Some(arrival) = self.waiting.pop() {
             self.refuse(arrival, STOPPING);
         }
+        self.refuse_waiting_replays();
         let finished = timeout_at(deadline, self.finish_jobs()).await;
         if finished.is_err() {
             self.abandon_jobs();

@@ -23,8 +23,8 @@ const BATCH_MAX: usize = 1024;
 /// Batches that are kept and wait to be published.
 const KEPT_MAX: usize = 4;
 
-/// Replays that wait; further ones are answered `UNAVAILABLE`.
-const REPLAYS_MAX: usize = 64;
+/// Replays that are asked for at the same time: one that is read, and the next. The others wait for their turn elsewhere.
+pub(super) const REPLAYS_ASKED_MAX: usize = 2;
 
 /// How often it is tried again to keep what is held back.
 const RETRY_EVERY: Duration = Duration::from_millis(50);
@@ -103,7 +103,7 @@ impl Log {
             runtime: Handle::current(),
             _closed: closed.clone().drop_guard(),
         };
-        let (ask, asked) = mpsc::channel(REPLAYS_MAX);
+        let (ask, asked) = mpsc::channel(REPLAYS_ASKED_MAX);
         let answering = Answering {
             reader: self.reader,
             queue,

@@ -1,5 +1,6 @@
 //! Asking for what was kept, with our client and with others.
 
+use autotrainer_api::zmq::{RequestSocket, SocketOptions};
 use autotrainer_api::{
     Command, CommandRequest, CommandResponse, Delivery, Event, EventLogOptions, Gap, Message,
     Pending, PropertyChange, Remote, RemoteOptions, ReplayError, ReplayPage, ReplayRequest,
@@ -11,6 +12,7 @@ use nodewire_testkit::{
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{
     PATIENCE, builder, log_in, patiently, ports, publish, remote_at, resumed, started, until,
@@ -271,5 +273,53 @@ async fn only_what_is_chosen_is_kept_and_numbered() {
     let page = until_kept(&remote, 1).await;
     assert_eq!((page.first, page.last), (1, 1));
     assert_eq!(page.events[0].topic, Topic::PROPERTY_CHANGE);
+    service.stop().await;
+}
+
+const REPLAY: &str =
+    r#"{"command":99999,"custom_command":"events.replay","nonce":1,"data":{"after":0}}"#;
+
+/// Asks for so many replays at once; how many were refused.
+async fn refused_of(socket: &RequestSocket, replays: usize) -> usize {
+    for _ in 0..replays {
+        socket.send(Bytes::from(REPLAY)).await.unwrap();
+    }
+    let mut refused = 0;
+    for _ in 0..replays {
+        let frames = patiently(socket.receive()).await.unwrap();
+        let answer: Value = serde_json::from_slice(&frames[0]).unwrap();
+        refused += usize::from(answer["result"] == 9999);
+    }
+    refused
+}
+
+/// However many one client asks for, there is room for the others'.
+#[tokio::test]
+async fn one_client_cannot_deny_replays_to_others() {
+    let folder = TempDir::new().unwrap();
+    let service = started(builder(&log_in(&folder))).await;
+    publish(&service, 0..1000).await;
+    until(|| service.counts().log_kept == 1000).await;
+    let (_, commands) = ports(&service);
+    let endpoint = format!("tcp://127.0.0.1:{commands}");
+    let greedy = RequestSocket::new(&SocketOptions::default()).unwrap();
+    greedy.connect(&endpoint).await.unwrap();
+    let enough = CancellationToken::new();
+    let is_enough = enough.clone();
+    let flood = tokio::spawn(async move {
+        let mut refused = 0;
+        while !is_enough.is_cancelled() || refused == 0 {
+            refused += refused_of(&greedy, 300).await;
+        }
+        refused
+    });
+    let remote = remote_at(ports(&service)).await;
+    for _ in 0..20 {
+        let page = remote.replay_page(&ReplayRequest::default()).await.unwrap();
+        assert_eq!(page.events.len(), 500);
+    }
+    enough.cancel();
+    let refused = patiently(flood).await.unwrap();
+    assert_eq!(service.counts().replays_refused, refused as u64);
     service.stop().await;
 }

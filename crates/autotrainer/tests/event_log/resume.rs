@@ -1,8 +1,14 @@
 //! Subscriptions that miss nothing which was kept.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
 use autotrainer_api::{
-    Delivery, Event, EventLogOptions, Gap, Message, Resume, SubscribeOptions, Topic, UnixTime,
+    CommandRequest, CommandResponse, Delivery, Event, EventLogOptions, Gap, Message, Remote,
+    RemoteOptions, Resume, Service, SubscribeOptions, Topic, UnixTime,
 };
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::{
@@ -56,7 +62,7 @@ async fn from_now_on_what_was_before_is_not_told() {
     // The answer is under way, and nothing of it is lost.
     let known = async {
         while events.position().is_none() {
-            let _ = tokio::time::timeout(std::time::Duration::from_millis(20), events.next()).await;
+            let _ = tokio::time::timeout(Duration::from_millis(20), events.next()).await;
         }
     };
     patiently(known).await;
@@ -186,5 +192,53 @@ async fn only_what_is_wanted_comes_and_emergencies_come_once() {
         }
         other => panic!("{other:?}"),
     }
+    service.stop().await;
+}
+
+/// Answers replays "later" so many times, then with two events.
+async fn busy_service(times: usize) -> Service {
+    let left = Arc::new(AtomicUsize::new(times));
+    let handler = move |_: CommandRequest| {
+        let take_one = |left: usize| left.checked_sub(1);
+        let is_busy = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take_one);
+        let kept = |sequence: u64| {
+            let payload = json!({"kind": 201, "when": 1.5, "index": sequence, "context": null});
+            json!({"sequence": sequence, "topic": 4001, "payload": payload})
+        };
+        let page = json!({"log_id": "a", "first": 1, "last": 2, "next": 2, "is_complete": true,
+            "events": [kept(1), kept(2)]});
+        async move {
+            match is_busy {
+                Ok(_) => CommandResponse::unavailable().with_error(0, "Too many replays."),
+                Err(_) => CommandResponse::success().with_data(&page),
+            }
+        }
+    };
+    let builder = Service::builder().subscriber_port(0).command_port(0);
+    started(builder.handler(handler)).await
+}
+
+#[tokio::test]
+async fn what_is_kept_is_waited_for_while_the_service_is_busy() {
+    // More than the attempts that a service has which fails.
+    let service = busy_service(11).await;
+    let remote = remote_at(ports(&service)).await;
+    let mut events = resumed(&remote, Resume::Oldest).await;
+    assert_eq!(indices(&mut events, 2).await, [1, 2]);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_busy_service_is_waited_for_as_long_as_was_chosen() {
+    let service = busy_service(usize::MAX).await;
+    let (event_port, command_port) = ports(&service);
+    let options = RemoteOptions {
+        replay_patience: Duration::from_millis(150),
+        ..RemoteOptions::ports("127.0.0.1", event_port, command_port)
+    };
+    let remote = Remote::connect(options).await.unwrap();
+    let mut events = resumed(&remote, Resume::Oldest).await;
+    assert_eq!(gap(&mut events).await, Gap::Interrupted);
+    assert!(remote.counts().answers >= 2);
     service.stop().await;
 }
