@@ -1,6 +1,7 @@
 //! `nodewire device app`: a device, from the command line. spec: autotrainer 13
 
 mod answers;
+mod counts;
 mod line;
 mod publishing;
 mod report;
@@ -127,7 +128,8 @@ pub(super) struct AppArgs {
     /// Stay when there are no more lines.
     #[arg(long)]
     stay: bool,
-    /// Print JSON objects, one per line: started, request, response, published, connections, counts, stopped.
+    /// Print JSON objects, one per line: started, request, response, published, connections, counts, stopped. Errors and
+    /// warnings are text on standard error all the same.
     #[arg(long)]
     json: bool,
     /// The key pair of the device: connections are encrypted.

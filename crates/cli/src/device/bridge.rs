@@ -55,6 +55,7 @@ Commands are requests:
 The reply is the device's answer, with the caller's nonce. An answer PENDING_WITH_NOTIFICATION has the header Nodewire-Follow-Up:
 pending; the result follows as a second reply to the same subject (`nats req --replies=2`), with Nodewire-Follow-Up: late. It is
 on the subject result too, as the device published it: with the nonce that the header Nodewire-Device-Nonce of the answer tells.
+What a device has kept (`device replay`) cannot be asked for here, only of the device itself: that command has a name for a number.
 Nodewire-Request-Id is the same in all replies to a request, and in the log. Errors are those of NATS services:
   400 the request cannot be read   403 not allowed   404 no such command   413 too long   422 FAILED   429 too many at once
   500 EXCEPTION   502 the answer cannot be read   503 UNAVAILABLE, or not reached   504 no answer in time
@@ -127,7 +128,7 @@ pub(super) struct BridgeArgs {
     /// NODEWIRE_DEVICE_TELEMETRY_API_KEY.
     #[arg(long, value_name = "URL", env = "NODEWIRE_DEVICE_TELEMETRY")]
     telemetry: Option<String>,
-    /// Log JSON objects on standard output, one per line.
+    /// Log JSON objects on standard output, one per line. Errors are text on standard error all the same.
     #[arg(long)]
     json: bool,
     // Last: its heading holds for all that follows.

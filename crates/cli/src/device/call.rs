@@ -60,7 +60,7 @@ pub(super) struct CallArgs {
     /// Leave the keys of the data as they are: they are data too.
     #[arg(long)]
     verbatim: bool,
-    /// Print JSON objects, one per line.
+    /// Print JSON objects, one per line. Errors are text on standard error all the same.
     #[arg(long)]
     json: bool,
     /// Do not wait for a late result.

@@ -56,7 +56,7 @@ pub(super) struct ConsoleArgs {
     /// Do not keep the lines.
     #[arg(long)]
     no_history: bool,
-    /// Print JSON objects, one per line.
+    /// Print JSON objects, one per line. Errors are text on standard error all the same.
     #[arg(long)]
     json: bool,
     /// How long late results may take.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use autotrainer_api::zmq::KeyPair;
 use autotrainer_api::{Delivery, DeviceOptions, Message, ProtocolLevel, RemoteOptions};
+use serde_json::Value;
 
 use super::key_files;
 use crate::failure::Failure;
@@ -107,7 +108,21 @@ impl RemoteFlags {
 pub(super) fn read_options(path: &Path) -> Result<DeviceOptions, Failure> {
     let wrong = |problem: String| Failure::usage(format!("{}: {problem}", path.display()));
     let text = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let json: Value = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+    check_objects(&json).map_err(|name| wrong(format!("{name} is no JSON object")))?;
     serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))
+}
+
+/// A list would be read as fields in their order. `Err` is what is one.
+fn check_objects(json: &Value) -> Result<(), &'static str> {
+    let members = json.as_object().ok_or("it")?;
+    for name in ["rpc", "telemetry"] {
+        match members.get(name) {
+            None | Some(Value::Null | Value::Object(_)) => {}
+            Some(_) => return Err(name),
+        }
+    }
+    Ok(())
 }
 
 /// A version such as 0.9.13, as the level that it belongs to.

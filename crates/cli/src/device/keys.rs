@@ -37,7 +37,7 @@ enum KeysCommand {
     Generate {
         /// The file; it must not be there yet.
         file: PathBuf,
-        /// Print a JSON object.
+        /// Print a JSON object. Errors are text on standard error all the same.
         #[arg(long)]
         json: bool,
     },
@@ -45,7 +45,7 @@ enum KeysCommand {
     Public {
         /// The file.
         file: PathBuf,
-        /// Print a JSON object.
+        /// Print a JSON object. Errors are text on standard error all the same.
         #[arg(long)]
         json: bool,
     },

@@ -27,7 +27,8 @@ own), gap (something was lost), anomaly (a message that was not as it should be)
 or level; with --since, the last is the position to go on from. An emergency, which devices publish on two topics, is told once.
 
 Exit status: 0 so many messages as --count says came, or without it the time was over or a signal ended it; 1 the time was over \
-before, or the device keeps nothing to begin with (--since); 2 wrong usage; 3 there was no connection in all that time; 130 interrupted before --count was reached.";
+before, or the device keeps nothing to begin with (--since); 2 wrong usage; 3 there was no connection in all \
+that time, or the device does not replay for now (--since); 130 interrupted before --count was reached.";
 
 /// How often the counts of malformed messages are looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -51,7 +52,7 @@ pub(super) struct ListenArgs {
     /// End after this time.
     #[arg(long = "for", value_name = "SECONDS", value_parser = crate::micro::seconds)]
     for_seconds: Option<Duration>,
-    /// Print JSON objects, one per line.
+    /// Print JSON objects, one per line. Errors are text on standard error all the same.
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -1,9 +1,12 @@
 //! `nodewire device replay`: what a device has kept.
 
+use std::time::Duration;
+
 use autotrainer_api::{
-    Anomaly, CommandResult, Delivery, Event, Json, Message, ProtocolLevel, Remote, ReplayError,
-    ReplayRequest, ReplayedEvent, Topic,
+    Anomaly, CommandResult, Delivery, Event, Json, Message, ProtocolLevel, Remote, Replay,
+    ReplayError, ReplayPage, ReplayRequest, ReplayedEvent, Topic,
 };
+use tokio::time::{Instant, sleep};
 
 use super::asking::failed;
 use super::event_kinds::{KindFilter, topic};
@@ -26,8 +29,11 @@ object says which log it is, which numbers it has, and what to ask for next time
 What a kind is called depends on the version that the device speaks: without --level a heartbeat is waited for, as long as \
 --level-wait.
 
-Exit status: 0 all of it was printed; 1 the device keeps no events; 2 wrong usage; 3 it cannot be reached, or does not answer; \
-130 interrupted.";
+Exit status: 0 all of it was printed; 1 the device keeps no events; 2 wrong usage; 3 it cannot be reached, does not answer, or \
+refuses for now (too many ask at once, or its log cannot be read), which is tried again until --timeout; 130 interrupted.";
+
+/// A device that refuses for now is asked again after this time.
+const AGAIN: Duration = Duration::from_millis(100);
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
@@ -48,7 +54,7 @@ pub(super) struct ReplayArgs {
     /// End after so many messages.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
-    /// Print JSON objects, one per line.
+    /// Print JSON objects, one per line. Errors are text on standard error all the same.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -76,7 +82,7 @@ impl ReplayArgs {
         });
         let mut level = None;
         let mut printed = 0;
-        while let Some(page) = pages.next_page().await.map_err(|error| refused(&error))? {
+        while let Some(page) = next_page(remote, &mut pages).await? {
             let level = match level {
                 Some(level) => level,
                 None => *level.insert(self.level(remote).await),
@@ -183,9 +189,28 @@ fn message(replayed: &ReplayedEvent, level: ProtocolLevel) -> Result<Message, St
     })
 }
 
-pub(super) fn refused(error: &ReplayError) -> Failure {
-    match error {
-        ReplayError::Call(error) => failed(error),
-        ReplayError::NotOffered | ReplayError::Refused(_) | _ => Failure::failed(chain(error)),
+/// The next page, as long as `--timeout` if the device refuses.
+async fn next_page(remote: &Remote, pages: &mut Replay<'_>) -> Result<Option<ReplayPage>, Failure> {
+    let until = Instant::now() + remote.options().timeout;
+    loop {
+        match pages.next_page().await {
+            Err(error) if is_for_now(&error) && Instant::now() < until => sleep(AGAIN).await,
+            page => return page.map_err(|error| refused(&error)),
+        }
     }
+}
+
+pub(super) fn refused(error: &ReplayError) -> Failure {
+    if let ReplayError::Call(error) = error {
+        return failed(error);
+    }
+    match is_for_now(error) {
+        true => Failure::servers(chain(error)),
+        false => Failure::failed(chain(error)),
+    }
+}
+
+/// Whether a device that keeps events does not tell them now.
+const fn is_for_now(error: &ReplayError) -> bool {
+    !matches!(error, ReplayError::NotOffered | ReplayError::Call(_))
 }

@@ -41,7 +41,7 @@ pub(super) struct WatchArgs {
     /// Ask once, print the state and end.
     #[arg(long)]
     once: bool,
-    /// Print JSON objects, one per line.
+    /// Print JSON objects, one per line. Errors are text on standard error all the same.
     #[arg(long)]
     json: bool,
     /// How often the status is asked for; 0 for never again.

@@ -117,10 +117,19 @@ async fn only_what_reads_is_passed_on_unless_said() {
         let answer = hub.ask(&format!("devices.box.{forbidden}"), "").await;
         assert_eq!(error_code(&answer), "403", "{answer:?}");
     }
+    let custom = r#"{"command": "USER_DEFINED", "custom_command": 7}"#;
+    let forbidden = hub.ask("devices.box.request", custom).await;
+    let hint = header(&forbidden, "Nats-Service-Error").to_owned();
+    assert!(hint.contains("--allow custom:7;"), "{hint}");
     let answer = hub.ask("devices.box.command.GET_STATUS", "").await;
     assert_eq!(error_code(&answer), "");
     assert_eq!(bridge.stop().await, Some(0));
     assert_eq!(device.counts().requests.len(), 1);
+
+    let bridge = Bridge::bridging(&url, 1, &["--device", &place, "--allow", "custom:7"]).await;
+    let answer = hub.ask("devices.box.request", custom).await;
+    assert_eq!(error_code(&answer), "");
+    assert_eq!(bridge.stop().await, Some(0));
 
     let bridge =
         Bridge::bridging(&url, 1, &["--device", &place, "--allow", "emergency-stop"]).await;

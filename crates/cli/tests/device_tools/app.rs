@@ -66,7 +66,16 @@ counts
         .iter()
         .find(|object| object["type"] == "counts")
         .unwrap();
-    assert_eq!(counts["dropped"], 0);
+    for name in [
+        "dropped",
+        "logNotKept",
+        "replaysRefused",
+        "lateResultsGivenUp",
+        "repliesGone",
+    ] {
+        assert_eq!(counts[name], 0, "{name}: {counts}");
+    }
+    assert_eq!(counts["eventConnections"]["refused"], 0, "{counts}");
     // All of it was sent, but nothing else: the first heartbeat comes later, or not at all.
     let stopped = objects.last().unwrap();
     assert_eq!(stopped["type"], "stopped");
@@ -159,6 +168,18 @@ fn a_flag_goes_before_a_variable_and_that_before_the_file() {
     home.file("bad.json", "{");
     home.run(&["app", "--config", "bad.json"])
         .fails(2, "bad.json");
+    for list in [
+        "[]",
+        r#"{"rpc": []}"#,
+        r#"{"rpc": 1}"#,
+        r#"{"telemetry": [true]}"#,
+    ] {
+        home.file("list.json", list);
+        for command in ["app", "replay"] {
+            home.run(&[command, "--config", "list.json"])
+                .fails(2, "no JSON object");
+        }
+    }
 }
 
 #[test]
@@ -166,6 +187,7 @@ fn answers_that_cannot_be_are_told_before_it_starts() {
     let home = Home::new();
     for (answers, told) in [
         (json!({"fly": {}}), "fly"),
+        (json!({"GET_STATUS": ["SUCCESS"]}), "no JSON object"),
         (json!({"GET_STATUS": {"result": "MAYBE"}}), "MAYBE"),
         (json!({"GET_STATUS": {"reply": 1}}), "unknown field"),
         (json!({"custom x": {}}), "a number"),

@@ -143,3 +143,34 @@ fn a_device_that_keeps_nothing_says_so() {
             .fails(3, "cannot be reached");
     }
 }
+
+#[test]
+fn a_device_that_refuses_for_now_is_asked_again_until_the_time_is_over() {
+    let home = Home::new();
+    let refuses = json!({"*": {"result": "UNAVAILABLE", "error_message": "Too many replays"}});
+    home.file("busy.json", &refuses.to_string());
+    let unreadable = json!({"*": {"result": "FAILED", "error_code": 1, "error_message": "No log"}});
+    home.file("unreadable.json", &unreadable.to_string());
+    for (answers, why) in [
+        ("busy.json", "Too many replays"),
+        ("unreadable.json", "No log"),
+    ] {
+        let app = App::start(&home, &["--answers", answers]);
+        let place = ["--command-port", &app.command_port, "--timeout", "3"];
+        let replay = [&["replay"], &place[..], &LEVEL].concat();
+        home.run(&replay).fails(3, why);
+    }
+
+    let page =
+        r#"{"logId": "a", "first": 1, "last": 0, "next": 0, "isComplete": true, "events": []}"#;
+    home.file("page.json", page);
+    let later = "if [ -e asked ]; then cat page.json; else touch asked; exit 1; fi";
+    let later = json!({"*": {"exec": later, "verbatim": true}});
+    home.file("later.json", &later.to_string());
+    let app = App::start(&home, &["--answers", "later.json", "--deadline", "30"]);
+    let replay = [&["replay", "--json"], &LEVEL[..]].concat();
+    let objects = Done::of(&mut app.to(&home, &replay), "")
+        .succeeds()
+        .objects();
+    assert_eq!(objects.last().unwrap()["logId"], "a", "{objects:?}");
+}

@@ -94,6 +94,12 @@ impl Answers {
         if let Some(path) = path {
             let wrong = |problem: String| Failure::usage(format!("{}: {problem}", path.display()));
             let text = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+            // A list would be read as fields in their order.
+            let objects: HashMap<String, serde_json::Value> =
+                serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+            if let Some((word, _)) = objects.iter().find(|(_, answer)| !answer.is_object()) {
+                return Err(wrong(format!("{word}: the answer is no JSON object")));
+            }
             let described: HashMap<String, Described> =
                 serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
             for (word, described) in described {

@@ -7,6 +7,7 @@ use autotrainer_api::{
 };
 use tokio::time::MissedTickBehavior;
 
+use super::counts;
 use crate::device::prompt::Screen;
 use crate::device::show::{self, object, one_line, value};
 use crate::terminal;
@@ -224,44 +225,7 @@ impl Report {
 
     pub(super) fn counts(&self, service: &Service) {
         let counts = service.counts();
-        let requests = counts.requests.iter();
-        let requests: Vec<_> = requests
-            .map(|(command, result, count)| (format!("{command} {result}"), *count))
-            .collect();
-        let published = counts.publications.iter();
-        let published: Vec<_> = published
-            .map(|(topic, count)| {
-                let topic = topic.map_or_else(|| "other".to_owned(), |topic| topic.to_string());
-                (topic, *count)
-            })
-            .collect();
-        let malformed: Vec<_> = counts
-            .malformed
-            .iter()
-            .map(|(reason, count)| ((*reason).to_owned(), *count))
-            .collect();
-        let line = || {
-            format!(
-                "requests: {}\npublished: {}\nmalformed requests: {}\ndropped publications: {}",
-                listed(&requests),
-                listed(&published),
-                listed(&malformed),
-                counts.dropped
-            )
-        };
-        let json = || {
-            object(
-                "counts",
-                [
-                    ("requests", mapping(&requests)),
-                    ("published", mapping(&published)),
-                    ("malformed", mapping(&malformed)),
-                    ("dropped", value(counts.dropped)),
-                    ("lateResults", value(counts.late_results)),
-                ],
-            )
-        };
-        self.tell(line, json);
+        self.tell(|| counts::line(&counts), || counts::json(&counts));
     }
 
     pub(super) fn stopped(&self, service: &Service) {
@@ -285,21 +249,5 @@ fn connections(service: &Service) -> (u64, u64) {
     (
         open(events.opened, events.closed),
         open(commands.opened, commands.closed),
-    )
-}
-
-fn listed(counts: &[(String, u64)]) -> String {
-    if counts.is_empty() {
-        return "none".to_owned();
-    }
-    let each = counts.iter().map(|(name, count)| format!("{name} {count}"));
-    each.collect::<Vec<_>>().join(", ")
-}
-
-fn mapping(counts: &[(String, u64)]) -> Json {
-    Json::object(
-        counts
-            .iter()
-            .map(|(name, count)| (name.as_str(), value(count))),
     )
 }

@@ -164,12 +164,12 @@ impl Commands {
         if self.policy.allows(asked, level) {
             return Ok(());
         }
-        let what = asked.name(level);
+        let (what, flag) = (asked.name(level), Policy::flag(asked, level));
         let allowed = self.policy.describe();
         Err((
             403,
             format!(
-                "the bridge does not pass on {what}, only {allowed}; it is started with --allow {what} for more"
+                "the bridge does not pass on {what}, unless it is started with {flag}; it passes on {allowed}"
             ),
         ))
     }

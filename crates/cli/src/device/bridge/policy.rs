@@ -74,6 +74,18 @@ impl Policy {
         }
     }
 
+    /// The flag by which this is allowed.
+    pub(super) fn flag(asked: Asked, level: ProtocolLevel) -> String {
+        let word = match asked {
+            Asked::Custom(number) => format!("custom:{number}"),
+            Asked::Command(_) | Asked::Number(_) => asked.name(level),
+        };
+        match word.starts_with('-') {
+            true => format!("--allow={word}"),
+            false => format!("--allow {word}"),
+        }
+    }
+
     /// For people.
     pub(super) fn describe(&self) -> String {
         let Self::Listed {
@@ -128,6 +140,26 @@ mod tests {
         assert!(!allows(&["200"], stop) && allows(&["200"], Asked::Number(200)));
         assert!(!Policy::Nothing.allows(status, ProtocolLevel::NEWEST));
         assert!(Policy::Everything.allows(Asked::Custom(1), ProtocolLevel::NEWEST));
+    }
+
+    #[test]
+    fn the_flag_that_is_told_allows_it() {
+        let all = [
+            (
+                Asked::Command(Command::EmergencyStop),
+                "--allow EMERGENCY_STOP",
+            ),
+            (Asked::Number(200), "--allow EMERGENCY_STOP"),
+            (Asked::Number(4711), "--allow 4711"),
+            (Asked::Number(-5), "--allow=-5"),
+            (Asked::Custom(7), "--allow custom:7"),
+            (Asked::Custom(-7), "--allow custom:-7"),
+        ];
+        for (asked, flag) in all {
+            assert_eq!(Policy::flag(asked, ProtocolLevel::NEWEST), flag);
+            let word = flag.trim_start_matches("--allow").get(1..).unwrap();
+            assert!(!allows(&[], asked) && allows(&[word], asked), "{word}");
+        }
     }
 
     #[test]
