@@ -43,7 +43,8 @@ use crate::topic::Topic;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EventLogOptions {
-    /// The file; `events.db`. SQLite puts `-wal` and `-shm` beside it, this crate a `.lock`. Not on a network's file system.
+    /// The file; `events.db`. SQLite puts `-wal` and `-shm` beside it, this crate a `.lock`. Not on a network's file
+    /// system, not memory, not a URI, and without hard links. A symbolic link is followed.
     pub path: PathBuf,
     /// What is kept, of the topics that can be numbered: `EVENT`, `EMERGENCY`, `PROPERTY_CHANGE` and `COMMAND_RESULT`, all
     /// unless said. What is not kept is not numbered either.
@@ -124,6 +125,22 @@ pub enum EventLogError {
     InUse {
         /// The file.
         path: PathBuf,
+    },
+    /// SQLite would take the path for something else than a file.
+    #[error("{path:?} is no path of a file; an event log needs a file, not a URI and not memory")]
+    NotAFile {
+        /// What was given.
+        path: PathBuf,
+    },
+    /// The file has several names, under which it could be written at the same time.
+    #[error(
+        "{path} has {links} names (hard links), by which SQLite would damage it; copy it instead, and remove the others"
+    )]
+    Linked {
+        /// One of them.
+        path: PathBuf,
+        /// How many.
+        links: u64,
     },
     /// The file is something else.
     #[error("{path} is a database, but no event log; choose another file")]

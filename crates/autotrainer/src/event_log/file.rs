@@ -1,6 +1,7 @@
 //! The file: its lock, its schema, and what it must not be.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,58 @@ pub(super) struct Lock {
     _file: File,
 }
 
+/// With the path of the file itself, so that one log has one lock, and one `-wal`, whatever it is called by. Makes the file.
+pub(super) fn resolve(options: &EventLogOptions) -> Result<EventLogOptions, EventLogError> {
+    let given = &options.path;
+    check_name(given)?;
+    let failed = |source| open_error(given, source);
+    let path = match std::fs::canonicalize(given) {
+        Ok(path) => path,
+        // Never where the file is there: whoever closes it gives up the locks that SQLite has on it in this process.
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let mut create = OpenOptions::new();
+            create.create(true).truncate(false).write(true);
+            create.open(given).map_err(failed)?;
+            std::fs::canonicalize(given).map_err(failed)?
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    check_links(&path)?;
+    Ok(EventLogOptions {
+        path,
+        ..options.clone()
+    })
+}
+
+/// What SQLite would take for something else than a file.
+fn check_name(path: &Path) -> Result<(), EventLogError> {
+    let name = path.as_os_str().as_encoded_bytes();
+    if name.is_empty() || name == b":memory:" || name.starts_with(b"file:") {
+        let path = path.to_owned();
+        return Err(EventLogError::NotAFile { path });
+    }
+    Ok(())
+}
+
+/// Under each of its names the file would have a lock and a `-wal` of its own.
+#[cfg(unix)]
+fn check_links(path: &Path) -> Result<(), EventLogError> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::metadata(path).map_err(|source| open_error(path, source))?;
+    let links = metadata.nlink();
+    if metadata.is_file() && links > 1 {
+        let path = path.to_owned();
+        return Err(EventLogError::Linked { path, links });
+    }
+    Ok(())
+}
+
+/// The standard library does not tell how many names a file has there.
+#[cfg(not(unix))]
+fn check_links(_: &Path) -> Result<(), EventLogError> {
+    Ok(())
+}
+
 /// Another service that is just stopping has this long.
 pub(super) fn lock(options: &EventLogOptions) -> Result<Lock, EventLogError> {
     let path = beside(&options.path, ".lock");
@@ -74,7 +127,10 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 /// Opens the file to write it; makes it if there is none.
 pub(super) fn open(options: &EventLogOptions) -> Result<Connection, EventLogError> {
     let failed = |error| classify(&options.path, error);
-    let connection = Connection::open(&options.path).map_err(failed)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(&options.path, flags).map_err(failed)?;
     connection
         .busy_timeout(lock_wait(options))
         .map_err(failed)?;

@@ -1,6 +1,6 @@
 //! The log as its one writer sees it.
 
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 use std::time::Duration;
 
 use super::file::{self, Lock, lock_wait};
@@ -35,6 +35,7 @@ const TOTALS: &str = "SELECT log_id, last, events, payload_bytes FROM totals";
 impl Store {
     /// Opens or makes the file. Blocks.
     pub(crate) fn open(options: &EventLogOptions) -> Result<Self, EventLogError> {
+        let options = &file::resolve(options)?;
         let lock = file::lock(options)?;
         let connection = file::open(options)?;
         let totals = connection.query_row(TOTALS, [], |row| {
@@ -84,7 +85,7 @@ impl Store {
             // It can only fail for a timeout beyond all clocks.
             let _ = self.connection.busy_timeout(patience);
         }
-        let failure = kept.map_err(|error| error.to_string()).err();
+        let failure = kept.map_err(|error| explain(&error)).err();
         self.failure.clone_from(&failure);
         failure.map_or(Ok(()), |failure| Err(WriteError(failure)))
     }
@@ -127,6 +128,16 @@ impl Store {
             tracing::warn!(%error, "the event log was not closed cleanly");
         }
     }
+}
+
+/// Numbers are given by one service, so that one which is there already is somebody else's.
+fn explain(error: &rusqlite::Error) -> String {
+    if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) {
+        return format!(
+            "another program writes to this log, too; stop it, and start this service anew ({error})"
+        );
+    }
+    error.to_string()
 }
 
 /// What can be searched for.

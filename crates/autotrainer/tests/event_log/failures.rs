@@ -178,3 +178,69 @@ async fn a_service_that_is_dropped_lets_go_of_its_log() {
     assert_eq!(status.last, status.events);
     service.stop().await;
 }
+
+async fn refusal(log: &EventLogOptions) -> EventLogError {
+    match builder(log).build().start().await {
+        Err(StartError::EventLog(error)) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// By another name it is the same log.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_log_has_one_writer_whatever_it_is_called_by() {
+    let folder = TempDir::new().unwrap();
+    let log = impatient(&folder);
+    let by = |name: &str| EventLogOptions {
+        path: folder.path().join(name),
+        ..log.clone()
+    };
+    // Also where the link is made first.
+    std::os::unix::fs::symlink(&log.path, by("symbolic.db").path).unwrap();
+    let service = started(builder(&by("symbolic.db"))).await;
+    let direct = refusal(&log).await;
+    assert!(matches!(direct, EventLogError::InUse { .. }), "{direct:?}");
+    let same = refusal(&by("symbolic.db")).await;
+    assert!(matches!(same, EventLogError::InUse { .. }), "{same:?}");
+    std::fs::hard_link(&log.path, by("hard.db").path).unwrap();
+    let linked = refusal(&by("hard.db")).await;
+    let is_told = matches!(linked, EventLogError::Linked { links: 2, .. });
+    assert!(is_told, "{linked:?}");
+    std::fs::remove_file(by("hard.db").path).unwrap();
+    // Nobody took the locks away that SQLite has on it in this process.
+    publish(&service, 0..5).await;
+    until(|| service.counts().log_kept == 5).await;
+    service.stop().await;
+    let service = started(builder(&log)).await;
+    assert_eq!(service.event_log_status().unwrap().last, 5);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn memory_and_uris_are_no_logs() {
+    let folder = TempDir::new().unwrap();
+    let in_folder = format!("file:{}?mode=memory", folder.path().join("a.db").display());
+    for path in [":memory:", "", "file:a.db", &in_folder] {
+        let refused = refusal(&EventLogOptions::at(path)).await;
+        let is_told = matches!(refused, EventLogError::NotAFile { .. });
+        assert!(is_told, "{path:?}: {refused:?}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+/// Whoever comes around the lock is noticed, and named.
+#[tokio::test]
+async fn another_writer_is_told_as_such() {
+    let folder = TempDir::new().unwrap();
+    let log = impatient(&folder);
+    let service = started(builder(&log)).await;
+    let intruder = other(&log.path);
+    let row = "INSERT INTO events VALUES (2, 4001, NULL, NULL, NULL, '{}', 0)";
+    intruder.execute(row, []).unwrap();
+    publish(&service, 0..2).await;
+    until(|| service.counts().log_not_kept > 0).await;
+    let failure = service.event_log_status().unwrap().failure.unwrap();
+    assert!(failure.contains("another program writes"), "{failure}");
+    service.stop().await;
+}
