@@ -24,7 +24,11 @@ pub(super) struct Listener {
 
 impl Listener {
     pub(super) fn new(kind: SocketType, options: &SocketOptions) -> Result<Self, ZmqError> {
-        let socket = Socket::try_new(kind, options.for_library())?;
+        let library = match kind {
+            SocketType::Router => options.for_library_without_handover(),
+            _ => options.for_library(),
+        };
+        let socket = Socket::try_new(kind, library)?;
         let counters = Arc::new(ConnectionCounters::default());
         let watch = Watch {
             events: ConnectionEvents::of(&socket),

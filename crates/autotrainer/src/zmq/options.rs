@@ -1,10 +1,12 @@
 //! What can be chosen for a socket.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use omq_tokio::{
-    CurveServerOptions, MechanismPeerInfo, Options, Payload, ReconnectPolicy, SubscriptionRequest,
+    AuthenticationResult, Authenticator, CurveServerOptions, MechanismPeerInfo, MechanismSetup,
+    Options, Payload, ReconnectPolicy, SubscriptionRequest,
 };
 
 use super::keys::{KeyPair, PublicKey};
@@ -133,6 +135,23 @@ impl SocketOptions {
             // So that a reply to a client that is gone, or does not read, is told instead of lost.
             .router_mandatory(true);
         self.secured(self.with_heartbeats(options))
+    }
+
+    /// For a socket that tells its peers apart by names which they may choose. The library lets whoever comes last have
+    /// the name, if it is the same user; so each connection is a user of its own, and the first keeps it, as with libzmq.
+    /// With CURVE, a client's key is its user, which may take its own name over.
+    pub(super) fn for_library_without_handover(&self) -> Options {
+        let mut options = self.for_library();
+        if matches!(self.security, Security::None) {
+            let connections = AtomicU64::new(0);
+            let admit = move |_: &MechanismPeerInfo| {
+                let connection = connections.fetch_add(1, Ordering::Relaxed);
+                AuthenticationResult::allow().with_user_id(connection.to_be_bytes().to_vec())
+            };
+            let authenticator = Authenticator::new_with_result(admit);
+            options.mechanism = MechanismSetup::NullServer { authenticator };
+        }
+        options
     }
 
     /// The library counts its own bookkeeping per frame too.

@@ -38,9 +38,13 @@ pub(crate) fn ready(socket_type: &str) -> Vec<u8> {
 
 /// A peer that has shaken hands, written by hand.
 async fn raw_peer(address: SocketAddr, socket_type: &str) -> TcpStream {
+    raw_peer_saying(address, &ready(socket_type)).await
+}
+
+async fn raw_peer_saying(address: SocketAddr, ready: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(&greeting()).await.unwrap();
-    stream.write_all(&ready(socket_type)).await.unwrap();
+    stream.write_all(ready).await.unwrap();
     stream.read_exact(&mut [0; 64]).await.unwrap();
     let mut header = [0; 2];
     stream.read_exact(&mut header).await.unwrap();
@@ -224,6 +228,52 @@ async fn a_message_without_an_empty_frame_is_dropped_and_counted() {
         .unwrap();
     assert_eq!(&envelope, b"\x01\x02id\x01\0");
     assert_eq!(service.counts().undelimited, 2);
+    service.stop().await;
+}
+
+/// A peer that calls itself so.
+async fn named_peer(service: &Service, name: &str) -> TcpStream {
+    let mut named = ready("DEALER");
+    named.extend(b"\x08Identity\0\0\0");
+    named.push(u8::try_from(name.len()).unwrap());
+    named.extend(name.as_bytes());
+    named[1] = u8::try_from(named.len() - 2).unwrap();
+    raw_peer_saying(command_address(service), &named).await
+}
+
+/// Asks with this nonce, of one digit, and reads the answer.
+async fn assert_raw_peer_served(stream: &mut TcpStream, nonce: u8) {
+    let request = format!(r#"{{"command":400,"nonce":{nonce}}}"#);
+    let mut message = vec![1, 0, 0, u8::try_from(request.len()).unwrap()];
+    message.extend(request.as_bytes());
+    stream.write_all(&message).await.unwrap();
+    let mut header = [0; 4];
+    let read = timeout(PATIENCE, stream.read_exact(&mut header)).await;
+    read.expect("an answer").unwrap();
+    let mut answer = vec![0; header[3].into()];
+    stream.read_exact(&mut answer).await.unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+    assert_eq!(answer["nonce"], nonce);
+}
+
+/// Peers may choose their own identity; the first has it until it goes.
+#[tokio::test]
+async fn an_identity_cannot_be_taken_over() {
+    let service = serving(success).await;
+    let mut first = named_peer(&service, "same").await;
+    assert_raw_peer_served(&mut first, 1).await;
+    assert_closed(named_peer(&service, "same").await).await;
+    until(&service, |counts| {
+        counts.command_connections.handshakes_failed == 1
+    })
+    .await;
+    assert_raw_peer_served(&mut first, 2).await;
+    let mut other = named_peer(&service, "other").await;
+    assert_raw_peer_served(&mut other, 3).await;
+    drop(first);
+    until(&service, |counts| counts.command_connections.closed >= 1).await;
+    let mut again = named_peer(&service, "same").await;
+    assert_raw_peer_served(&mut again, 4).await;
     service.stop().await;
 }
 
