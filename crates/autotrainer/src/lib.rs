@@ -86,9 +86,10 @@ pub use remote::{
 };
 pub use replay::{ReplayPage, ReplayRequest, ReplayedEvent};
 pub use service::{
-    Blocking, DURATION_BOUNDS, Deadline, DefaultHandler, DeviceOptions, EventPublisher, Handler,
-    HeartbeatIntervalError, IntoCommandResponse, NotPending, Pending, PublishError, RpcOptions,
-    Service, ServiceBuilder, ServiceCounts, StartError, Stopped, TelemetryOptions, WhenFull,
-    WithPending, blocking, with_pending,
+    Blocking, DURATION_BOUNDS, Deadline, DefaultHandler, DeviceOptions, EventPublisher,
+    HEARTBEAT_INTERVAL_MAX, HEARTBEAT_INTERVAL_MIN, Handler, HeartbeatIntervalError,
+    IntoCommandResponse, NotPending, Pending, PublishError, RpcOptions, Service, ServiceBuilder,
+    ServiceCounts, StartError, Stopped, TelemetryOptions, WhenFull, WithPending, blocking,
+    with_pending,
 };
 pub use topic::Topic;

@@ -42,7 +42,7 @@ mod queue;
 mod source;
 mod waiting;
 
-pub use builder::ServiceBuilder;
+pub use builder::{HEARTBEAT_INTERVAL_MAX, HEARTBEAT_INTERVAL_MIN, ServiceBuilder};
 pub use counters::{DURATION_BOUNDS, ServiceCounts};
 pub use deadline::Deadline;
 pub use handler::{

@@ -56,6 +56,12 @@ fn detect_address() -> Option<IpAddr> {
     (!address.is_unspecified()).then_some(address)
 }
 
+/// The shortest time between heartbeats: 10 ms. More often they only cost time.
+pub const HEARTBEAT_INTERVAL_MIN: Duration = Duration::from_millis(10);
+
+/// The longest time between heartbeats: a day.
+pub const HEARTBEAT_INTERVAL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Longer times are cut to this, so that no time can overflow the clock.
 const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -111,10 +117,11 @@ impl ServiceBuilder {
         self
     }
 
-    /// The time before the first heartbeat and between heartbeats; 5 s unless set, at least 1 ms.
+    /// The time before the first heartbeat and between heartbeats; 5 s unless set, and cut to
+    /// [`HEARTBEAT_INTERVAL_MIN`] and [`HEARTBEAT_INTERVAL_MAX`].
     #[must_use]
     pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
-        self.heartbeat_interval = interval.clamp(Duration::from_millis(1), DURATION_MAX);
+        self.heartbeat_interval = interval.clamp(HEARTBEAT_INTERVAL_MIN, HEARTBEAT_INTERVAL_MAX);
         self
     }
 

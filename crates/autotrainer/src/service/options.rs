@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::builder::{HEARTBEAT_INTERVAL_MAX, HEARTBEAT_INTERVAL_MIN};
 use crate::event_log::EventLogOptions;
 
 /// A device's options.
@@ -40,7 +41,7 @@ pub struct RpcOptions {
     pub enable: bool,
     /// Copied into every heartbeat.
     pub identifier: String,
-    /// Seconds before the first heartbeat and between heartbeats.
+    /// Seconds before the first heartbeat and between heartbeats: 0.01 to 86400, a day.
     pub heartbeat_interval: f64,
     /// The event port.
     pub subscriber_port: u16,
@@ -81,19 +82,33 @@ impl Default for RpcOptions {
     }
 }
 
-/// The heartbeat interval is no time.
+/// The heartbeat interval is no time, or too short or too long.
 #[derive(Debug, Clone, Copy, PartialEq, Error)]
-#[error("the heartbeat interval of {seconds} s is no time; give a positive number of seconds")]
+#[error(
+    "the heartbeat interval of {} s is no time between 0.01 s and a day; give such a number of seconds",
+    readable(*seconds)
+)]
 pub struct HeartbeatIntervalError {
     /// What it is.
     pub seconds: f64,
+}
+
+/// Hundreds of digits say nothing.
+fn readable(seconds: f64) -> String {
+    let is_short = seconds == 0.0 || (1e-6..1e9).contains(&seconds.abs());
+    if is_short || !seconds.is_finite() {
+        seconds.to_string()
+    } else {
+        format!("{seconds:e}")
+    }
 }
 
 impl DeviceOptions {
     /// The service that they describe, yet without a handler; `None` if they do not want one (Q1).
     ///
     /// # Errors
-    /// If the heartbeat interval is no time.
+    /// If the heartbeat interval is not between [`HEARTBEAT_INTERVAL_MIN`](super::HEARTBEAT_INTERVAL_MIN) and
+    /// [`HEARTBEAT_INTERVAL_MAX`](super::HEARTBEAT_INTERVAL_MAX).
     pub fn service(&self) -> Result<Option<super::ServiceBuilder>, HeartbeatIntervalError> {
         let Some(rpc) = self.rpc.as_ref().filter(|rpc| rpc.enable) else {
             return Ok(None);
@@ -101,7 +116,7 @@ impl DeviceOptions {
         let seconds = rpc.heartbeat_interval;
         let interval = Duration::try_from_secs_f64(seconds).ok();
         let interval = interval
-            .filter(|interval| !interval.is_zero())
+            .filter(|interval| (HEARTBEAT_INTERVAL_MIN..=HEARTBEAT_INTERVAL_MAX).contains(interval))
             .ok_or(HeartbeatIntervalError { seconds })?;
         let builder = super::Service::builder()
             .identifier(&rpc.identifier)
@@ -112,5 +127,43 @@ impl DeviceOptions {
             Some(log) => builder.event_log(log),
             None => builder,
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DeviceOptions, RpcOptions};
+
+    fn refusal(seconds: f64) -> Option<String> {
+        let rpc = RpcOptions {
+            heartbeat_interval: seconds,
+            ..RpcOptions::default()
+        };
+        let options = DeviceOptions {
+            rpc: Some(rpc),
+            ..DeviceOptions::default()
+        };
+        options.service().err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn heartbeats_are_neither_a_flood_nor_silence() {
+        for fine in [0.01, 5.0, 86400.0] {
+            assert_eq!(refusal(fine), None);
+        }
+        let odd = [
+            (1e300, "1e300 s"),
+            (1e-6, "0.000001 s"),
+            (1e-30, "1e-30 s"),
+            (-1.0, "-1 s"),
+            (0.0, "0 s"),
+            (86401.0, "86401 s"),
+            (f64::NAN, "NaN s"),
+            (f64::INFINITY, "inf s"),
+        ];
+        for (seconds, shown) in odd {
+            let refusal = refusal(seconds).unwrap();
+            assert!(refusal.contains(shown), "{refusal}");
+        }
     }
 }
