@@ -96,7 +96,7 @@ impl Progress {
     /// A server is being prepared or started.
     pub(crate) fn server(&mut self, server_uid: &str, state: &str, message: &str) {
         if let Look::Json = self.look {
-            return terminal::result(
+            return terminal::json(
                 json!({"type": "server_state", "serverUid": server_uid, "state": state, "message": message}),
             );
         }
@@ -120,7 +120,7 @@ impl Progress {
     /// Something happened in the run.
     pub(crate) fn event(&mut self, event: &Event) {
         if let Look::Json = self.look {
-            return serde_json::to_string(event).map_or((), terminal::result);
+            return serde_json::to_string(event).map_or((), terminal::json);
         }
         let name = event
             .kind

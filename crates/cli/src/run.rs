@@ -239,7 +239,7 @@ fn report(
                 for path in folder.write(output)? {
                     let path = path.display().to_string();
                     if args.json {
-                        terminal::result(
+                        terminal::json(
                             json!({"type": "output", "node": output.node, "port": output.port, "path": path}),
                         );
                     } else {

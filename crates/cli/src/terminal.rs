@@ -54,9 +54,37 @@ pub(crate) fn lost_results() -> Option<&'static str> {
 
 static LOST: OnceLock<String> = OnceLock::new();
 
-/// Text of others, without what would steer the terminal: control characters but tabs and line ends are replaced.
+/// A line of JSON on standard output, with what would steer a terminal escaped; otherwise as [`result`].
+pub(crate) fn json(json: impl Display) {
+    result(escaped(&json.to_string()));
+}
+
+/// Whether it steers a terminal, ends a line where none is meant to end, or changes the order in which what is around it is
+/// read: control characters but tabs and line ends, the line and paragraph separators, and what sets the direction of text.
+pub(crate) fn steers(c: char) -> bool {
+    (c.is_control() && !matches!(c, '\n' | '\t'))
+        || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// JSON that is read as the same, without what [`steers`]: that can only be in strings, and is escaped there.
+pub(crate) fn escaped(json: &str) -> Cow<'_, str> {
+    if !json.contains(steers) {
+        return Cow::Borrowed(json);
+    }
+    let mut text = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        match c {
+            // Between values: in strings it is escaped already.
+            '\r' => text.push(' '),
+            c if steers(c) => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => text.push(c),
+        }
+    }
+    Cow::Owned(text)
+}
+
+/// Text of others, without what [`steers`], which is replaced.
 pub(crate) fn plain(text: &str) -> Cow<'_, str> {
-    let steers = |c: char| c.is_control() && c != '\n' && c != '\t';
     if text.contains(steers) {
         Cow::Owned(text.replace(steers, "\u{fffd}"))
     } else {
@@ -74,7 +102,7 @@ pub(crate) fn warning_word() -> StyledObject<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::plain;
+    use super::{escaped, plain};
 
     #[test]
     fn what_would_steer_the_terminal_is_replaced() {
@@ -83,5 +111,24 @@ mod tests {
             "boom \u{fffd}[31mred\u{fffd}\u{fffd}"
         );
         assert_eq!(plain("two\n\tlines é"), "two\n\tlines é");
+        assert_eq!(
+            plain("a\u{9b}1m\u{202e}b\u{2066}c\u{2028}d\u{2029}e"),
+            "a\u{fffd}1m\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}e"
+        );
+    }
+
+    #[test]
+    fn escaped_json_is_read_as_the_same() {
+        let value = "\u{1b}[2J\u{9b}m\u{7f}\u{202a}\u{202e}\u{2066}\u{2069}\u{2028}\u{2029}é\n";
+        let json = serde_json::to_string_pretty(&[value]).unwrap();
+        let text = escaped(&json);
+        assert!(!text.contains(super::steers), "{text}");
+        assert!(
+            text.contains("\\u009b") && text.contains("\\u202e"),
+            "{text}"
+        );
+        let [back]: [String; 1] = serde_json::from_str(&text).unwrap();
+        assert_eq!(back, value);
+        assert_eq!(escaped("[\r\n1]"), "[ \n1]");
     }
 }

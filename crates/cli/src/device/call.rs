@@ -1,6 +1,6 @@
 //! `nodewire device call`: one command.
 
-use std::io::{IsTerminal, Read};
+use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
@@ -167,12 +167,7 @@ impl CallArgs {
 
 fn print_data(data: &Json) {
     if !data.is_null() {
-        let text = show::indented(data);
-        if std::io::stdout().is_terminal() {
-            terminal::result(terminal::plain(&text));
-        } else {
-            terminal::result(text);
-        }
+        terminal::result(show::indented(data));
     }
 }
 

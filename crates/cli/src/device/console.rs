@@ -265,7 +265,7 @@ impl Console<'_> {
 
     fn tell_data(&self, data: &Json) {
         if !data.is_null() {
-            self.screen.show(&terminal::plain(&show::indented(data)));
+            self.screen.show(&show::indented(data));
         }
     }
 

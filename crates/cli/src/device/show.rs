@@ -27,19 +27,15 @@ pub(super) fn object<'a>(
 
 /// Without line ends between values, which a peer may have written, and with what would steer a terminal escaped.
 fn on_one_line(json: Json) -> Json {
-    if !json.as_str().contains(char::is_control) {
+    if !json
+        .as_str()
+        .contains(|c: char| c.is_control() || terminal::steers(c))
+    {
         return json;
     }
-    let mut text = String::with_capacity(json.as_str().len() + 16);
-    for char in json.as_str().chars() {
-        match char {
-            // Inside strings these are escaped already.
-            '\n' | '\r' | '\t' => text.push(' '),
-            char if char.is_control() => text.push_str(&format!("\\u{:04x}", u32::from(char))),
-            char => text.push(char),
-        }
-    }
-    Json::parse(text).unwrap_or_default()
+    // Inside strings these are escaped already.
+    let line = json.as_str().replace(['\n', '\t'], " ");
+    Json::parse(terminal::escaped(&line).into_owned()).unwrap_or_default()
 }
 
 /// Numbers, texts, lists of them, and what may be none of them.
@@ -53,7 +49,8 @@ pub(super) fn one_line(text: &str) -> String {
     terminal::plain(text).replace(['\n', '\t'], " ")
 }
 
-/// A JSON value, readable: a line for each member and element, in their order; numbers as they were written.
+/// A JSON value, readable: a line for each member and element, in their order; numbers as they were written, with what
+/// would steer a terminal escaped.
 pub(super) fn indented(json: &Json) -> String {
     let strict = json.to_strict();
     let (mut out, mut depth) = (String::new(), 0_usize);
@@ -94,7 +91,7 @@ pub(super) fn indented(json: &Json) -> String {
             }
         }
     }
-    out
+    terminal::escaped(&out).into_owned()
 }
 
 fn new_line(out: &mut String, depth: usize) {
@@ -327,15 +324,18 @@ mod tests {
             "}",
         ];
         assert_eq!(indented(&json), lines.join("\n"));
+        let steering = Json::parse("\"\u{9b}m\u{202e}\"").unwrap();
+        assert_eq!(indented(&steering), r#""\u009bm\u202e""#);
     }
 
     #[test]
     fn an_object_is_one_line_that_cannot_steer() {
-        let data = Json::parse("{\n\t\"a\": \"\u{9b}31m\u{7f}\\n\"\r\n}").unwrap();
+        let data = "{\n\t\"a\": \"\u{9b}31m\u{7f}\u{202e}\u{2028}\\n\"\r\n}";
+        let data = Json::parse(data).unwrap();
         let text = object("answer", [("data", data)]);
-        assert!(!text.as_str().contains(char::is_control), "{text}");
+        assert!(!text.as_str().contains(terminal::steers), "{text}");
         let back: serde_json::Value = text.decode().unwrap();
-        assert_eq!(back["data"]["a"], "\u{9b}31m\u{7f}\n");
+        assert_eq!(back["data"]["a"], "\u{9b}31m\u{7f}\u{202e}\u{2028}\n");
     }
 
     #[test]

@@ -10,6 +10,6 @@ pub(super) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| {
         Failure::failed(format!("the result cannot be written as JSON: {error}"))
     })?;
-    terminal::result(text);
+    terminal::json(text);
     Ok(())
 }

@@ -26,7 +26,7 @@ pub(super) struct Printer<'a> {
 impl Printer<'_> {
     pub(super) fn print(&self, reply: &Reply) -> Result<(), Failure> {
         if self.json {
-            terminal::result(self.object(&reply.headers, &reply.payload, None));
+            terminal::json(self.object(&reply.headers, &reply.payload, None));
             return Ok(());
         }
         self.say_headers(&reply.headers);
@@ -36,7 +36,7 @@ impl Printer<'_> {
     /// The body of an error reply, if it has one; all of it with `--json`.
     pub(super) fn print_error(&self, error: &ServiceError) -> Result<(), Failure> {
         if self.json {
-            terminal::result(self.object(error.headers(), error.payload(), Some(error)));
+            terminal::json(self.object(error.headers(), error.payload(), Some(error)));
             return Ok(());
         }
         self.say_headers(error.headers());
