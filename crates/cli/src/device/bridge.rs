@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::connection::State;
 use autotrainer_api::zmq::KeyPair;
 use autotrainer_api::{RemoteOptions, TelemetryOptions};
 use tokio::task::JoinSet;
@@ -164,7 +165,10 @@ pub(super) async fn bridge(args: BridgeArgs) -> Result<(), Failure> {
     let bridging = Box::pin(bridge_all(&shared, devices));
     let bridged = signals.unless_killed(bridging).await;
     let closed = async {
-        context.close().await;
+        // A server that is away is not waited for: what was to be saved is, or never will be.
+        if context.client().connection_state() == State::Connected {
+            context.close().await;
+        }
         Ok(())
     };
     let closed = signals.unless_killed(closed).await;

@@ -187,3 +187,26 @@ async fn a_stop_answers_what_is_pending() {
     assert_eq!(header(&given_up, "Nodewire-Request-Id"), id);
     device.stop().await;
 }
+
+#[tokio::test]
+async fn a_stop_without_a_broker_and_without_requests_waits_for_nothing() {
+    let (mut hub, device) = (Hub::start().await, device("box").await);
+    let url = hub.broker.url();
+    // Running requests would be waited for so long, which is longer than this test.
+    let arguments = [
+        "--device",
+        &place_of(&device),
+        "--timeout",
+        "3000",
+        "--drain",
+        "0.2",
+    ];
+    let mut bridge = Bridge::bridging(&url, 1, &arguments).await;
+    let answer = hub.ask("devices.box.command.GET_STATUS", "").await;
+    assert_eq!(error_code(&answer), "");
+    bridge.says("command").await;
+    hub.broker.kill().await.unwrap();
+    // Heartbeats may have come since that are lost now.
+    assert!(bridge.stop().await.is_some());
+    device.stop().await;
+}

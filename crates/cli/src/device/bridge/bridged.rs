@@ -101,6 +101,7 @@ async fn bridge(shared: &Shared, target: &Target, remote: &Remote) -> Result<End
         log: log.clone(),
         result_timeout: shared.result_timeout,
         give_up: CancellationToken::new(),
+        running: TaskTracker::new(),
         waiting: TaskTracker::new(),
         requests: 0.into(),
     });
@@ -281,7 +282,10 @@ fn tell_bridged(shared: &Shared, subjects: &Subjects, log: &Log) {
 /// Ends once the last request that was taken is answered, and late results are there or given up.
 async fn wind_down(shared: &Shared, commands: &Commands, service: Option<Service>) {
     if let Some(service) = service {
-        service.stop().await;
+        tokio::select! {
+            _ = service.stop() => {}
+            () = commands.idle_without_broker() => {}
+        }
     }
     commands.waiting.close();
     if timeout(shared.drain, commands.waiting.wait())

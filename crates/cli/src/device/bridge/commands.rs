@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use async_nats::connection::State;
 use autotrainer_api::{
     Call, CallError, Command, CommandAnswer, CommandResponse, PendingResult, Remote, ResultCode,
 };
 use nats_micro::{Endpoint, Request, Response, Service, ServiceBuilder, ServiceError};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,6 +35,8 @@ const PENDING: nats_micro::PendingLimits = nats_micro::PendingLimits {
 };
 /// How much longer than an answer a stop may take.
 const STOP_MARGIN: Duration = Duration::from_secs(5);
+/// How often it is looked whether a stop has to wait for the server.
+const LOOK: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 pub(super) struct Commands {
@@ -43,6 +47,8 @@ pub(super) struct Commands {
     pub(super) result_timeout: Duration,
     /// Cancelled when no late result is waited for any more.
     pub(super) give_up: CancellationToken,
+    /// What has a request that is not answered yet.
+    pub(super) running: TaskTracker,
     /// What still waits for late results.
     pub(super) waiting: TaskTracker,
     pub(super) requests: AtomicU64,
@@ -89,6 +95,7 @@ impl Commands {
         request: Request,
         wanted: Result<Wanted, ServiceError>,
     ) -> Response {
+        let _running = self.running.token();
         let began = Instant::now();
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         let caller = Caller {
@@ -172,6 +179,13 @@ impl Commands {
                 "the bridge does not pass on {what}, unless it is started with {flag}; it passes on {allowed}"
             ),
         ))
+    }
+
+    /// Ends once no request is to be answered while the server is away: there is nobody to say goodbye to.
+    pub(super) async fn idle_without_broker(&self) {
+        while !self.running.is_empty() || self.broker.connection_state() == State::Connected {
+            sleep(LOOK).await;
+        }
     }
 
     /// How long a reply may be: each connection has its own bound.
