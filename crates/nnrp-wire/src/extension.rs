@@ -1,5 +1,7 @@
 //! Control extensions of hellos. spec: nnrp-wire 2.3
 
+mod block;
+
 use bytes::Bytes;
 
 use crate::body::View;
@@ -267,20 +269,6 @@ impl ControlExtension {
         T::read_whole(&self.payload, Category::FixedLengthMismatch, name)
     }
 
-    /// Reserved fields of known extensions that the reference ignores (Q5).
-    fn check_reserved(&self, options: &DecodeOptions<'_>) -> Result<(), WireError> {
-        match self.known()? {
-            Some(KnownExtension::ClientTransportPolicy(policy)) => {
-                policy.check_reserved(&options.rules)
-            }
-            Some(KnownExtension::ServerTransportPolicy(policy)) => {
-                policy.check_reserved(&options.rules)
-            }
-            Some(KnownExtension::LossTolerance(_) | KnownExtension::PayloadCapabilities(_))
-            | None => Ok(()),
-        }
-    }
-
     /// The bytes of a block of extensions, each padded to a multiple of 8. spec: nnrp-wire 2.3
     ///
     /// # Errors
@@ -308,65 +296,7 @@ impl ControlExtension {
         block: &View<'_>,
         options: &DecodeOptions<'_>,
     ) -> Result<Vec<Self>, WireError> {
-        const HEAD: u64 = ControlExtensionHeader::BYTES as u64;
-        let mut extensions: Vec<Self> = Vec::new();
-        let mut start = 0;
-        while start < block.bytes_u64() {
-            let rest = block.rest(start);
-            let truncated = |limit| {
-                let error = rest.error(Category::ControlExtensionTruncated, "control extension");
-                error.found(rest.bytes_u64()).limit(limit)
-            };
-            if rest.bytes_u64() < HEAD {
-                return Err(truncated(HEAD));
-            }
-            let header = ControlExtensionHeader::read(&rest, 0)?;
-            let end = HEAD + u64::from(header.ext_len);
-            let padded_end = align8(end);
-            let parts = rest.part(HEAD..end).zip(rest.part(end..padded_end));
-            let (payload, padding) = parts.ok_or_else(|| truncated(padded_end))?;
-            padding.check_zero("control extension padding")?;
-            start += padded_end;
-            let payload_at = payload.at();
-            let extension = Self {
-                ext_type: header.ext_type,
-                flags: header.ext_flags,
-                payload: payload.to_bytes(),
-            };
-            if extension.is_wanted(options, rest.at())? {
-                let is_reserved_right = extension.check_reserved(options);
-                is_reserved_right.map_err(|error| error.moved(payload_at))?;
-                extension.check_repetition(&extensions, options, rest.at())?;
-                extensions.push(extension);
-            }
-        }
-        Ok(extensions)
-    }
-
-    fn is_wanted(&self, options: &DecodeOptions<'_>, at: usize) -> Result<bool, WireError> {
-        let Some(known) = options.known_control_extensions else {
-            return Ok(true);
-        };
-        let is_known = known.contains(&self.ext_type);
-        if !is_known && self.flags.contains(ControlExtensionFlags::CRITICAL) {
-            let error = WireError::new(Category::UnknownCriticalExtension, "ext_type").at(at);
-            return Err(error.found(u64::from(self.ext_type)));
-        }
-        Ok(is_known)
-    }
-
-    fn check_repetition(
-        &self,
-        before: &[Self],
-        options: &DecodeOptions<'_>,
-        at: usize,
-    ) -> Result<(), WireError> {
-        let is_there = || before.iter().any(|other| other.ext_type == self.ext_type);
-        if options.rules.repeated_extensions || !is_there() {
-            return Ok(());
-        }
-        let error = WireError::new(Category::DuplicateObject, "ext_type").at(at);
-        Err(error.found(u64::from(self.ext_type)))
+        block::decode(block, options)
     }
 
     pub(crate) fn wire_bytes(&self) -> u64 {

@@ -39,7 +39,7 @@ fn decode_frugally(
 ) -> Result<(Header, Message), WireError> {
     // Cloning the handle must not count, whichever kind of handle it is.
     let packet = packet.clone();
-    let bytes_max = 8 * packet.len() as u64 + 256;
+    let bytes_max = 6 * packet.len() as u64 + 256;
     let mut decoded = None;
     let used = allocation_counter::measure(|| {
         decoded = Some(Message::decode_bytes(packet, options));
@@ -147,6 +147,69 @@ fn packets_that_announce_too_much() {
     }
 }
 
+/// The smallest parts, as many as fit: each becomes a value that is larger than its bytes. Far too many to compare each with
+/// all before it.
+#[test]
+fn packets_of_many_small_parts() {
+    for count in [1_u16, 2, 3, 1_000, u16::MAX - 1, u16::MAX] {
+        let entry = |number: u16| [number.to_le_bytes(), [0; 2], [0; 2], [0; 2]].concat();
+        let block: Vec<_> = (0..count).map(|place| place ^ 0x5555).map(entry).collect();
+        let block = block.concat();
+        let block_bytes = u32::try_from(block.len()).unwrap();
+        let mut metadata = [0; 64];
+        metadata[60..].copy_from_slice(&block_bytes.to_le_bytes());
+        // Types 0x0101 to 0x0106 must be eight bytes long; with all numbers some are among them.
+        check(&packet(1, &metadata, &block));
+
+        let header = |kind: u16| [&kind.to_le_bytes()[..], &[0; 14]].concat();
+        let objects = header(4).repeat(usize::from(count) + 2);
+        let mut metadata = [0; 72];
+        metadata[64] = 2;
+        check(&packet(0x10, &metadata, &composed(&objects, &[])));
+    }
+}
+
+#[test]
+fn of_very_many_extensions_the_first_that_comes_again_is_named() {
+    let count = 60_000_u16;
+    let numbers = (0..count).map(|place| 0xffff - place);
+    let numbers = numbers.chain([0xffff - 7, 0xffff - 5, 0xffff - 7]);
+    let block: Vec<_> = numbers
+        .flat_map(|number| [number.to_le_bytes(), [0; 2], [0; 2], [0; 2]])
+        .collect();
+    let block = block.concat();
+    let mut metadata = [0; 64];
+    metadata[60..].copy_from_slice(&u32::try_from(block.len()).unwrap().to_le_bytes());
+    let [compatible, strict] = &ALL_EXTENSIONS;
+    let packet = packet(1, &metadata, &block);
+    let error = decode_frugally(&packet, strict).unwrap_err();
+    let place = Header::BYTES + 64 + usize::from(count) * 8;
+    assert_eq!(error.category, Category::DuplicateObject);
+    assert_eq!((error.offset, error.found), (Some(place), Some(0xffff - 7)));
+    assert!(decode_frugally(&packet, compatible).is_ok());
+}
+
+fn packet(message_type: u8, metadata: &[u8], body: &[u8]) -> Bytes {
+    let mut packet = b"NNRP\x01\x00\x00\x28".to_vec();
+    packet[6] = message_type;
+    packet.resize(Header::BYTES, 0);
+    for (at, part) in [(12, metadata), (16, body)] {
+        let bytes = u32::try_from(part.len()).unwrap();
+        packet[at..at + 4].copy_from_slice(&bytes.to_le_bytes());
+    }
+    [&packet, metadata, body].concat().into()
+}
+
+/// A body of inline objects and references.
+fn composed(objects: &[u8], references: &[u8]) -> Vec<u8> {
+    let mut prelude = [0; 32];
+    for (at, region) in [(0, objects), (4, references)] {
+        let bytes = u32::try_from(region.len()).unwrap();
+        prelude[at..at + 4].copy_from_slice(&bytes.to_le_bytes());
+    }
+    [&prelude, objects, references].concat()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
@@ -164,13 +227,7 @@ proptest! {
     ) {
         let metadata_bytes = nnrp_wire::MessageType::from_number(message_type.into())
             .map_or(metadata_bytes, nnrp_wire::MessageType::metadata_bytes);
-        let mut packet = b"NNRP\x01\x00\x00\x28".to_vec();
-        packet[6] = message_type;
-        packet.resize(Header::BYTES, 0);
-        packet[12..16].copy_from_slice(&u32::try_from(metadata_bytes).unwrap().to_le_bytes());
-        let body_bytes = u32::try_from(noise.len() - metadata_bytes).unwrap();
-        packet[16..20].copy_from_slice(&body_bytes.to_le_bytes());
-        packet.extend_from_slice(&noise);
-        check(&packet.into());
+        let (metadata, body) = noise.split_at(metadata_bytes);
+        check(&packet(message_type, metadata, body));
     }
 }

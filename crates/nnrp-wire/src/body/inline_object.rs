@@ -10,7 +10,7 @@ use super::section::field_u32;
 use super::{Section, TileIndex, View};
 use crate::encode::Sink;
 use crate::error::{Category, WireError};
-use crate::field::{Fixed, Zero, align8, fixed};
+use crate::field::{Fixed, Zero, align8, chunk, fixed};
 use crate::numbers::ObjectKind;
 
 fixed! {
@@ -155,7 +155,8 @@ impl InlineObject {
 
     /// Paddings are looked at once all objects are found.
     pub(crate) fn decode_region(region: &View<'_>) -> Result<Vec<Self>, WireError> {
-        let mut objects: Vec<Self> = Vec::new();
+        // All of them at once: what grows has twice the room that it needs, and is there twice while it grows.
+        let mut objects: Vec<Self> = Vec::with_capacity(Self::count(region));
         let mut at = 0;
         while at < region.bytes_u64() {
             let (object, _, bytes) = Self::decode_first(&region.rest(at))?;
@@ -170,6 +171,18 @@ impl InlineObject {
             at = end;
         }
         Ok(objects)
+    }
+
+    /// How many objects the lengths in a region tell of, whole or not.
+    fn count(region: &View<'_>) -> usize {
+        let mut rest = *region;
+        let mut count = 0;
+        while !rest.is_empty() {
+            let object_bytes = u32::from_le_bytes(chunk(&rest, 8));
+            rest = rest.rest(align8(HEAD + u64::from(object_bytes)));
+            count += 1;
+        }
+        count
     }
 
     /// Reads exactly one object, its padding included. spec: nnrp-wire 7.4
