@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use autotrainer_api::telemetry::Telemetry;
-use autotrainer_api::{Presence, Remote, RemoteChange, RemoteOptions, SubscribeOptions, Topic};
+use autotrainer_api::{
+    Presence, Remote, RemoteChange, RemoteChanges, RemoteOptions, SubscribeOptions, Topic,
+};
 use nats_micro::client::Client;
 use nats_micro::{AddServiceError, Context, Service, ServiceBuilder, StartError};
 use tokio::time::{sleep, timeout};
@@ -124,11 +126,12 @@ async fn bridge(shared: &Shared, target: &Target, remote: &Remote) -> Result<End
         let Some(service) = start(shared, &commands, &identifier, &subjects).await? else {
             return Ok(());
         };
+        let changes = remote.changes();
         tell_bridged(shared, &subjects, &log);
         tokio::select! {
             biased;
             () = shared.stop.cancelled() => {}
-            () = watch_identifier(remote, watched, &log) => {}
+            () = watch_identifier(changes, watched, &log) => {}
         }
         wind_down(shared, &commands, service).await;
         Ok::<_, Failure>(())
@@ -298,8 +301,7 @@ async fn wind_down(shared: &Shared, commands: &Commands, service: Option<Service
 }
 
 /// Says so if another device answers there; never ends.
-async fn watch_identifier(remote: &Remote, identifier: Option<&str>, log: &Log) {
-    let mut changes = remote.changes();
+async fn watch_identifier(mut changes: RemoteChanges, identifier: Option<&str>, log: &Log) {
     while let (Some(identifier), Some(change)) = (identifier, changes.next().await) {
         if let RemoteChange::Presence {
             identifier: other,
