@@ -29,6 +29,7 @@ mod credit;
 mod fault;
 mod frame;
 mod hello;
+mod known;
 mod liveness;
 mod migration;
 mod order;
@@ -47,6 +48,7 @@ pub use credit::{CreditUpdate, CreditWindow, NoCredit};
 pub use fault::{Failure, HandleError, PathEnd, PeerError};
 pub use frame::{FrameCounts, FrameKey, FrameOutcome, FrameSlots, FrameState, SlotRefusal};
 pub use hello::{AckFault, Established, HelloRefusal, REFERENCE_HELLO, ServerCapabilities};
+pub use known::KnownExtensions;
 pub use liveness::LivenessOptions;
 pub use migration::{
     Degraded, MigrateMisuse, MigrateRefusal, MigrationFailure, MigrationMonitor, MonitorOptions,

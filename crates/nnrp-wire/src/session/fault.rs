@@ -123,6 +123,13 @@ pub enum HandleError {
     /// Too much waits to be taken out. The packet was not taken.
     #[error("packets and events wait: take them, then try the same again")]
     Congested,
+    /// The packet belongs to a session that is not on its connection yet; what puts it there was overtaken, as happens on
+    /// QUIC. The packet was not taken. Nothing has to be taken out: hold it, and give it again behind the next one of the
+    /// connection. If that ends first, or is over, drop it.
+    #[error(
+        "the packet has overtaken the one that begins the session here: give it again behind the next one"
+    )]
+    Early,
     /// It is closed or failed.
     #[error("the session is over")]
     Over,

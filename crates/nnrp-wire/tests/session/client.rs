@@ -4,13 +4,13 @@ use bytes::Bytes;
 use nnrp_wire::metadata::{ResultHintMetadata, ServerHelloAckMetadata, SessionMigrateAckMetadata};
 use nnrp_wire::session::{
     AckFault, ClientEvent, ClientOptions, ClientSession, ClientState, Failure, FrameError,
-    FrameKey, FrameOutcome, FrameState, HandleError, LivenessOptions, MigrateMisuse,
-    MigrationFailure, NoCredit, PathEnd, PathId, Submit, SubmitRefusal,
+    FrameKey, FrameOutcome, FrameState, HandleError, KnownExtensions, LivenessOptions,
+    MigrateMisuse, MigrationFailure, NoCredit, PathEnd, PathId, Submit, SubmitRefusal,
 };
 use nnrp_wire::{
-    CongestionState, Envelope, ErrorCode, ErrorScope, FlowReason, FlowScope, FrameClass, Header,
-    HeaderFlags, HintPolicy, HintReason, Message, MessageType, Packet, ResultClass,
-    SessionMigrateAck, TransportId,
+    Category, CongestionState, ControlExtension, ControlExtensionFlags, Envelope, ErrorCode,
+    ErrorScope, FlowReason, FlowScope, FrameClass, Header, HeaderFlags, HintPolicy, HintReason,
+    Message, MessageType, Packet, ResultClass, ServerHelloAck, SessionMigrateAck, TransportId,
 };
 
 use crate::make::*;
@@ -893,6 +893,117 @@ fn a_failed_migration_leaves_the_session_where_it_is() {
     assert_eq!(ended, MigrationFailure::Path(PathEnd::Lost));
     let late = failed(&|client| client.handle_timeout(ms(10_003)));
     assert_eq!(late, MigrationFailure::Timeout);
+}
+
+#[test]
+fn results_may_overtake_the_answer_to_a_migration_on_quic() {
+    // spec: nnrp-session 1.4, 4.6
+    let mut client = ClientSession::new(ClientOptions::default());
+    client.connected(A, TransportId::Tcp, ms(0)).unwrap();
+    client.poll_transmit(ms(0)).unwrap();
+    give(&mut client, Envelope::session(SESSION), &hello_ack(ack(0)));
+    submit(&mut client, 4).unwrap();
+    sent(|| client.poll_transmit(ms(0)));
+    let migrate =
+        |client: &mut ClientSession| client.migrate(B, TransportId::Quic, Bytes::new(), ms(1));
+    migrate(&mut client).unwrap();
+    client.handle_path_end(A, PathEnd::Lost, ms(2)).unwrap();
+    client_events(&mut client);
+    let result = Message::ResultPush(result_push(ResultClass::Complete));
+    let early = [
+        packet(&frame_envelope(4), &result),
+        packet(&frame_envelope(4), &Message::ResultDrop),
+        // It is not even read.
+        Packet::new(
+            Header::new(MessageType::ResultPush),
+            "?".into(),
+            Bytes::new(),
+        )
+        .unwrap(),
+    ];
+    for early in &early {
+        assert_eq!(
+            client.handle_packet(B, early, ms(3)),
+            Err(HandleError::Early)
+        );
+    }
+    assert_eq!(client_events(&mut client), []);
+    client
+        .handle_packet(B, &migrate_ack(SESSION, 0, 5), ms(3))
+        .unwrap();
+    client_events(&mut client);
+    client.handle_packet(B, &early[0], ms(3)).unwrap();
+    assert_eq!(ends(&mut client), [done(4, FrameOutcome::Complete)]);
+}
+
+#[test]
+fn a_client_refuses_critical_extensions_that_it_does_not_understand() {
+    // spec: nnrp-wire 10 Q6, Q20
+    let answered = |extensions, flags| {
+        let options = ClientOptions {
+            extensions,
+            ..ClientOptions::default()
+        };
+        let mut client = greeting(options);
+        let answer = ServerHelloAck {
+            metadata: ack(1),
+            extensions: vec![ControlExtension {
+                ext_type: 0x7777,
+                flags,
+                payload: Bytes::new(),
+            }],
+            payload: Bytes::new(),
+        };
+        let answer = Message::ServerHelloAck(answer);
+        give(&mut client, Envelope::session(SESSION), &answer);
+        let active = client.state() == ClientState::Active;
+        (active, client)
+    };
+    let (critical, strict) = (ControlExtensionFlags::CRITICAL, KnownExtensions::default);
+    let (is_active, mut refusing) = answered(strict(), critical);
+    assert!(!is_active);
+    let Failure::Malformed(error) = failure(&mut refusing) else {
+        panic!()
+    };
+    assert_eq!(error.category, Category::UnknownCriticalExtension);
+    assert!(answered(strict(), ControlExtensionFlags::empty()).0);
+    let known = KnownExtensions {
+        control: Some(vec![0x7777]),
+        frames: Some(vec![77]),
+    };
+    for (extensions, outcome) in [
+        (strict(), FrameOutcome::Error),
+        (known.clone(), FrameOutcome::Complete),
+        (KnownExtensions::KEEP_ALL, FrameOutcome::Complete),
+    ] {
+        let options = ClientOptions {
+            extensions,
+            ..ClientOptions::default()
+        };
+        let mut client = active(options, 0);
+        submit(&mut client, 1).unwrap();
+        let result = Message::ResultPush(result_with_critical_extension());
+        give(&mut client, frame_envelope(1), &result);
+        assert_eq!(client.frames().done_as(outcome), 1);
+    }
+    assert!(answered(known, critical).0);
+    assert!(answered(KnownExtensions::KEEP_ALL, critical).0);
+}
+
+#[test]
+fn hellos_in_a_session_are_not_even_read() {
+    let mut client = active(ClientOptions::default(), 0);
+    for unreadable in [MessageType::ServerHelloAck, MessageType::ClientHello] {
+        let header = Header {
+            session_id: SESSION,
+            ..Header::new(unreadable)
+        };
+        let packet = Packet::new(header, "?".into(), Bytes::new()).unwrap();
+        client.handle_packet(A, &packet, ms(0)).unwrap();
+    }
+    let counters = client.counters();
+    assert_eq!((counters.unexpected, counters.undecodable), (2, 0));
+    assert_eq!(client_events(&mut client), []);
 }
 
 #[test]

@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use nnrp_wire::body::{ExtensionFrame, TypedPayload};
+use nnrp_wire::build::ResultWorth;
 use nnrp_wire::metadata::{ErrorMetadata, FlowUpdateMetadata, Ignored, ServerHelloAckMetadata};
 use nnrp_wire::session::{
     ClientEvent, ClientOptions, ClientSession, PathId, ServerCapabilities, ServerConnection,
     ServerEvent, ServerOptions, ServerSession,
 };
 use nnrp_wire::{
-    BackpressureLevel, ClientHello, DecodeOptions, Envelope, ErrorReport, ErrorScope, FlowFlags,
-    FlowReason, FlowScope, FrameSubmit, Header, Message, MessageType, Packet, ResultClass,
-    ResultPush, ServerHelloAck, TransportId,
+    BackpressureLevel, ClientHello, DecodeOptions, Envelope, ErrorReport, ErrorScope,
+    ExtensionFrameFlags, FlowFlags, FlowReason, FlowScope, FrameSubmit, Header, Message,
+    MessageType, Packet, ResultClass, ResultPush, ServerHelloAck, TransportId,
 };
 
 pub(crate) const A: PathId = PathId(1);
@@ -40,6 +42,27 @@ pub(crate) fn frame_submit(budget_ms: u16) -> FrameSubmit {
         Message::FrameSubmit(submit) => submit,
         other => panic!("{other:?}"),
     }
+}
+
+fn critical() -> ExtensionFrame {
+    ExtensionFrame {
+        flags: ExtensionFrameFlags::CRITICAL,
+        ..ExtensionFrame::new(77, "x")
+    }
+}
+
+/// With an extension frame of kind 77, which is critical.
+pub(crate) fn submit_with_critical_extension() -> FrameSubmit {
+    let payload = TypedPayload::token_chunk("in");
+    let submit = FrameSubmit::builder().payload(payload);
+    submit.extension(critical()).build().unwrap()
+}
+
+/// With an extension frame of kind 77, which is critical.
+pub(crate) fn result_with_critical_extension() -> ResultPush {
+    let payload = TypedPayload::token_chunk("out");
+    let result = ResultPush::builder(ResultWorth::COMPLETE).payload(payload);
+    result.extension(critical()).build().unwrap()
 }
 
 /// A result without content.

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use nnrp_wire::metadata::{SessionMigrateMetadata, TransportProbeMetadata};
 use nnrp_wire::session::{
-    ConnectionEvent, ConnectionState, FrameKey, FrameOutcome, HandleError, LivenessOptions,
-    MigrateOffer, MigrateRefusal, PathEnd, Report, ResultRefusal, ServerConnection, ServerEvent,
-    ServerOptions, ServerSession, ServerState, SubmitFault,
+    ConnectionEvent, ConnectionState, FrameKey, FrameOutcome, HandleError, KnownExtensions,
+    LivenessOptions, MigrateOffer, MigrateRefusal, PathEnd, Report, ResultRefusal,
+    ServerConnection, ServerEvent, ServerOptions, ServerSession, ServerState, SubmitFault,
 };
 use nnrp_wire::{
     BudgetPolicy, ControlExtension, ControlExtensionFlags, ControlExtensionType, Envelope,
@@ -27,10 +27,14 @@ fn greet(connection: &mut ServerConnection, message: &Message) {
 
 /// The code of the ERROR that a connection ended with.
 fn refused(mut connection: ServerConnection) -> ErrorCode {
-    assert_eq!(connection.state(), ConnectionState::Ended);
     let Some(ConnectionEvent::Failed(_)) = connection.poll_event() else {
         panic!()
     };
+    refused_code(&mut connection)
+}
+
+fn refused_code(connection: &mut ServerConnection) -> ErrorCode {
+    assert_eq!(connection.state(), ConnectionState::Ended);
     let Some(Message::Error(report)) = connection.poll_transmit().map(|transmit| transmit.message)
     else {
         panic!()
@@ -163,7 +167,7 @@ fn a_submit_may_overtake_the_hello_on_quic() {
     let early = packet(&frame_envelope(1), &Message::FrameSubmit(frame_submit(0)));
     assert_eq!(
         connection.handle_packet(&early, ms(1)),
-        Err(HandleError::Congested)
+        Err(HandleError::Early)
     );
     greet(&mut connection, &Message::ClientHello(hello()));
     let answer = ServerHelloAck {
@@ -258,6 +262,64 @@ fn the_answer_to_a_hello_is_what_both_can() {
         payload: Bytes::copy_from_slice(&payload),
     });
     assert_eq!(negotiate(&hello).accepted_payload_kind_bitmap, kinds.bits());
+}
+
+/// A hello with an extension that nobody knows.
+fn hello_with(flags: ControlExtensionFlags) -> nnrp_wire::ClientHello {
+    let mut hello = hello();
+    hello.extensions.push(ControlExtension {
+        ext_type: 0x7777,
+        flags,
+        payload: Bytes::new(),
+    });
+    hello
+}
+
+#[test]
+fn a_server_refuses_critical_extensions_that_it_does_not_understand() {
+    // spec: nnrp-wire 10 Q6, Q20
+    let critical = hello_with(ControlExtensionFlags::CRITICAL);
+    let extensions_of = |known: KnownExtensions, hello: &nnrp_wire::ClientHello| {
+        let options = ServerOptions {
+            extensions: known,
+            ..ServerOptions::default()
+        };
+        let mut connection = ServerConnection::new(options, A, TransportId::Tcp, ms(0));
+        greet(&mut connection, &Message::ClientHello(hello.clone()));
+        match connection.poll_event() {
+            Some(ConnectionEvent::Hello(offer)) => Ok(offer.hello.extensions.len()),
+            _ => Err(refused_code(&mut connection)),
+        }
+    };
+    let strict = KnownExtensions::default;
+    let refusal = Err(ErrorCode::UnsupportedCapability);
+    assert_eq!(extensions_of(strict(), &critical), refusal);
+    let other = hello_with(ControlExtensionFlags::empty());
+    assert_eq!(extensions_of(strict(), &other), Ok(0));
+    assert_eq!(extensions_of(KnownExtensions::KEEP_ALL, &critical), Ok(1));
+    let known = KnownExtensions {
+        control: Some(vec![0x7777]),
+        ..strict()
+    };
+    assert_eq!(extensions_of(known, &critical), Ok(1));
+
+    let taken = |extensions| {
+        let options = ServerOptions {
+            extensions,
+            ..ServerOptions::default()
+        };
+        let mut server = serving(options, TransportId::Tcp);
+        let submit = Message::FrameSubmit(submit_with_critical_extension());
+        give(&mut server, frame_envelope(1), &submit);
+        server.frames().in_flight
+    };
+    assert_eq!(taken(strict()), 0);
+    assert_eq!(taken(KnownExtensions::KEEP_ALL), 1);
+    let known = KnownExtensions {
+        frames: Some(vec![77]),
+        ..strict()
+    };
+    assert_eq!(taken(known), 1);
 }
 
 #[test]

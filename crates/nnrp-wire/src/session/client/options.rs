@@ -17,6 +17,7 @@ use crate::session::credit::NoCredit;
 use crate::session::fault::{Failure, PeerError};
 use crate::session::frame::{FrameKey, FrameOutcome, SlotRefusal};
 use crate::session::hello::{Established, REFERENCE_HELLO};
+use crate::session::known::KnownExtensions;
 use crate::session::liveness::LivenessOptions;
 use crate::session::migration::MigrationFailure;
 use crate::session::probe::ProbeSample;
@@ -29,6 +30,8 @@ pub struct ClientOptions {
     pub hello: ClientHello,
     /// How strictly messages are read; strictly.
     pub rules: Rules,
+    /// Which extensions are understood; by default, those of this crate, and critical others are refused.
+    pub extensions: KnownExtensions,
     /// From [`ClientSession::connect`](super::ClientSession::connect) to the hello's answer, at most; 10 s.
     pub connect_timeout: Duration,
     /// For the answer to a patch, a put or a probe; 10 s.
@@ -77,6 +80,7 @@ impl Default for ClientOptions {
                 auth: Bytes::new(),
             },
             rules: Rules::STRICT,
+            extensions: KnownExtensions::default(),
             connect_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(10),
             migration_timeout: Duration::from_secs(10),

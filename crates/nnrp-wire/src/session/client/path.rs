@@ -44,7 +44,7 @@ pub(super) struct OldPath {
 #[derive(Debug)]
 pub(super) struct Migrating {
     pub(super) path: PathId,
-    transport: TransportId,
+    pub(super) transport: TransportId,
     began: Duration,
     pub(super) deadline: Duration,
 }

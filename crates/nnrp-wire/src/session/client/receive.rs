@@ -2,28 +2,32 @@
 
 use std::time::Duration;
 
+use super::path::Migrating;
 use super::{ClientEvent, ClientSession, ClientState, FrameError};
 use crate::error::{Category, WireError};
 use crate::header::Header;
 use crate::message::{Envelope, ErrorReport, Message, ResultPush, ServerHelloAck};
 use crate::metadata::{CacheAckMetadata, FlowUpdateMetadata};
-use crate::numbers::{ErrorCode, ErrorScope, HeaderFlags, MessageType, ResultClass, ResultFlags};
+use crate::numbers::{
+    ErrorCode, ErrorScope, HeaderFlags, MessageType, ResultClass, ResultFlags, TransportId,
+};
 use crate::packet::Packet;
-use crate::rules::DecodeOptions;
 use crate::session::cache_client::CacheClient;
 use crate::session::credit::{CreditUpdate, CreditWindow};
 use crate::session::fault::{Failure, HandleError, PeerError};
 use crate::session::frame::{FrameKey, FrameOutcome, FrameState};
 use crate::session::hello::Established;
 use crate::session::liveness::Liveness;
-use crate::session::transmit::PathId;
+use crate::session::migration::MigrationFailure;
+use crate::session::transmit::{Carrier, PathId};
 
 impl ClientSession {
     /// A packet has come.
     ///
     /// # Errors
-    /// [`HandleError::Congested`] if the packet was not taken: take what waits, then give it again. [`HandleError::Over`]
-    /// after the end, [`HandleError::UnknownPath`] if the path is none of the session's.
+    /// [`HandleError::Congested`] if the packet was not taken: take what waits, then give it again. [`HandleError::Early`] if
+    /// it is a result ahead of the answer to a migration, as happens on QUIC: give it again behind the next packet of the
+    /// path. [`HandleError::Over`] after the end, [`HandleError::UnknownPath`] if the path is none of the session's.
     pub fn handle_packet(
         &mut self,
         path: PathId,
@@ -31,18 +35,47 @@ impl ClientSession {
         now: Duration,
     ) -> Result<(), HandleError> {
         self.check_path(path)?;
+        self.check_early(path, packet.header().message_type)?;
         self.counters.packets += 1;
         self.liveness.received(now);
-        let options = DecodeOptions {
-            rules: self.options.rules,
-            ..DecodeOptions::COMPATIBLE
-        };
-        match Message::decode(packet, &options) {
-            Ok(message) => self.receive(path, &Envelope::from(packet.header()), message, now),
-            Err(error) => self.undecodable(path, packet.header(), error, now),
+        let header = packet.header();
+        if self.is_hello_amiss(header.message_type) {
+            self.hello_amiss(path, header.message_type, now);
+        } else {
+            let options = self.options.extensions.decode_options(self.options.rules);
+            match Message::decode(packet, &options) {
+                Ok(message) => self.receive(path, &Envelope::from(header), message, now),
+                Err(error) => self.undecodable(path, header, error, now),
+            }
         }
         self.advance_closing(now);
         Ok(())
+    }
+
+    /// Results come on streams of their own, and may be ahead of the answer to the migration. spec: nnrp-session 1.4
+    fn check_early(&self, path: PathId, message_type: MessageType) -> Result<(), HandleError> {
+        let is_result = message_type.carrier() == Carrier::Result;
+        let is_quic = |to: &Migrating| to.path == path && to.transport == TransportId::Quic;
+        if is_result && self.migrating.as_ref().is_some_and(is_quic) {
+            return Err(HandleError::Early);
+        }
+        Ok(())
+    }
+
+    /// Hellos are large, and mean nothing but once: no work is done for others.
+    const fn is_hello_amiss(&self, message_type: MessageType) -> bool {
+        let is_hello = matches!(
+            message_type,
+            MessageType::ClientHello | MessageType::ServerHelloAck
+        );
+        is_hello && !matches!(self.state, ClientState::HelloSent)
+    }
+
+    fn hello_amiss(&mut self, path: PathId, found: MessageType, now: Duration) {
+        if self.is_migrating_to(path) {
+            return self.migration_failed(MigrationFailure::Unexpected { found }, now);
+        }
+        self.counters.unexpected += 1;
     }
 
     fn check_path(&self, path: PathId) -> Result<(), HandleError> {
@@ -71,7 +104,7 @@ impl ClientSession {
         self.counters.undecodable += 1;
         let found = header.message_type;
         if self.is_migrating_to(path) {
-            let failure = crate::session::migration::MigrationFailure::Unexpected { found };
+            let failure = MigrationFailure::Unexpected { found };
             return self.migration_failed(failure, now);
         }
         let is_first = self.state == ClientState::HelloSent;

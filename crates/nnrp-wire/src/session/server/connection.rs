@@ -15,7 +15,6 @@ use crate::message::{
 use crate::metadata::{SessionMigrateAckMetadata, TransportProbeAckMetadata};
 use crate::numbers::{ErrorCode, HeaderFlags, MessageType, TransportId};
 use crate::packet::Packet;
-use crate::rules::DecodeOptions;
 use crate::session::fault::{Failure, Fault, HandleError, PathEnd};
 use crate::session::migration::{MigrateRefusal, micros};
 use crate::session::transmit::{Outbox, PathId, Transmit};
@@ -56,9 +55,9 @@ impl ServerConnection {
     /// A packet has come.
     ///
     /// # Errors
-    /// [`HandleError::Congested`] if the packet was not taken: the caller has been asked something, or has to send first, or
-    /// a submit has overtaken the hello, as happens on QUIC. It is the session's, if there will be one.
-    /// [`HandleError::Over`] if it belongs to a session, or has ended.
+    /// [`HandleError::Congested`] if the packet was not taken: the caller has been asked something, or has to send first.
+    /// [`HandleError::Early`] if a submit has overtaken the hello, as happens on QUIC: it is the session's, if there will be
+    /// one. [`HandleError::Over`] if it belongs to a session, or has ended.
     pub fn handle_packet(&mut self, packet: &Packet, now: Duration) -> Result<(), HandleError> {
         match self.state {
             // It came on a stream of its own, and may be ahead of the hello.
@@ -66,7 +65,7 @@ impl ServerConnection {
                 if self.transport == TransportId::Quic
                     && packet.header().message_type == MessageType::FrameSubmit =>
             {
-                return Err(HandleError::Congested);
+                return Err(HandleError::Early);
             }
             ConnectionState::Accepted => {}
             ConnectionState::Deciding => return Err(HandleError::Congested),
@@ -76,11 +75,7 @@ impl ServerConnection {
             return Err(HandleError::Congested);
         }
         // Unknown extensions that are critical are refused here (Q6).
-        let options = DecodeOptions {
-            rules: self.options.rules,
-            known_extension_frames: None,
-            ..DecodeOptions::STRICT
-        };
+        let options = self.options.extensions.decode_options(self.options.rules);
         match Message::decode(packet, &options) {
             Ok(message) => self.receive(Envelope::from(packet.header()), message, now),
             Err(error) => self.malformed(error),

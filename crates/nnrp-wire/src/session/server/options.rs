@@ -15,6 +15,7 @@ use crate::session::credit::NoCredit;
 use crate::session::fault::{Failure, PathEnd, PeerError};
 use crate::session::frame::{FrameKey, FrameOutcome};
 use crate::session::hello::ServerCapabilities;
+use crate::session::known::KnownExtensions;
 use crate::session::liveness::LivenessOptions;
 use crate::session::patch::{PatchRules, SessionSettings};
 use crate::session::transmit::PathId;
@@ -29,6 +30,8 @@ pub struct ServerOptions {
     pub patch_rules: PatchRules,
     /// How strictly messages are read; strictly.
     pub rules: Rules,
+    /// Which extensions are understood; by default, those of this crate, and critical others are refused.
+    pub extensions: KnownExtensions,
     /// From the connection to a session, at most; 10 s.
     pub hello_timeout: Duration,
     /// For frames in flight, when the session is closed; 5 s.
@@ -78,6 +81,7 @@ impl Default for ServerOptions {
             capabilities: ServerCapabilities::default(),
             patch_rules: PatchRules::default(),
             rules: Rules::STRICT,
+            extensions: KnownExtensions::default(),
             hello_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(5),
             close_grace: Duration::from_secs(1),

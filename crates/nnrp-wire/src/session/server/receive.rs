@@ -16,7 +16,6 @@ use crate::message::{Envelope, ErrorReport, FrameSubmit, Message, SubmitBody};
 use crate::metadata::FlowUpdateMetadata;
 use crate::numbers::{ErrorCode, MessageType, PatchMask, PayloadKinds, TransportId};
 use crate::packet::Packet;
-use crate::rules::DecodeOptions;
 use crate::session::credit::CreditUpdate;
 use crate::session::fault::{Failure, Fault, HandleError, PeerError};
 use crate::session::frame::{FrameKey, FrameOutcome, SlotRefusal};
@@ -67,10 +66,7 @@ impl ServerSession {
         }
         self.counters.packets += 1;
         self.liveness.received(now);
-        let options = DecodeOptions {
-            rules: self.options.rules,
-            ..DecodeOptions::STRICT
-        };
+        let options = self.options.extensions.decode_options(self.options.rules);
         let header = packet.header();
         match Message::decode(packet, &options) {
             Ok(message) => self.receive(path, header, message, now),
