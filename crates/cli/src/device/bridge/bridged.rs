@@ -286,8 +286,10 @@ fn tell_bridged(shared: &Shared, subjects: &Subjects, log: &Log) {
 async fn wind_down(shared: &Shared, commands: &Commands, service: Option<Service>) {
     if let Some(service) = service {
         tokio::select! {
-            _ = service.stop() => {}
+            biased;
+            // Then the stop does not even begin, and cannot say that it took too long.
             () = commands.idle_without_broker() => {}
+            _ = service.stop() => {}
         }
     }
     commands.waiting.close();
