@@ -79,7 +79,9 @@ fn ping(operations: &mut Vec<Operation>) -> anyhow::Result<()> {
     add(operations, "PING", &["encode"], CORE, move || {
         out.clear();
         out.resize(COMMON_HEADER_LEN, 0);
-        packet_header(MessageType::Ping, 0, 0).write(black_box(&mut out))
+        let encoded = packet_header(MessageType::Ping, 0, 0).write(&mut out);
+        black_box(&out);
+        encoded.is_ok()
     });
     add(operations, "PING", &["decode"], CORE, move || {
         CommonHeader::parse_packet(black_box(&packet)).map(|(header, _, _)| header)
@@ -99,8 +101,10 @@ macro_rules! control_message {
             out.clear();
             out.resize(COMMON_HEADER_LEN + bytes.len(), 0);
             let (head, tail) = out.split_at_mut(COMMON_HEADER_LEN);
-            black_box(&header).write(head)?;
-            black_box(&metadata).write(tail)
+            let encoded =
+                black_box(&header).write(head).is_ok() && black_box(&metadata).write(tail).is_ok();
+            black_box(&out);
+            encoded
         });
         add($operations, $kind, &["decode"], CORE, move || {
             let (header, metadata, _) = CommonHeader::parse_packet(black_box(&packet))?;
@@ -195,7 +199,9 @@ fn tensor(operations: &mut Vec<Operation>, content: &Content) -> anyhow::Result<
     let (content, mut out) = (content.clone(), Vec::new());
     let names = ["build and encode", "encode"];
     add(operations, &kind, &names, CORE, move || {
-        encode_tensor(black_box(&content), &mut out)
+        let encoded = encode_tensor(black_box(&content), &mut out);
+        black_box(&out);
+        encoded.is_ok()
     });
     let borrowed = packet.clone();
     add(operations, &kind, &["decode"], CORE, move || {
@@ -303,7 +309,9 @@ fn typed(operations: &mut Vec<Operation>, content: &Content) -> anyhow::Result<(
     let (content, mut out) = (content.clone(), Vec::new());
     let names = ["build and encode", "encode"];
     add(operations, &kind, &names, CORE, move || {
-        encode_typed(black_box(&content), &mut out)
+        let encoded = encode_typed(black_box(&content), &mut out);
+        black_box(&out);
+        encoded.is_ok()
     });
     let borrowed = packet.clone();
     add(operations, &kind, &["decode"], CORE, move || {

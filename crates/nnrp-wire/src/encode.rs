@@ -6,6 +6,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::field::{Fixed, align8};
+use crate::header::Header;
 
 /// Takes a packet's bytes, in order.
 pub(crate) trait Sink {
@@ -19,7 +20,11 @@ pub(crate) trait Sink {
 
     fn fixed<T: Fixed>(&mut self, structure: &T);
 
+    /// What a packet begins with; its header says how much more will come.
+    fn head<M: Fixed>(&mut self, header: &Header, metadata: &M);
+
     /// What is missing to a multiple of 8 after so many bytes.
+    #[inline]
     fn pad8(&mut self, bytes: u64) {
         self.zeros(usize::try_from(align8(bytes) - bytes).unwrap_or(0));
     }
@@ -30,18 +35,35 @@ impl Sink for Vec<u8> {
         self.extend_from_slice(bytes);
     }
 
+    #[inline]
     fn payload(&mut self, payload: &Bytes) {
         self.extend_from_slice(payload);
     }
 
+    #[inline]
     fn zeros(&mut self, count: usize) {
-        self.resize(self.len() + count, 0);
+        if count > 0 {
+            self.resize(self.len() + count, 0);
+        }
     }
 
+    #[inline]
     fn fixed<T: Fixed>(&mut self, structure: &T) {
         let at = self.len();
         self.resize(at + T::BYTES, 0);
         structure.write(self, at);
+    }
+
+    #[inline]
+    fn head<M: Fixed>(&mut self, header: &Header, metadata: &M) {
+        self.reserve(usize::try_from(header.packet_bytes()).unwrap_or(usize::MAX));
+        let at = self.len();
+        self.resize(at + Header::BYTES + M::BYTES, 0);
+        let room = self.get_mut(at..).unwrap_or_default();
+        if let Some((first, rest)) = room.split_first_chunk_mut() {
+            header.write(first);
+            metadata.write(rest, 0);
+        }
     }
 }
 
@@ -147,5 +169,10 @@ impl Sink for Pieces {
     fn fixed<T: Fixed>(&mut self, structure: &T) {
         self.copied.fixed(structure);
         self.grow_copied(T::BYTES);
+    }
+
+    fn head<M: Fixed>(&mut self, header: &Header, metadata: &M) {
+        self.bytes(&header.encode());
+        self.fixed(metadata);
     }
 }

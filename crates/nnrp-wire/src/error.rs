@@ -23,6 +23,8 @@ pub struct WireError {
 }
 
 impl WireError {
+    /// Out of the way of what is right.
+    #[cold]
     pub(crate) const fn new(category: Category, what: &'static str) -> Self {
         Self {
             category,
@@ -49,12 +51,14 @@ impl WireError {
     }
 
     /// The same about something that has no place yet.
+    #[cold]
     pub(crate) const fn unplaced(mut self) -> Self {
         self.offset = None;
         self
     }
 
     /// The same, its offset counted from the start of something larger that begins so much earlier.
+    #[cold]
     pub(crate) const fn moved(mut self, bytes: usize) -> Self {
         if let Some(offset) = self.offset {
             self.offset = Some(offset + bytes);

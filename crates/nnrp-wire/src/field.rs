@@ -33,12 +33,14 @@ macro_rules! integers {
                 Ok(field.map_or(0, |field| Self::from_le_bytes(*field)))
             }
 
+            #[inline]
             fn write(self, out: &mut [u8], at: usize) {
                 if let Some(field) = out.get_mut(at..at + Self::BYTES) {
                     field.copy_from_slice(&self.to_le_bytes());
                 }
             }
 
+            #[inline]
             fn number(self) -> u64 {
                 u64::from(self)
             }
@@ -80,10 +82,7 @@ impl<T: Field> Field for Zero<T> {
     fn read(bytes: &[u8], at: usize, name: &'static str) -> Result<Self, WireError> {
         match T::read(bytes, at, name)?.number() {
             0 => Ok(Self(std::marker::PhantomData)),
-            found => {
-                let error = WireError::new(Category::ReservedNonzero, name).at(at);
-                Err(error.found(found).limit(0))
-            }
+            found => Err(reserved_nonzero(name, at, found)),
         }
     }
 
@@ -93,6 +92,23 @@ impl<T: Field> Field for Zero<T> {
     fn number(self) -> u64 {
         0
     }
+}
+
+#[cold]
+pub(crate) const fn reserved_nonzero(name: &'static str, at: usize, found: u64) -> WireError {
+    let error = WireError::new(Category::ReservedNonzero, name).at(at);
+    error.found(found).limit(0)
+}
+
+#[cold]
+pub(crate) const fn unknown_value(
+    name: &'static str,
+    at: usize,
+    found: u64,
+    largest: u64,
+) -> WireError {
+    let error = WireError::new(Category::UnknownEnumValue, name).at(at);
+    error.found(found).limit(largest)
 }
 
 /// A structure of fixed size.
@@ -112,19 +128,37 @@ pub(crate) trait Fixed: Sized {
     fn for_each(&self, see: &mut dyn FnMut(&'static str, u64));
 
     /// Reads a structure that is all of `bytes`.
+    #[inline]
     fn read_whole(
         bytes: &[u8],
         wrong_length: Category,
         name: &'static str,
     ) -> Result<Self, WireError> {
-        if bytes.len() != Self::BYTES {
-            return Err(WireError::new(wrong_length, name)
-                .at(0)
-                .found(bytes.len() as u64)
-                .limit(Self::BYTES as u64));
+        if bytes.len() == Self::BYTES {
+            return Self::read(bytes, 0);
         }
-        Self::read(bytes, 0)
+        let error = WireError::new(wrong_length, name).at(0);
+        Err(error.found(bytes.len() as u64).limit(Self::BYTES as u64))
     }
+}
+
+/// For packets without metadata.
+impl Fixed for () {
+    const BYTES: usize = 0;
+
+    fn read(_: &[u8], _: usize) -> Result<Self, WireError> {
+        Ok(())
+    }
+
+    #[inline]
+    fn write(&self, _: &mut [u8], _: usize) {}
+
+    fn check_reserved(&self, _: &Rules) -> Result<(), WireError> {
+        Ok(())
+    }
+
+    #[cfg(feature = "inspect")]
+    fn for_each(&self, _: &mut dyn FnMut(&'static str, u64)) {}
 }
 
 /// Defines a structure as the specification's tables do: bytes, and each field by its offset.
@@ -144,24 +178,28 @@ macro_rules! fixed {
         impl crate::field::Fixed for $name {
             const BYTES: usize = $bytes;
 
+            #[inline]
             fn read(bytes: &[u8], at: usize) -> Result<Self, crate::error::WireError> {
                 // Of known length, so that the fields need not be checked one by one.
                 let bytes: [u8; $bytes] = crate::field::chunk(bytes, at);
-                let placed = |error: crate::error::WireError| error.moved(at);
-                Ok(Self {
-                    $($field: crate::field::Field::read(&bytes, $at, stringify!($field)).map_err(placed)?,)+
-                })
+                let read = || {
+                    Ok(Self {
+                        $($field: crate::field::Field::read(&bytes, $at, stringify!($field))?,)+
+                    })
+                };
+                read().map_err(|error: crate::error::WireError| error.moved(at))
             }
 
+            #[inline]
             fn write(&self, out: &mut [u8], at: usize) {
                 // Of known length too.
-                let mut bytes = [0; $bytes];
-                $(crate::field::Field::write(self.$field, &mut bytes, $at);)+
-                if let Some(room) = out.get_mut(at..at + $bytes) {
-                    room.copy_from_slice(&bytes);
+                if let Some(room) = out.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<$bytes>()) {
+                    *room = [0; $bytes];
+                    $(crate::field::Field::write(self.$field, room, $at);)+
                 }
             }
 
+            #[inline]
             fn check_reserved(&self, rules: &crate::rules::Rules) -> Result<(), crate::error::WireError> {
                 if rules.reserved_fields {
                     return Ok(());
@@ -169,11 +207,7 @@ macro_rules! fixed {
                 $(
                     let value = crate::field::Field::number(self.$field);
                     if <$type as crate::field::Field>::IS_RESERVED && value != 0 {
-                        let category = crate::error::Category::ReservedNonzero;
-                        return Err(crate::error::WireError::new(category, stringify!($field))
-                            .at($at)
-                            .found(value)
-                            .limit(0));
+                        return Err(crate::field::reserved_nonzero(stringify!($field), $at, value));
                     }
                 )+
                 Ok(())
@@ -206,6 +240,11 @@ pub(crate) fn chunk<const BYTES: usize>(bytes: &[u8], at: usize) -> [u8; BYTES] 
     if let Some(chunk) = rest.first_chunk() {
         return *chunk;
     }
+    padded_chunk(rest)
+}
+
+#[cold]
+fn padded_chunk<const BYTES: usize>(rest: &[u8]) -> [u8; BYTES] {
     let mut chunk = [0; BYTES];
     chunk
         .iter_mut()

@@ -122,20 +122,25 @@ impl Header {
     #[inline]
     pub fn encode(&self) -> [u8; Self::BYTES] {
         let mut out = [0; Self::BYTES];
+        self.write(&mut out);
+        out
+    }
+
+    #[inline]
+    pub(crate) fn write(&self, out: &mut [u8; Self::BYTES]) {
         out[..4].copy_from_slice(&MAGIC);
         out[4] = self.version_major;
         out[5] = self.wire_format.number();
         out[6] = self.message_type.number();
         out[7] = HEADER_LEN;
-        self.flags.write(&mut out, 8);
-        self.meta_len.write(&mut out, 12);
-        self.body_len.write(&mut out, 16);
-        self.session_id.write(&mut out, 20);
-        self.frame_id.write(&mut out, 24);
-        self.view_id.write(&mut out, 28);
-        self.route_id.write(&mut out, 30);
-        self.trace_id.write(&mut out, 32);
-        out
+        self.flags.write(out, 8);
+        self.meta_len.write(out, 12);
+        self.body_len.write(out, 16);
+        self.session_id.write(out, 20);
+        self.frame_id.write(out, 24);
+        self.view_id.write(out, 28);
+        self.route_id.write(out, 30);
+        self.trace_id.write(out, 32);
     }
 
     /// Bytes of the whole packet; more than [`u32::MAX`] is possible.

@@ -27,6 +27,7 @@ pub use transport::{
 };
 
 /// No bits that a strict set does not have; received ones were refused when they were read.
+#[inline]
 pub(crate) fn check_bits<S>(set: S, what: &'static str, at: usize) -> Result<(), WireError>
 where
     S: Flags + Field,

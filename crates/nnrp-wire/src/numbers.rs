@@ -6,7 +6,7 @@
 use bitflags::bitflags;
 
 use crate::error::{Category, WireError};
-use crate::field::Field;
+use crate::field::{Field, unknown_value};
 
 /// Defines closed enumerations that stand in a field of their width.
 macro_rules! closed {
@@ -48,18 +48,24 @@ macro_rules! closed {
             impl Field for $name {
                 const BYTES: usize = size_of::<$repr>();
 
+                #[inline]
                 fn read(bytes: &[u8], at: usize, name: &'static str) -> Result<Self, WireError> {
                     let number = u64::from(<$repr as Field>::read(bytes, at, name)?);
-                    Self::from_number(number).ok_or_else(|| {
-                        let largest = Self::ALL.last().map_or(0, |last| Field::number(*last));
-                        WireError::new(Category::UnknownEnumValue, name).at(at).found(number).limit(largest)
-                    })
+                    match Self::from_number(number) {
+                        Some(value) => Ok(value),
+                        None => {
+                            let largest = Self::ALL.last().map_or(0, |last| Field::number(*last));
+                            Err(unknown_value(name, at, number, largest))
+                        }
+                    }
                 }
 
+                #[inline]
                 fn write(self, out: &mut [u8], at: usize) {
                     Field::write(self as $repr, out, at);
                 }
 
+                #[inline]
                 fn number(self) -> u64 {
                     u64::from(self as $repr)
                 }
@@ -573,16 +579,19 @@ macro_rules! sets {
             impl Field for $name {
                 const BYTES: usize = size_of::<$repr>();
 
+                #[inline]
                 fn read(bytes: &[u8], at: usize, name: &'static str) -> Result<Self, WireError> {
                     let set = Self::from_bits_retain(<$repr as Field>::read(bytes, at, name)?);
                     sets!(@check $keeping set, at, name);
                     Ok(set)
                 }
 
+                #[inline]
                 fn write(self, out: &mut [u8], at: usize) {
                     Field::write(self.bits(), out, at);
                 }
 
+                #[inline]
                 fn number(self) -> u64 {
                     u64::from(self.bits())
                 }

@@ -129,7 +129,7 @@ impl ComposedBody {
     /// [`Category::ValueOutOfRange`] if a region is too long.
     pub fn encode(&self) -> Result<Vec<u8>, WireError> {
         let mut out = Vec::new();
-        self.write(&mut out)?;
+        self.write(&self.prelude()?, &mut out);
         Ok(out)
     }
 
@@ -203,8 +203,9 @@ impl ComposedBody {
         })
     }
 
-    pub(crate) fn write(&self, sink: &mut impl Sink) -> Result<(), WireError> {
-        sink.fixed(&self.prelude()?);
+    /// With the prelude that says how long its regions are.
+    pub(crate) fn write(&self, prelude: &BodyPrelude, sink: &mut impl Sink) {
+        sink.fixed(prelude);
         self.inline_objects
             .iter()
             .for_each(|object| object.write(sink));
@@ -218,7 +219,6 @@ impl ComposedBody {
         let extensions = self.extensions.descriptors().iter();
         extensions.for_each(|descriptor| sink.fixed(descriptor));
         self.extensions.write_region(sink);
-        Ok(())
     }
 }
 

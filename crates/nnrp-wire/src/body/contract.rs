@@ -30,13 +30,24 @@ pub(crate) fn check_submit(
         return Err(error.found(u64::from(mask)).limit(u64::from(SLOTS)));
     }
     check_inline_mode(metadata, placed)?;
-    for kind in ObjectKind::SLOTS {
-        check_slot(kind, mask, placed)?;
+    let ComposedBody {
+        inline_objects,
+        references,
+        ..
+    } = placed.body;
+    // Most bodies have none, and then most of it cannot fail.
+    let has_objects = mask != 0 || !inline_objects.is_empty() || !references.is_empty();
+    if has_objects {
+        for kind in ObjectKind::SLOTS {
+            check_slot(kind, mask, placed)?;
+        }
     }
     check_reference_mode(metadata, placed, rules)?;
-    check_slot_order(mask, placed)?;
-    if !rules.repeated_objects {
-        check_no_repetition(placed)?;
+    if has_objects {
+        check_slot_order(mask, placed)?;
+        if !rules.repeated_objects {
+            check_no_repetition(placed)?;
+        }
     }
     check_camera(metadata, placed)?;
     let tile_index = Inline::find(placed, ObjectKind::TileIndexBlock);

@@ -25,12 +25,14 @@ macro_rules! free {
             ///
             /// # Errors
             #[doc = concat!("[`Category::", stringify!($category), "`], then the rules of its fields.")]
+            #[inline]
             pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
                 Self::read_whole(bytes, Category::$category, stringify!($name))
             }
 
             /// The bytes on the wire.
             #[must_use]
+            #[inline]
             pub fn encode(&self) -> [u8; Self::BYTES] {
                 let mut out = [0; Self::BYTES];
                 self.write(&mut out, 0);
@@ -48,6 +50,7 @@ macro_rules! ruled {
             ///
             /// # Errors
             /// [`Category::MetadataLengthMismatch`], then the rules of its fields.
+            #[inline]
             pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
                 let category = Category::MetadataLengthMismatch;
                 let metadata = Self::read_whole(bytes, category, stringify!($name))?;
@@ -58,6 +61,7 @@ macro_rules! ruled {
             ///
             /// # Errors
             /// The rules of its fields.
+            #[inline]
             pub fn encode(&self) -> Result<[u8; Self::BYTES], WireError> {
                 self.check().map_err(WireError::unplaced)?;
                 let mut out = [0; Self::BYTES];

@@ -29,18 +29,28 @@ impl Message {
         bytes: Bytes,
         options: &DecodeOptions<'_>,
     ) -> Result<(Header, Self), WireError> {
-        let header = Packet::decode_header(&bytes)?;
-        let content = View::new(&bytes, 0);
+        Self::from_bytes(&bytes, options)
+    }
+
+    /// As [`Self::decode_bytes`], for a caller who keeps the bytes. A message without payloads does not share them.
+    ///
+    /// # Errors
+    /// As [`Packet::decode`] and [`Self::decode`].
+    pub fn from_bytes(
+        bytes: &Bytes,
+        options: &DecodeOptions<'_>,
+    ) -> Result<(Header, Self), WireError> {
+        let header = Packet::decode_header(bytes)?;
+        let content = View::new(bytes, 0);
         let (metadata, body) = content.split(Header::BYTES + header.meta_len as usize);
         let metadata = metadata.rest(Header::BYTES as u64);
-        let message = Reader {
+        let reader = Reader {
             header: &header,
             metadata,
             body,
             options,
-        }
-        .message()?;
-        Ok((header, message))
+        };
+        reader.message()
     }
 
     /// Reads a packet. Payloads are slices of it; nothing is copied.
@@ -54,7 +64,7 @@ impl Message {
             body: View::new(packet.body(), packet.body_at()),
             options,
         };
-        reader.message()
+        reader.message().map(|(_, message)| message)
     }
 }
 
@@ -66,47 +76,58 @@ struct Reader<'r> {
 }
 
 impl<'r> Reader<'r> {
-    fn message(&self) -> Result<Message, WireError> {
+    #[inline]
+    fn message(&self) -> Result<(Header, Message), WireError> {
         self.check_version()?;
-        Ok(match self.header.message_type {
-            MessageType::ClientHello => Message::ClientHello(self.client_hello()?),
-            MessageType::ServerHelloAck => Message::ServerHelloAck(self.server_hello_ack()?),
+        // Put together in each arm, so that small messages are not moved as if they were large ones.
+        let read = |message| Ok((*self.header, message));
+        match self.header.message_type {
+            MessageType::ClientHello => read(Message::ClientHello(self.client_hello()?)),
+            MessageType::ServerHelloAck => read(Message::ServerHelloAck(self.server_hello_ack()?)),
             MessageType::SessionPatch => {
                 let metadata: SessionPatchMetadata = self.metadata()?;
                 let profile = self.profile(metadata.profile_patch_bytes)?;
-                Message::SessionPatch(SessionPatch { metadata, profile })
+                read(Message::SessionPatch(SessionPatch { metadata, profile }))
             }
             MessageType::SessionPatchAck => {
                 let metadata: SessionPatchAckMetadata = self.metadata()?;
                 let profile = self.profile(metadata.profile_patch_ack_bytes)?;
-                Message::SessionPatchAck(SessionPatchAck { metadata, profile })
+                read(Message::SessionPatchAck(SessionPatchAck {
+                    metadata,
+                    profile,
+                }))
             }
             MessageType::Close => {
                 self.without_content(self.metadata)?;
-                Message::Close(self.body())
+                read(Message::Close(self.body()))
             }
-            MessageType::Error => Message::Error(self.error()?),
-            MessageType::FrameSubmit => Message::FrameSubmit(self.frame_submit()?),
-            MessageType::FrameCancel => self.header_only(Message::FrameCancel)?,
-            MessageType::ResultPush => Message::ResultPush(self.result_push()?),
-            MessageType::ResultDrop => self.header_only(Message::ResultDrop)?,
-            MessageType::CachePut => Message::CachePut(self.cache_put()?),
-            MessageType::CacheAck => Message::CacheAck(self.without_body()?),
-            MessageType::CacheInvalidate => Message::CacheInvalidate(self.without_body()?),
-            MessageType::FlowUpdate => Message::FlowUpdate(self.flow_update()?),
-            MessageType::ResultHint => Message::ResultHint(self.without_body()?),
-            MessageType::TransportProbe => Message::TransportProbe(self.transport_probe()?),
-            MessageType::TransportProbeAck => Message::TransportProbeAck(self.without_body()?),
-            MessageType::SessionMigrate => Message::SessionMigrate(self.session_migrate()?),
-            MessageType::SessionMigrateAck => Message::SessionMigrateAck(SessionMigrateAck {
+            MessageType::Error => read(Message::Error(self.error()?)),
+            MessageType::FrameSubmit => read(Message::FrameSubmit(self.frame_submit()?)),
+            MessageType::FrameCancel => {
+                self.header_only().and_then(|()| read(Message::FrameCancel))
+            }
+            MessageType::ResultPush => read(Message::ResultPush(self.result_push()?)),
+            MessageType::ResultDrop => self.header_only().and_then(|()| read(Message::ResultDrop)),
+            MessageType::CachePut => read(Message::CachePut(self.cache_put()?)),
+            MessageType::CacheAck => read(Message::CacheAck(self.without_body()?)),
+            MessageType::CacheInvalidate => read(Message::CacheInvalidate(self.without_body()?)),
+            MessageType::FlowUpdate => read(Message::FlowUpdate(self.flow_update()?)),
+            MessageType::ResultHint => read(Message::ResultHint(self.without_body()?)),
+            MessageType::TransportProbe => read(Message::TransportProbe(self.transport_probe()?)),
+            MessageType::TransportProbeAck => {
+                read(Message::TransportProbeAck(self.without_body()?))
+            }
+            MessageType::SessionMigrate => read(Message::SessionMigrate(self.session_migrate()?)),
+            MessageType::SessionMigrateAck => read(Message::SessionMigrateAck(SessionMigrateAck {
                 metadata: self.metadata()?,
                 body: self.body(),
-            }),
-            MessageType::Ping => self.header_only(Message::Ping)?,
-            MessageType::Pong => self.header_only(Message::Pong)?,
-        })
+            })),
+            MessageType::Ping => self.header_only().and_then(|()| read(Message::Ping)),
+            MessageType::Pong => self.header_only().and_then(|()| read(Message::Pong)),
+        }
     }
 
+    #[inline]
     fn check_version(&self) -> Result<(), WireError> {
         let version = self.header.version_major;
         if version == VERSION_MAJOR || self.rules().any_version {
@@ -126,6 +147,7 @@ impl<'r> Reader<'r> {
         self.body.to_bytes()
     }
 
+    #[inline]
     fn metadata<T: Fixed>(&self) -> Result<T, WireError> {
         let name = "metadata";
         let metadata = T::read_whole(&self.metadata, Category::MetadataLengthMismatch, name)
@@ -133,6 +155,7 @@ impl<'r> Reader<'r> {
         metadata.map_err(|error| error.moved(Header::BYTES))
     }
 
+    #[inline]
     fn without_content(&self, content: View<'r>) -> Result<(), WireError> {
         if content.is_empty() || self.rules().content_where_none {
             return Ok(());
@@ -141,12 +164,13 @@ impl<'r> Reader<'r> {
         Err(error.found(content.bytes_u64()).limit(0))
     }
 
-    fn header_only(&self, message: Message) -> Result<Message, WireError> {
+    #[inline]
+    fn header_only(&self) -> Result<(), WireError> {
         self.without_content(self.metadata)?;
-        self.without_content(self.body)?;
-        Ok(message)
+        self.without_content(self.body)
     }
 
+    #[inline]
     fn without_body<T: Fixed>(&self) -> Result<T, WireError> {
         let metadata = self.metadata()?;
         self.without_content(self.body)?;
@@ -230,6 +254,7 @@ impl<'r> Reader<'r> {
         Err(error.found(u64::from(declared)).limit(body_bytes))
     }
 
+    #[inline]
     fn flow_update(&self) -> Result<FlowUpdateMetadata, WireError> {
         let update: FlowUpdateMetadata = self.without_body()?;
         update.check().map_err(|error| error.moved(Header::BYTES))?;

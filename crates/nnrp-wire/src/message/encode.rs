@@ -1,16 +1,21 @@
 //! From messages to bytes.
 
-use super::{Envelope, FrameSubmit, Message, ResultBody, ResultPush, SubmitBody};
-use crate::body::{check_result, check_submit, field_u32};
+use bytes::Bytes;
+
+use super::{
+    ClientHello, Envelope, FrameSubmit, Message, ResultBody, ResultPush, ServerHelloAck, SubmitBody,
+};
+use crate::body::{ComposedBody, FlatBody, check_result, check_submit, field_u32};
 use crate::encode::{Pieces, Sink};
 use crate::error::{Category, WireError};
 use crate::extension::ControlExtension;
+use crate::field::Fixed;
 use crate::header::Header;
 use crate::metadata::{
     CachePutMetadata, ClientHelloMetadata, ErrorMetadata, ProfilePatch, ServerHelloAckMetadata,
     SessionPatchAckMetadata, SessionPatchMetadata, TransportProbeMetadata,
 };
-use crate::numbers::PayloadKinds;
+use crate::numbers::{MessageType, PayloadKinds};
 use crate::rules::Rules;
 
 impl Message {
@@ -21,10 +26,10 @@ impl Message {
     /// # Errors
     /// If the message breaks a rule between its fields, or something is too long.
     pub fn encode(&self, envelope: &Envelope, out: &mut Vec<u8>) -> Result<(), WireError> {
-        let plan = self.plan(envelope)?;
-        let bytes = usize::try_from(plan.header.packet_bytes()).unwrap_or(usize::MAX);
-        out.reserve(bytes);
-        self.write(&plan, out)
+        self.write(&mut Writer {
+            envelope,
+            sink: out,
+        })
     }
 
     /// As [`Self::encode`], with large payloads left where they are. What `pieces` held before is gone.
@@ -33,201 +38,244 @@ impl Message {
     /// As [`Self::encode`].
     pub fn encode_pieces(&self, envelope: &Envelope, pieces: &mut Pieces) -> Result<(), WireError> {
         pieces.clear();
-        let plan = self.plan(envelope)?;
-        self.write(&plan, pieces)
+        self.write(&mut Writer {
+            envelope,
+            sink: pieces,
+        })
     }
 
-    /// Checks it, and works out how long it is.
-    fn plan(&self, envelope: &Envelope) -> Result<Plan, WireError> {
-        let (meta_len, body_len) = (self.metadata_bytes(), self.body_bytes()?);
-        self.check(envelope).map_err(WireError::unplaced)?;
+    #[inline]
+    fn write(&self, to: &mut Writer<'_, impl Sink>) -> Result<(), WireError> {
+        match self {
+            Self::ClientHello(hello) => to.client_hello(hello),
+            Self::ServerHelloAck(ack) => to.server_hello_ack(ack),
+            Self::SessionPatch(patch) => {
+                let metadata = SessionPatchMetadata {
+                    profile_patch_bytes: profile_bytes(patch.profile.as_ref()),
+                    ..patch.metadata
+                };
+                to.profile(MessageType::SessionPatch, &metadata, patch.profile.as_ref());
+                Ok(())
+            }
+            Self::SessionPatchAck(ack) => {
+                let metadata = SessionPatchAckMetadata {
+                    profile_patch_ack_bytes: profile_bytes(ack.profile.as_ref()),
+                    ..ack.metadata
+                };
+                to.profile(
+                    MessageType::SessionPatchAck,
+                    &metadata,
+                    ack.profile.as_ref(),
+                );
+                Ok(())
+            }
+            Self::Close(reason) => to.payload(MessageType::Close, |_| (), reason),
+            Self::Error(report) => {
+                let metadata = |diagnostic_bytes| ErrorMetadata {
+                    diagnostic_bytes,
+                    ..report.metadata
+                };
+                to.payload(MessageType::Error, metadata, &report.diagnostic)
+            }
+            Self::FrameSubmit(submit) => to.frame_submit(submit),
+            Self::ResultPush(result) => to.result_push(result),
+            Self::CachePut(put) => {
+                let metadata = |object_bytes| CachePutMetadata {
+                    object_bytes,
+                    ..put.metadata
+                };
+                to.payload(MessageType::CachePut, metadata, &put.object)
+            }
+            Self::TransportProbe(probe) => {
+                let metadata = |probe_payload_bytes| TransportProbeMetadata {
+                    probe_payload_bytes,
+                    ..probe.metadata
+                };
+                to.payload(MessageType::TransportProbe, metadata, &probe.payload)
+            }
+            Self::SessionMigrate(migrate) => {
+                migrate.metadata.check().map_err(WireError::unplaced)?;
+                let metadata = |_| migrate.metadata;
+                to.payload(MessageType::SessionMigrate, metadata, &migrate.body)
+            }
+            Self::SessionMigrateAck(ack) => {
+                to.payload(MessageType::SessionMigrateAck, |_| ack.metadata, &ack.body)
+            }
+            Self::FlowUpdate(update) => {
+                let session_id = to.envelope.session_id;
+                let checked = update
+                    .check()
+                    .and_then(|()| update.check_session(session_id));
+                checked.map_err(WireError::unplaced)?;
+                to.head(MessageType::FlowUpdate, update, 0);
+                Ok(())
+            }
+            Self::CacheAck(metadata) => {
+                to.head(MessageType::CacheAck, metadata, 0);
+                Ok(())
+            }
+            Self::CacheInvalidate(metadata) => {
+                to.head(MessageType::CacheInvalidate, metadata, 0);
+                Ok(())
+            }
+            Self::ResultHint(metadata) => {
+                to.head(MessageType::ResultHint, metadata, 0);
+                Ok(())
+            }
+            Self::TransportProbeAck(metadata) => {
+                to.head(MessageType::TransportProbeAck, metadata, 0);
+                Ok(())
+            }
+            Self::FrameCancel | Self::ResultDrop | Self::Ping | Self::Pong => {
+                to.head(self.message_type(), &(), 0);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Writes one packet. Everything that can be wrong is known before its first byte is written.
+struct Writer<'w, S> {
+    envelope: &'w Envelope,
+    sink: &'w mut S,
+}
+
+impl<S: Sink> Writer<'_, S> {
+    /// Header and metadata.
+    #[inline]
+    fn head<M: Fixed>(&mut self, message_type: MessageType, metadata: &M, body_len: u32) {
+        let envelope = self.envelope;
         let header = Header {
             version_major: envelope.version_major,
             flags: envelope.flags,
-            meta_len: field_u32(meta_len as u64, "meta_len")?,
-            body_len: field_u32(body_len, "body_len")?,
+            // 72 at most.
+            meta_len: M::BYTES as u32,
+            body_len,
             session_id: envelope.session_id,
             frame_id: envelope.frame_id,
             view_id: envelope.view_id,
             route_id: envelope.route_id,
             trace_id: envelope.trace_id,
-            ..Header::new(self.message_type())
+            ..Header::new(message_type)
         };
-        Ok(Plan { header })
+        self.sink.head(&header, metadata);
     }
 
-    const fn metadata_bytes(&self) -> usize {
-        self.message_type().metadata_bytes()
+    /// A message whose body is a payload, and its metadata, which may say how long that is.
+    #[inline]
+    fn payload<M: Fixed>(
+        &mut self,
+        message_type: MessageType,
+        metadata: impl FnOnce(u32) -> M,
+        payload: &Bytes,
+    ) -> Result<(), WireError> {
+        let body_len = body_len(payload.len() as u64)?;
+        self.head(message_type, &metadata(body_len), body_len);
+        self.sink.payload(payload);
+        Ok(())
     }
 
-    fn body_bytes(&self) -> Result<u64, WireError> {
-        Ok(match self {
-            Self::ClientHello(hello) => {
-                extension_bytes(&hello.extensions) + hello.auth.len() as u64
-            }
-            Self::ServerHelloAck(ack) => {
-                extension_bytes(&ack.extensions) + ack.payload.len() as u64
-            }
-            Self::SessionPatch(patch) => profile_bytes(patch.profile.as_ref()),
-            Self::SessionPatchAck(ack) => profile_bytes(ack.profile.as_ref()),
-            Self::Close(reason) => reason.len() as u64,
-            Self::Error(report) => report.diagnostic.len() as u64,
-            Self::FrameSubmit(submit) => match &submit.body {
-                SubmitBody::Flat(flat) => flat.wire_bytes(),
-                SubmitBody::Composed(composed) => composed.body.prelude()?.body_bytes(),
-            },
-            Self::ResultPush(result) => match &result.body {
-                ResultBody::Empty => 0,
-                ResultBody::Flat(flat) => flat.wire_bytes(),
-                ResultBody::Composed(composed) => composed.body.prelude()?.body_bytes(),
-            },
-            Self::CachePut(put) => put.object.len() as u64,
-            Self::TransportProbe(probe) => probe.payload.len() as u64,
-            Self::SessionMigrate(migrate) => migrate.body.len() as u64,
-            Self::SessionMigrateAck(ack) => ack.body.len() as u64,
-            Self::FrameCancel
-            | Self::ResultDrop
-            | Self::CacheAck(_)
-            | Self::CacheInvalidate(_)
-            | Self::FlowUpdate(_)
-            | Self::ResultHint(_)
-            | Self::TransportProbeAck(_)
-            | Self::Ping
-            | Self::Pong => 0,
-        })
-    }
-
-    /// The rules between its fields.
-    fn check(&self, envelope: &Envelope) -> Result<(), WireError> {
-        match self {
-            Self::FlowUpdate(update) => {
-                update.check()?;
-                update.check_session(envelope.session_id)
-            }
-            Self::SessionMigrate(migrate) => migrate.metadata.check(),
-            Self::FrameSubmit(submit) => check_frame_submit(submit, &RULES),
-            Self::ResultPush(result) => check_result_push(result, &RULES),
-            Self::ClientHello(hello) => check_extensions(&hello.extensions),
-            Self::ServerHelloAck(ack) => check_extensions(&ack.extensions),
-            Self::SessionPatch(_)
-            | Self::SessionPatchAck(_)
-            | Self::Close(_)
-            | Self::Error(_)
-            | Self::FrameCancel
-            | Self::ResultDrop
-            | Self::CachePut(_)
-            | Self::CacheAck(_)
-            | Self::CacheInvalidate(_)
-            | Self::ResultHint(_)
-            | Self::TransportProbe(_)
-            | Self::TransportProbeAck(_)
-            | Self::SessionMigrateAck(_)
-            | Self::Ping
-            | Self::Pong => Ok(()),
+    fn profile<M: Fixed>(
+        &mut self,
+        message_type: MessageType,
+        metadata: &M,
+        profile: Option<&ProfilePatch>,
+    ) {
+        self.head(message_type, metadata, profile_bytes(profile));
+        if let Some(profile) = profile {
+            self.sink.fixed(profile);
         }
     }
 
-    /// Every length is known to fit by now.
-    fn write(&self, plan: &Plan, sink: &mut impl Sink) -> Result<(), WireError> {
-        sink.bytes(&plan.header.encode());
-        let body_len = plan.header.body_len;
-        match self {
-            Self::ClientHello(hello) => {
-                let auth_bytes = field_u32(hello.auth.len() as u64, "auth_bytes")?;
-                sink.fixed(&ClientHelloMetadata {
-                    auth_bytes,
-                    control_extension_bytes: body_len - auth_bytes,
-                    ..hello.metadata
-                });
-                hello
-                    .extensions
-                    .iter()
-                    .for_each(|extension| extension.write(sink));
-                sink.payload(&hello.auth);
+    fn client_hello(&mut self, hello: &ClientHello) -> Result<(), WireError> {
+        check_extensions(&hello.extensions)?;
+        let block_bytes = extension_bytes(&hello.extensions);
+        let body_len = body_len(block_bytes + hello.auth.len() as u64)?;
+        let auth_bytes = field_u32(hello.auth.len() as u64, "auth_bytes")?;
+        let metadata = ClientHelloMetadata {
+            auth_bytes,
+            control_extension_bytes: body_len - auth_bytes,
+            ..hello.metadata
+        };
+        self.head(MessageType::ClientHello, &metadata, body_len);
+        self.extensions(&hello.extensions);
+        self.sink.payload(&hello.auth);
+        Ok(())
+    }
+
+    fn server_hello_ack(&mut self, ack: &ServerHelloAck) -> Result<(), WireError> {
+        check_extensions(&ack.extensions)?;
+        let block_bytes = extension_bytes(&ack.extensions);
+        let body_len = body_len(block_bytes + ack.payload.len() as u64)?;
+        let metadata = ServerHelloAckMetadata {
+            control_extension_bytes: field_u32(block_bytes, "control_extension_bytes")?,
+            ..ack.metadata
+        };
+        self.head(MessageType::ServerHelloAck, &metadata, body_len);
+        self.extensions(&ack.extensions);
+        self.sink.payload(&ack.payload);
+        Ok(())
+    }
+
+    fn extensions(&mut self, extensions: &[ControlExtension]) {
+        let extensions = extensions.iter();
+        extensions.for_each(|extension| extension.write(self.sink));
+    }
+
+    fn frame_submit(&mut self, submit: &FrameSubmit) -> Result<(), WireError> {
+        check_frame_submit(submit, &RULES).map_err(WireError::unplaced)?;
+        let (message_type, metadata) = (MessageType::FrameSubmit, &submit.metadata);
+        match &submit.body {
+            SubmitBody::Flat(flat) => self.flat(message_type, metadata, flat),
+            SubmitBody::Composed(composed) => {
+                self.composed(message_type, metadata, composed.body())
             }
-            Self::ServerHelloAck(ack) => {
-                let block_bytes = extension_bytes(&ack.extensions);
-                sink.fixed(&ServerHelloAckMetadata {
-                    control_extension_bytes: field_u32(block_bytes, "control_extension_bytes")?,
-                    ..ack.metadata
-                });
-                ack.extensions
-                    .iter()
-                    .for_each(|extension| extension.write(sink));
-                sink.payload(&ack.payload);
-            }
-            Self::SessionPatch(patch) => {
-                sink.fixed(&SessionPatchMetadata {
-                    profile_patch_bytes: body_len,
-                    ..patch.metadata
-                });
-                patch.profile.iter().for_each(|profile| sink.fixed(profile));
-            }
-            Self::SessionPatchAck(ack) => {
-                sink.fixed(&SessionPatchAckMetadata {
-                    profile_patch_ack_bytes: body_len,
-                    ..ack.metadata
-                });
-                ack.profile.iter().for_each(|profile| sink.fixed(profile));
-            }
-            Self::Close(reason) => sink.payload(reason),
-            Self::Error(report) => {
-                sink.fixed(&ErrorMetadata {
-                    diagnostic_bytes: body_len,
-                    ..report.metadata
-                });
-                sink.payload(&report.diagnostic);
-            }
-            Self::FrameSubmit(submit) => {
-                sink.fixed(&submit.metadata);
-                match &submit.body {
-                    SubmitBody::Flat(flat) => flat.write(sink),
-                    SubmitBody::Composed(composed) => composed.body.write(sink)?,
-                }
-            }
-            Self::ResultPush(result) => {
-                sink.fixed(&result.metadata);
-                match &result.body {
-                    ResultBody::Empty => {}
-                    ResultBody::Flat(flat) => flat.write(sink),
-                    ResultBody::Composed(composed) => composed.body.write(sink)?,
-                }
-            }
-            Self::CachePut(put) => {
-                sink.fixed(&CachePutMetadata {
-                    object_bytes: body_len,
-                    ..put.metadata
-                });
-                sink.payload(&put.object);
-            }
-            Self::TransportProbe(probe) => {
-                sink.fixed(&TransportProbeMetadata {
-                    probe_payload_bytes: body_len,
-                    ..probe.metadata
-                });
-                sink.payload(&probe.payload);
-            }
-            Self::SessionMigrate(migrate) => {
-                sink.fixed(&migrate.metadata);
-                sink.payload(&migrate.body);
-            }
-            Self::SessionMigrateAck(ack) => {
-                sink.fixed(&ack.metadata);
-                sink.payload(&ack.body);
-            }
-            Self::CacheAck(metadata) => sink.fixed(metadata),
-            Self::CacheInvalidate(metadata) => sink.fixed(metadata),
-            Self::FlowUpdate(metadata) => sink.fixed(metadata),
-            Self::ResultHint(metadata) => sink.fixed(metadata),
-            Self::TransportProbeAck(metadata) => sink.fixed(metadata),
-            Self::FrameCancel | Self::ResultDrop | Self::Ping | Self::Pong => {}
         }
+    }
+
+    fn result_push(&mut self, result: &ResultPush) -> Result<(), WireError> {
+        check_result_push(result, &RULES).map_err(WireError::unplaced)?;
+        let (message_type, metadata) = (MessageType::ResultPush, &result.metadata);
+        match &result.body {
+            ResultBody::Empty => {
+                self.head(message_type, metadata, 0);
+                Ok(())
+            }
+            ResultBody::Flat(flat) => self.flat(message_type, metadata, flat),
+            ResultBody::Composed(composed) => {
+                self.composed(message_type, metadata, composed.body())
+            }
+        }
+    }
+
+    fn flat<M: Fixed>(
+        &mut self,
+        message_type: MessageType,
+        metadata: &M,
+        flat: &FlatBody,
+    ) -> Result<(), WireError> {
+        let body_len = body_len(flat.wire_bytes())?;
+        self.head(message_type, metadata, body_len);
+        flat.write(self.sink);
+        Ok(())
+    }
+
+    fn composed<M: Fixed>(
+        &mut self,
+        message_type: MessageType,
+        metadata: &M,
+        body: &ComposedBody,
+    ) -> Result<(), WireError> {
+        let prelude = body.prelude()?;
+        let body_len = body_len(prelude.body_bytes())?;
+        self.head(message_type, metadata, body_len);
+        body.write(&prelude, self.sink);
         Ok(())
     }
 }
 
-struct Plan {
-    header: Header,
+fn body_len(bytes: u64) -> Result<u32, WireError> {
+    field_u32(bytes, "body_len")
 }
 
 fn extension_bytes(extensions: &[ControlExtension]) -> u64 {
@@ -237,11 +285,13 @@ fn extension_bytes(extensions: &[ControlExtension]) -> u64 {
 /// That known extensions say what they can.
 fn check_extensions(extensions: &[ControlExtension]) -> Result<(), WireError> {
     let mut extensions = extensions.iter();
-    extensions.try_for_each(|extension| extension.known().map(|_| ()))
+    let checked = extensions.try_for_each(|extension| extension.known().map(|_| ()));
+    checked.map_err(WireError::unplaced)
 }
 
-fn profile_bytes(profile: Option<&ProfilePatch>) -> u64 {
-    profile.map_or(0, |_| ProfilePatch::BYTES as u64)
+fn profile_bytes(profile: Option<&ProfilePatch>) -> u32 {
+    // 16.
+    profile.map_or(0, |_| ProfilePatch::BYTES as u32)
 }
 
 /// What this crate writes follows the compatible rules, with what was read before being the only reason to need them.

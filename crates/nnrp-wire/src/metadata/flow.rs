@@ -59,12 +59,35 @@ fixed! {
 
 impl FlowUpdateMetadata {
     /// The rules between its fields, in the specification's order.
+    #[inline]
     pub(crate) fn check(&self) -> Result<(), WireError> {
         check_bits(self.flags, "flags", 28)?;
         if self.retry_after_ms != 0 && !self.flags.contains(FlowFlags::RETRY_AFTER_VALID) {
             let error = WireError::new(Category::MissingValidityFlag, "retry_after_ms").at(20);
             return Err(error.found(u64::from(self.retry_after_ms)).limit(0));
         }
+        let foreign = match self.scope_kind {
+            FlowScope::Connection => {
+                self.session_credit | self.operation_credit != 0 || self.operation_id != 0
+            }
+            FlowScope::Session => {
+                self.connection_credit | self.operation_credit != 0 || self.operation_id != 0
+            }
+            FlowScope::Operation => self.connection_credit | self.session_credit != 0,
+        };
+        if foreign {
+            return Err(self.scope_conflict());
+        }
+        if self.scope_kind == FlowScope::Operation && self.operation_id == 0 {
+            let error = WireError::new(Category::RequiredValueMissing, "operation_id").at(12);
+            return Err(error.found(0));
+        }
+        Ok(())
+    }
+
+    /// About the first field that belongs to another scope.
+    #[cold]
+    fn scope_conflict(&self) -> WireError {
         let connection = ("connection_credit", 4, u64::from(self.connection_credit));
         let session = ("session_credit", 6, u64::from(self.session_credit));
         let operation = ("operation_credit", 8, u64::from(self.operation_credit));
@@ -74,18 +97,14 @@ impl FlowUpdateMetadata {
             FlowScope::Session => &[connection, operation, operation_id],
             FlowScope::Operation => &[connection, session],
         };
-        if let Some((what, at, found)) = foreign.iter().find(|(_, _, value)| *value != 0) {
-            let error = WireError::new(Category::ScopeFieldConflict, what).at(*at);
-            return Err(error.found(*found).limit(0));
-        }
-        if self.scope_kind == FlowScope::Operation && self.operation_id == 0 {
-            let error = WireError::new(Category::RequiredValueMissing, "operation_id").at(12);
-            return Err(error.found(0));
-        }
-        Ok(())
+        let set = foreign.iter().find(|(_, _, value)| *value != 0);
+        let (what, at, found) = set.copied().unwrap_or_default();
+        let error = WireError::new(Category::ScopeFieldConflict, what).at(at);
+        error.found(found).limit(0)
     }
 
     /// Whether the header's session fits the scope: none for the connection's, one for the others.
+    #[inline]
     pub(crate) fn check_session(&self, session_id: u32) -> Result<(), WireError> {
         let wants_none = self.scope_kind == FlowScope::Connection;
         if wants_none == (session_id == 0) {

@@ -70,13 +70,19 @@ fixed! {
 
 impl FrameSubmitMetadata {
     /// No unknown bits, and fields of tensors are zero unless a tensor is declared.
+    #[inline]
     pub(crate) fn check(&self) -> Result<(), WireError> {
         check_bits(self.budget_policy, "budget_policy", 53)?;
         check_bits(self.payload_kind_bitmap, "payload_kind_bitmap", 64)?;
         if self.payload_kind_bitmap.contains(PayloadKinds::TENSOR) {
             return Ok(());
         }
-        let tensor_fields = [
+        all_zero(|| self.tensor_fields())
+    }
+
+    #[inline]
+    fn tensor_fields(&self) -> [Placed; 10] {
+        [
             ("src_width", 0, self.src_width.number()),
             ("src_height", 2, self.src_height.number()),
             ("tile_width", 4, self.tile_width.number()),
@@ -87,8 +93,7 @@ impl FrameSubmitMetadata {
             ("camera_bytes", 28, self.camera_bytes.number()),
             ("tile_index_bytes", 32, self.tile_index_bytes.number()),
             ("input_profile", 13, Field::number(self.input_profile)),
-        ];
-        all_zero(&tensor_fields)
+        ]
     }
 
     /// Whether the body has a prelude. spec: nnrp-wire 4
@@ -101,13 +106,25 @@ impl FrameSubmitMetadata {
     }
 }
 
-/// Name, place and value of fields that must be zero.
-pub(super) fn all_zero(fields: &[(&'static str, usize, u64)]) -> Result<(), WireError> {
-    match fields.iter().find(|(_, _, value)| *value != 0) {
-        None => Ok(()),
-        Some((what, at, found)) => {
-            let error = WireError::new(Category::TensorFieldWithoutTensor, what);
-            Err(error.at(*at).found(*found).limit(0))
-        }
+/// Name, place and value of a field.
+pub(super) type Placed = (&'static str, usize, u64);
+
+/// That these fields are zero, all at once: which one is not is asked only then.
+#[inline]
+pub(super) fn all_zero<const FIELDS: usize>(
+    fields: impl Fn() -> [Placed; FIELDS],
+) -> Result<(), WireError> {
+    let set = fields().iter().fold(0, |set, (_, _, value)| set | value);
+    if set == 0 {
+        return Ok(());
     }
+    Err(first_set(&fields()))
+}
+
+#[cold]
+fn first_set(fields: &[Placed]) -> WireError {
+    let set = fields.iter().find(|(_, _, value)| *value != 0);
+    let (what, at, found) = set.copied().unwrap_or_default();
+    let error = WireError::new(Category::TensorFieldWithoutTensor, what);
+    error.at(at).found(found).limit(0)
 }

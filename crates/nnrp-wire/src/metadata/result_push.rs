@@ -61,6 +61,7 @@ fixed! {
 
 impl ResultPushMetadata {
     /// No unknown bits, and fields of tensors are zero unless a tensor is declared.
+    #[inline]
     pub(crate) fn check(&self) -> Result<(), WireError> {
         check_bits(self.result_flags, "result_flags", 2)?;
         check_bits(self.applied_budget_policy, "applied_budget_policy", 45)?;
@@ -68,14 +69,16 @@ impl ResultPushMetadata {
         if self.payload_kind_bitmap.contains(PayloadKinds::TENSOR) {
             return Ok(());
         }
-        all_zero(&[
-            ("section_count", 4, self.section_count.number()),
-            ("tile_count", 6, self.tile_count.number()),
-            ("tile_base_id", 20, self.tile_base_id.number()),
-            ("tile_index_bytes", 24, self.tile_index_bytes.number()),
-            ("covered_tile_count", 52, self.covered_tile_count.number()),
-            ("dropped_tile_count", 54, self.dropped_tile_count.number()),
-        ])
+        all_zero(|| {
+            [
+                ("section_count", 4, self.section_count.number()),
+                ("tile_count", 6, self.tile_count.number()),
+                ("tile_base_id", 20, self.tile_base_id.number()),
+                ("tile_index_bytes", 24, self.tile_index_bytes.number()),
+                ("covered_tile_count", 52, self.covered_tile_count.number()),
+                ("dropped_tile_count", 54, self.dropped_tile_count.number()),
+            ]
+        })
     }
 
     /// Each tile is covered or dropped. spec: nnrp-wire 3.3

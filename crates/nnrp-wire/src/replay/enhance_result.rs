@@ -273,7 +273,7 @@ impl EnhanceResult {
         check_result(metadata, &PlacedBody::built(body, None), &Rules::COMPATIBLE)?;
         let (mut head, mut tail) = (Vec::new(), Vec::new());
         head.fixed(metadata);
-        body.write(&mut tail)?;
+        body.write(&body.prelude()?, &mut tail);
         let envelope = self.envelope(options);
         let header = Header {
             session_id: envelope.session_id,
