@@ -36,7 +36,7 @@ and no extension frames.
 
 A stream ends at its first broken packet: where it stands is told, counted from the start of the stream. Memory does not grow with
 the stream; a packet whose header announces more than --max-body-bytes is refused before it is read, and one of more than 65536
-extensions, objects, references and payloads before it is shown.
+extensions, objects, references and payloads, 4096 sections or 524288 tiles before it is shown.
 
 Exit status: 0 done, with --lines also if packets were refused; 1 a packet of the stream is broken, or the output cannot be written;
 2 wrong usage, or the input cannot be read.";

@@ -37,8 +37,8 @@ pub(super) fn answer(args: &InspectArgs, output: &mut Output) -> Result<(), Stop
             input
                 .skip_until(b'\n')
                 .map_err(|error| unreadable(&args.file, &error))?;
-            let limit = usize::try_from(line_bytes_max).unwrap_or(usize::MAX);
-            Refusal::limit("length of the line", line.len(), limit, None).to_json()
+            let found = line.len() as u64;
+            Refusal::limit("length of the line", found, line_bytes_max, None).to_json()
         };
         output.json(&answer)?;
     }
@@ -55,9 +55,9 @@ fn answer_line(line: &[u8], args: &InspectArgs) -> Result<Value, Refusal> {
         return Err(invalid_hex(&digits, "the number of hex digits is odd"));
     }
     let packet = Packet::decode(bytes.into())?;
-    let limit = usize::try_from(args.max_body_bytes).unwrap_or(usize::MAX);
-    if packet.body().len() > limit {
-        let found = packet.body().len();
+    let limit = u64::from(args.max_body_bytes);
+    let found = packet.body().len() as u64;
+    if found > limit {
         return Err(Refusal::limit("body_len", found, limit, Some(16)));
     }
     let (_, decoded) = refusal::read(&packet, &args.options())?;

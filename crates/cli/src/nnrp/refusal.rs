@@ -1,7 +1,8 @@
 //! Why a packet is not shown.
 
+use nnrp_wire::body::{FlatBody, Section};
 use nnrp_wire::inspect::message_to_json;
-use nnrp_wire::{DecodeOptions, Message, Packet, ResultBody, SubmitBody, WireError};
+use nnrp_wire::{Composed, DecodeOptions, Message, Packet, ResultBody, SubmitBody, WireError};
 use serde_json::{Value, json};
 
 /// What the answer to a packet says that is not shown.
@@ -24,7 +25,7 @@ impl From<WireError> for Refusal {
 }
 
 impl Refusal {
-    pub(super) fn limit(what: &str, found: usize, limit: usize, offset: Option<usize>) -> Self {
+    pub(super) fn limit(what: &str, found: u64, limit: u64, offset: Option<usize>) -> Self {
         let category = "limit_exceeded";
         let message = format!("{category}: {what} is {found}, the limit is {limit}");
         Self {
@@ -44,9 +45,12 @@ impl Refusal {
     }
 }
 
-/// Extensions, objects, references and payloads of a packet at most: each may be few bytes on the wire, but takes two
-/// hundred times of that as JSON.
-const PARTS_MAX: usize = 1 << 16;
+/// What a packet may consist of, at most: each may be few bytes on the wire, or none, and takes a kilobyte as JSON.
+const PARTS_MAX: u64 = 1 << 16;
+/// Seven kilobytes each.
+const SECTIONS_MAX: u64 = 1 << 12;
+/// Of the tile index and of all sections together, a hundred bytes each.
+const TILES_MAX: u64 = 1 << 19;
 
 /// What a packet says, also as JSON.
 pub(super) fn read(
@@ -54,33 +58,74 @@ pub(super) fn read(
     options: &DecodeOptions<'_>,
 ) -> Result<(Message, Value), Refusal> {
     let message = Message::decode(packet, options)?;
-    let parts = parts(&message);
-    if parts > PARTS_MAX {
-        return Err(Refusal::limit("number of parts", parts, PARTS_MAX, None));
+    let (sections, tiles) = sections_and_tiles(&message);
+    for (what, found, limit) in [
+        ("number of parts", parts(&message), PARTS_MAX),
+        ("number of sections", sections, SECTIONS_MAX),
+        ("number of tiles", tiles, TILES_MAX),
+    ] {
+        if found > limit {
+            return Err(Refusal::limit(what, found, limit, None));
+        }
     }
     let decoded = message_to_json(packet, &message, options);
     Ok((message, decoded))
 }
 
-fn parts(message: &Message) -> usize {
-    if let Message::ClientHello(hello) = message {
-        return hello.extensions.len();
-    }
-    if let Message::ServerHelloAck(ack) = message {
-        return ack.extensions.len();
-    }
-    let composed = if let Message::FrameSubmit(submit) = message
+/// Extensions, objects, references and payloads.
+fn parts(message: &Message) -> u64 {
+    let parts = if let Message::ClientHello(hello) = message {
+        hello.extensions.len()
+    } else if let Message::ServerHelloAck(ack) = message {
+        ack.extensions.len()
+    } else if let Some(composed) = composed(message) {
+        let body = composed.body();
+        let payloads = body.typed.len() + body.extensions.descriptors().len();
+        body.inline_objects.len() + body.references.len() + payloads
+    } else {
+        0
+    };
+    parts as u64
+}
+
+fn sections_and_tiles(message: &Message) -> (u64, u64) {
+    let (index, sections) = if let Some(composed) = composed(message) {
+        (composed.tile_index(), composed.sections())
+    } else if let Some(flat) = flat(message) {
+        (Some(&flat.tile_index), Some(flat.sections.as_slice()))
+    } else {
+        (None, None)
+    };
+    let sections = sections.unwrap_or_default();
+    let indexed = index.map_or(0, |index| u64::from(index.count()));
+    let stored: u64 = sections.iter().map(Section::tile_count).sum();
+    (sections.len() as u64, indexed + stored)
+}
+
+const fn composed(message: &Message) -> Option<&Composed> {
+    if let Message::FrameSubmit(submit) = message
         && let SubmitBody::Composed(composed) = &submit.body
     {
-        composed
-    } else if let Message::ResultPush(result) = message
+        return Some(composed);
+    }
+    if let Message::ResultPush(result) = message
         && let ResultBody::Composed(composed) = &result.body
     {
-        composed
-    } else {
-        return 0;
-    };
-    let body = composed.body();
-    let payloads = body.typed.len() + body.extensions.descriptors().len();
-    body.inline_objects.len() + body.references.len() + payloads
+        return Some(composed);
+    }
+    None
+}
+
+const fn flat(message: &Message) -> Option<&FlatBody> {
+    if let Message::FrameSubmit(submit) = message
+        && let SubmitBody::Flat(flat) = &submit.body
+    {
+        return Some(flat);
+    }
+    if let Message::ResultPush(result) = message
+        && let ResultBody::Flat(flat) = &result.body
+    {
+        return Some(flat);
+    }
+    None
 }

@@ -269,3 +269,71 @@ fn packets_of_too_many_parts_are_not_shown() {
     );
     assert_eq!(objects(stdout(&output))[0]["category"], "limit_exceeded");
 }
+
+/// A submit of so many sections of so many empty tiles, with a flat body or a composed one.
+fn submit(sections: u16, tiles: u16, is_composed: bool) -> Vec<u8> {
+    let mut table = Vec::new();
+    for role in 0..sections {
+        let mut descriptor = [0; 32];
+        descriptor[0..2].copy_from_slice(&role.to_le_bytes());
+        descriptor[3] = 5;
+        descriptor[16..20].copy_from_slice(&(4 * u32::from(tiles)).to_le_bytes());
+        table.resize(table.len().next_multiple_of(8), 0);
+        table.extend(descriptor);
+        table.resize(table.len() + 4 * usize::from(tiles), 0);
+    }
+    let mut metadata = [0; 72];
+    metadata[8..10].copy_from_slice(&tiles.to_le_bytes());
+    metadata[10..12].copy_from_slice(&sections.to_le_bytes());
+    metadata[64] = if is_composed { 3 } else { 1 };
+    if is_composed {
+        let object = |kind: u8, bytes: u32| {
+            let mut header = [0; 16];
+            header[0] = kind;
+            header[8..12].copy_from_slice(&bytes.to_le_bytes());
+            header
+        };
+        let table_bytes = u32::try_from(table.len()).unwrap();
+        table.resize(table.len().next_multiple_of(8), 0);
+        let mut prelude = [0; 32];
+        let objects_bytes = 32 + table_bytes.next_multiple_of(8);
+        prelude[0..4].copy_from_slice(&objects_bytes.to_le_bytes());
+        let objects = [object(2, 0), object(3, table_bytes)].concat();
+        table = [&prelude, &objects[..], &table].concat();
+    }
+    let mut submit = packet(0x10, &[&metadata[..], &table].concat());
+    submit[12] = 72;
+    submit[16..20].copy_from_slice(&u32::try_from(table.len()).unwrap().to_le_bytes());
+    submit
+}
+
+#[test]
+fn packets_of_too_many_sections_or_tiles_are_not_shown() {
+    for is_composed in [false, true] {
+        for (sections, tiles, refused) in [
+            (4096, 0, None),
+            (
+                4097,
+                0,
+                Some("number of sections is 4097, the limit is 4096"),
+            ),
+            (7, 65_535, None),
+            // With the index itself.
+            (
+                8,
+                65_535,
+                Some("number of tiles is 589815, the limit is 524288"),
+            ),
+        ] {
+            let submit = submit(sections, tiles, is_composed);
+            let output = run(&["inspect", "-"], &submit);
+            match refused {
+                None => assert!(printed(&output).contains("FRAME_SUBMIT")),
+                Some(refused) => {
+                    let message = said(&output, 1);
+                    assert!(message.contains(refused), "{message}");
+                }
+            }
+        }
+    }
+}
