@@ -1,5 +1,6 @@
 //! `nodewire nnrp`: packets of NNRP/1 from the command line. spec: nnrp-wire, nnrp-session 7
 
+mod answer;
 mod compare;
 mod inspect;
 mod lines;

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use clap::ValueEnum;
-use nnrp_wire::{DecodeOptions, Header, Message, Packet, SplitLimits, Splitter};
-use serde_json::{Value, json};
+use nnrp_wire::{DecodeOptions, Message, Packet, SplitLimits, Splitter};
 
+use super::answer::Answer;
 use super::lines;
 use super::numbers::KnownSet;
 use super::output::{Output, Stop, finish};
@@ -165,9 +165,7 @@ fn show(packet: &Packet, at: u64, args: &InspectArgs, output: &mut Output) -> Re
     let read = refusal::read(packet, &options);
     let (message, decoded) = read.map_err(|refusal| broken(refusal, at, args, output))?;
     if args.json {
-        let mut object = decoded_json(packet.header(), decoded);
-        object["packet_offset"] = at.into();
-        return output.json(&object);
+        return output.json(&Answer::shown(packet.header(), decoded).in_stream(at));
     }
     let strict = DecodeOptions {
         rules: DecodeOptions::STRICT.rules,
@@ -189,10 +187,8 @@ fn show(packet: &Packet, at: u64, args: &InspectArgs, output: &mut Output) -> Re
 fn broken(refusal: Refusal, at: u64, args: &InspectArgs, output: &mut Output) -> Stop {
     let offset = refusal.offset.map(|offset| at + offset as u64);
     if args.json {
-        let mut object = refusal.to_json();
-        object["packet_offset"] = at.into();
-        object["offset"] = offset.into();
-        if let Err(stop) = output.json(&object) {
+        let answer = Answer::refused(refusal.clone()).in_stream(at);
+        if let Err(stop) = output.json(&answer) {
             return stop;
         }
     }
@@ -209,8 +205,4 @@ fn broken(refusal: Refusal, at: u64, args: &InspectArgs, output: &mut Output) ->
         "the packet at byte {at} is broken{place}: {message}"
     ))
     .into()
-}
-
-pub(super) fn decoded_json(header: &Header, decoded: Value) -> Value {
-    json!({"ok": true, "type": header.message_type.name(), "decoded": decoded})
 }

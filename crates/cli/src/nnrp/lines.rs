@@ -3,9 +3,9 @@
 use std::io::{BufRead, BufReader, Read};
 
 use nnrp_wire::Packet;
-use serde_json::Value;
 
-use super::inspect::{InspectArgs, METADATA_BYTES_MAX, decoded_json};
+use super::answer::Answer;
+use super::inspect::{InspectArgs, METADATA_BYTES_MAX};
 use super::output::{Output, Stop};
 use super::reading::{Digits, open, unreadable};
 use super::refusal::{self, Refusal};
@@ -32,19 +32,24 @@ pub(super) fn answer(args: &InspectArgs, output: &mut Output) -> Result<(), Stop
         let is_whole = line.last() == Some(&b'\n') || line.len() as u64 <= line_bytes_max;
         let answer = if is_whole {
             let answer = answer_line(&line, args);
-            answer.unwrap_or_else(|refusal| refusal.to_json())
+            answer.unwrap_or_else(Answer::refused)
         } else {
             input
                 .skip_until(b'\n')
                 .map_err(|error| unreadable(&args.file, &error))?;
             let found = line.len() as u64;
-            Refusal::limit("length of the line", found, line_bytes_max, None).to_json()
+            Answer::refused(Refusal::limit(
+                "length of the line",
+                found,
+                line_bytes_max,
+                None,
+            ))
         };
         output.json(&answer)?;
     }
 }
 
-fn answer_line(line: &[u8], args: &InspectArgs) -> Result<Value, Refusal> {
+fn answer_line(line: &[u8], args: &InspectArgs) -> Result<Answer, Refusal> {
     let mut digits = Digits::default();
     let bytes = digits.decode(line).map_err(|(at, byte)| {
         let byte = char::from(byte).escape_default();
@@ -61,7 +66,7 @@ fn answer_line(line: &[u8], args: &InspectArgs) -> Result<Value, Refusal> {
         return Err(Refusal::limit("body_len", found, limit, Some(16)));
     }
     let (_, decoded) = refusal::read(&packet, &args.options())?;
-    Ok(decoded_json(packet.header(), decoded))
+    Ok(Answer::shown(packet.header(), decoded))
 }
 
 fn invalid_hex(digits: &Digits, message: &str) -> Refusal {

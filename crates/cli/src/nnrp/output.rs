@@ -2,7 +2,7 @@
 
 use std::io::{BufWriter, ErrorKind, Stdout, Write};
 
-use serde_json::Value;
+use serde::Serialize;
 
 use crate::failure::Failure;
 
@@ -53,7 +53,7 @@ impl Output {
     }
 
     /// On one line, written piece by piece.
-    pub(super) fn json(&mut self, value: &Value) -> Result<(), Stop> {
+    pub(super) fn json(&mut self, value: &impl Serialize) -> Result<(), Stop> {
         serde_json::to_writer(&mut self.0, value).map_err(std::io::Error::from)?;
         Ok(self.0.write_all(b"\n")?)
     }

@@ -3,10 +3,10 @@
 use nnrp_wire::body::{FlatBody, Section};
 use nnrp_wire::inspect::message_to_json;
 use nnrp_wire::{Composed, DecodeOptions, Message, Packet, ResultBody, SubmitBody, WireError};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// What the answer to a packet says that is not shown.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Refusal {
     pub(super) category: &'static str,
     /// In the packet.
@@ -33,15 +33,6 @@ impl Refusal {
             offset,
             message,
         }
-    }
-
-    pub(super) fn to_json(&self) -> Value {
-        json!({
-            "ok": false,
-            "category": self.category,
-            "offset": self.offset,
-            "message": self.message,
-        })
     }
 }
 

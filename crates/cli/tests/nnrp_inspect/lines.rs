@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 
 use serde_json::{Value, json};
 
-use crate::support::{CLOSE, PING, nnrp, objects, packet, printed, run, said, vectors};
+use crate::support::{CLOSE, PING, nnrp, objects, packet, printed, run, said, stdout, vectors};
 
 /// The sets of known extensions that a vector names, as arguments.
 fn known(vector: &Value) -> [String; 2] {
@@ -154,6 +154,40 @@ fn what_is_too_long_is_answered_without_being_kept() {
     assert_eq!(answers[1]["category"], "limit_exceeded");
     assert_eq!(answers[1]["offset"], 16);
     assert_eq!(answers[2]["type"], "CLOSE");
+}
+
+/// As the help shows them, so that a line says first how it went.
+#[test]
+fn keys_stand_in_the_order_of_the_help() {
+    let ping = packet(PING, b"");
+    let mut broken = ping.clone();
+    broken[0] = 0;
+    let lines = format!("{}\n{}\n", hex(&ping), hex(&broken));
+    let lines = run(&["inspect", "--lines", "-"], lines.as_bytes());
+    let stream = run(&["inspect", "--json", "-"], &[ping, broken].concat());
+    said(&stream, 1);
+    for (output, starts) in [
+        (
+            &lines,
+            [
+                "{\"ok\":true,\"type\":\"PING\",\"decoded\":{",
+                "{\"ok\":false,\"category\":\"bad_magic\",\"offset\":0,\"message\":\"bad_magic",
+            ],
+        ),
+        (
+            &stream,
+            [
+                "{\"ok\":true,\"packet_offset\":0,\"type\":\"PING\",\"decoded\":{",
+                "{\"ok\":false,\"packet_offset\":40,\"category\":\"bad_magic\",\"offset\":40,\"message\":\"bad_magic",
+            ],
+        ),
+    ] {
+        let lines: Vec<_> = stdout(output).lines().collect();
+        assert_eq!(lines.len(), starts.len());
+        for (line, start) in lines.into_iter().zip(starts) {
+            assert!(line.starts_with(start), "{line}");
+        }
+    }
 }
 
 #[test]
