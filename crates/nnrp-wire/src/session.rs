@@ -25,6 +25,7 @@
 mod cache_client;
 mod cache_store;
 mod client;
+mod content;
 mod credit;
 mod fault;
 mod frame;
@@ -58,9 +59,9 @@ pub use order::{OrderOptions, OrderRefusal, ResultOrder};
 pub use patch::{PatchRules, Patching, SessionSettings};
 pub use probe::{Probe, ProbeSample, ProbeSummary};
 pub use server::{
-    ConnectionEvent, ConnectionState, HelloOffer, MigrateOffer, Report, ResultRefusal,
-    ServerConnection, ServerCounters, ServerEvent, ServerOptions, ServerSession, ServerState,
-    SubmitFault,
+    AcceptRefusal, ConnectionEvent, ConnectionState, HelloOffer, MigrateOffer, Report,
+    ResultRefusal, ServerConnection, ServerCounters, ServerEvent, ServerOptions, ServerSession,
+    ServerState, SubmitFault,
 };
 pub use transmit::{Carrier, PathId, Transmit};
 

@@ -19,7 +19,7 @@ pub struct CacheLimits {
     pub kinds: ObjectKinds,
     /// Objects at most.
     pub entries_max: u32,
-    /// Bytes of all objects at most.
+    /// Bytes of all objects at most; objects are copied, so that this is what they hold of the memory.
     pub bytes_max: u32,
     /// Bytes of one object at most.
     pub object_bytes_max: u32,
@@ -260,7 +260,8 @@ impl CacheStore {
         let ttl = Duration::from_millis(u64::from(ttl_ms));
         let entry = Entry {
             kind: put.metadata.object_kind.0,
-            object: put.object.clone(),
+            // What was received may be a small part of a large buffer, which would live as long.
+            object: Bytes::copy_from_slice(&put.object),
             expires: (ttl_ms > 0).then(|| now.saturating_add(ttl)),
             is_pinned: put.metadata.flags.contains(CacheFlags::PINNED),
             used: self.uses,

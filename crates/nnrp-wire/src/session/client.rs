@@ -18,6 +18,7 @@ use self::close::Closing;
 use self::path::{Migrating, OldPath, Primary};
 use self::submit::ClientFrame;
 use super::cache_client::{CacheClient, PutRefusal};
+use super::content::check_message;
 use super::credit::CreditWindow;
 use super::fault::{Failure, HandleError};
 use super::frame::{FrameCounts, FrameKey, FrameSlots, FrameState};
@@ -108,7 +109,7 @@ impl ClientSession {
     /// It is made; the hello goes out. Without [`Self::connect`] before, the time to wait begins here.
     ///
     /// # Errors
-    /// [`HandleError::Over`] if the session is past that.
+    /// [`HandleError::Over`] if the session is past that; [`HandleError::Invalid`] if the hello of the options breaks a rule.
     pub fn connected(
         &mut self,
         path: PathId,
@@ -119,16 +120,16 @@ impl ClientSession {
         if self.state != ClientState::Connecting {
             return Err(HandleError::Over);
         }
-        self.primary = Some(Primary::new(path, transport));
-        self.liveness = Liveness::new(self.options.liveness, now);
-        self.state = ClientState::HelloSent;
         let envelope = Envelope {
             flags: HeaderFlags::ACK_REQUIRED,
             ..Envelope::default()
         };
-        let hello = self.options.hello.clone();
-        self.outbox
-            .push(path, envelope, Message::ClientHello(hello));
+        let hello = Message::ClientHello(self.options.hello.clone());
+        check_message(&hello, &envelope).map_err(HandleError::Invalid)?;
+        self.primary = Some(Primary::new(path, transport));
+        self.liveness = Liveness::new(self.options.liveness, now);
+        self.state = ClientState::HelloSent;
+        self.outbox.push(path, envelope, hello);
         Ok(())
     }
 
@@ -193,15 +194,16 @@ impl ClientSession {
     /// Tells the server how many results that are not the last of their frame this side takes.
     ///
     /// # Errors
-    /// As [`Self::invalidate`].
+    /// As [`Self::invalidate`]; and [`HandleError::Invalid`] if a field is set that its scope does not have.
     pub fn flow_update(&mut self, update: FlowUpdateMetadata) -> Result<(), HandleError> {
         let path = self.active_path().ok_or(HandleError::Over)?;
         if self.is_congested() {
             return Err(HandleError::Congested);
         }
         let envelope = super::flow_envelope(&update, self.session_id());
-        self.outbox
-            .push(path, envelope, Message::FlowUpdate(update));
+        let message = Message::FlowUpdate(update);
+        check_message(&message, &envelope).map_err(HandleError::Invalid)?;
+        self.outbox.push(path, envelope, message);
         Ok(())
     }
 

@@ -130,6 +130,9 @@ pub enum HandleError {
         "the packet has overtaken the one that begins the session here: give it again behind the next one"
     )]
     Early,
+    /// What is to be sent breaks a rule between its fields.
+    #[error("the message cannot be sent: {0}")]
+    Invalid(#[source] WireError),
     /// It is closed or failed.
     #[error("the session is over")]
     Over,

@@ -10,7 +10,7 @@ mod session;
 
 pub use connection::ServerConnection;
 pub use options::{
-    ConnectionEvent, ConnectionState, HelloOffer, MigrateOffer, Report, ResultRefusal,
-    ServerCounters, ServerEvent, ServerOptions, ServerState, SubmitFault,
+    AcceptRefusal, ConnectionEvent, ConnectionState, HelloOffer, MigrateOffer, Report,
+    ResultRefusal, ServerCounters, ServerEvent, ServerOptions, ServerState, SubmitFault,
 };
 pub use session::ServerSession;

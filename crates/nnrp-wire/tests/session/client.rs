@@ -8,9 +8,10 @@ use nnrp_wire::session::{
     MigrateMisuse, MigrationFailure, NoCredit, PathEnd, PathId, Submit, SubmitRefusal,
 };
 use nnrp_wire::{
-    Category, CongestionState, ControlExtension, ControlExtensionFlags, Envelope, ErrorCode,
-    ErrorScope, FlowReason, FlowScope, FrameClass, Header, HeaderFlags, HintPolicy, HintReason,
-    Message, MessageType, Packet, ResultClass, ServerHelloAck, SessionMigrateAck, TransportId,
+    Category, CongestionState, ControlExtension, ControlExtensionFlags, ControlExtensionType,
+    Envelope, ErrorCode, ErrorScope, FlowReason, FlowScope, FrameClass, Header, HeaderFlags,
+    HintPolicy, HintReason, Message, MessageType, Packet, ResultClass, ServerHelloAck,
+    SessionMigrateAck, TransportId,
 };
 
 use crate::make::*;
@@ -366,12 +367,46 @@ fn submits_are_refused_for_what_was_agreed_on() {
         panic!()
     };
     flat.camera = Bytes::from(vec![0; 16]);
+    large.message.metadata.camera_bytes = 16;
     let refused = client.submit(large, ms(0)).unwrap_err().why;
     assert!(
         matches!(refused, SubmitRefusal::TooLarge { bytes_max: 15, .. }),
         "{refused}"
     );
     assert_eq!(client.frames().submitted, 0);
+}
+
+#[test]
+fn what_cannot_be_sent_is_refused_at_once() {
+    let mut client = active(ClientOptions::default(), 0);
+    let mut submit = Submit::new(FrameKey::new(1), frame_submit(0));
+    submit.message.metadata.payload_frame_count = 9;
+    let refused = client.submit(submit.clone(), ms(0)).unwrap_err();
+    let SubmitRefusal::Invalid(error) = refused.why else {
+        panic!("{refused:?}")
+    };
+    let message = Message::FrameSubmit(submit.message);
+    let encoded = message.encode(&frame_envelope(1), &mut Vec::new());
+    assert_eq!(encoded, Err(error));
+    let mut update = flow(FlowScope::Session, FlowReason::Grant, 1, 1);
+    update.connection_credit = 5;
+    assert!(matches!(
+        client.flow_update(update),
+        Err(HandleError::Invalid(_))
+    ));
+    assert_eq!(client.frames().submitted, 0);
+    assert!(client.poll_transmit(ms(0)).is_none());
+
+    let mut options = ClientOptions::default();
+    options.hello.extensions.push(ControlExtension {
+        ext_type: ControlExtensionType::ClientPayloadCapabilities.number(),
+        flags: ControlExtensionFlags::empty(),
+        payload: "?".into(),
+    });
+    let mut client = ClientSession::new(options);
+    let connected = client.connected(A, TransportId::Tcp, ms(0));
+    assert!(matches!(connected, Err(HandleError::Invalid(_))));
+    assert!(client.poll_transmit(ms(0)).is_none());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The small machines, rule by rule.
 
+use bytes::Bytes;
 use nnrp_wire::body::ObjectReference;
 use nnrp_wire::metadata::{
     CacheInvalidateMetadata, CachePutMetadata, ProfilePatch, SessionPatchMetadata,
@@ -437,6 +438,23 @@ fn the_cache_accepts_replaces_and_rejects() {
         (store.len(), store.bytes(), store.next_timeout()),
         (0, 0, None)
     );
+}
+
+#[test]
+fn a_cached_object_does_not_keep_the_buffer_that_it_came_in() {
+    let mut store = store();
+    let received = Bytes::from(vec![7; 1 << 20]);
+    let small = CachePut {
+        object: received.slice(..1),
+        ..put(1, 1, 0, NONE)
+    };
+    store.put(&small, ms(0));
+    drop(small);
+    assert_eq!(
+        store.resolve(&reference(1), ms(0)),
+        Some(Bytes::from_static(&[7]))
+    );
+    assert!(received.is_unique(), "1 MiB is held for 1 byte");
 }
 
 #[test]

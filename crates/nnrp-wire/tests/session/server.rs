@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use nnrp_wire::metadata::{SessionMigrateMetadata, TransportProbeMetadata};
 use nnrp_wire::session::{
-    ConnectionEvent, ConnectionState, FrameKey, FrameOutcome, HandleError, KnownExtensions,
-    LivenessOptions, MigrateOffer, MigrateRefusal, PathEnd, Report, ResultRefusal,
+    AcceptRefusal, ConnectionEvent, ConnectionState, FrameKey, FrameOutcome, HandleError,
+    KnownExtensions, LivenessOptions, MigrateOffer, MigrateRefusal, PathEnd, Report, ResultRefusal,
     ServerConnection, ServerEvent, ServerOptions, ServerSession, ServerState, SubmitFault,
 };
 use nnrp_wire::{
@@ -453,6 +453,80 @@ fn results_keep_to_what_the_submit_allows_and_the_client_takes() {
         &Message::FlowUpdate(flow(FlowScope::Session, FlowReason::Grant, 4, 0)),
     );
     assert_eq!(server.counters().ignored_updates, 1);
+}
+
+#[test]
+fn what_cannot_be_sent_is_refused_at_once() {
+    let mut server = serving(ServerOptions::default(), TransportId::Tcp);
+    submit(&mut server, 1, 0);
+    let mut result = result_push(ResultClass::Complete);
+    result.metadata.payload_frame_count = 7;
+    let refused = server.push_result(key(1), result.clone(), true, ms(0));
+    let Err(ResultRefusal::Invalid(error)) = refused else {
+        panic!("{refused:?}")
+    };
+    let encoded = Message::ResultPush(result).encode(&frame_envelope(1), &mut Vec::new());
+    assert_eq!(encoded, Err(error));
+    assert_eq!(server.frames().in_flight, 1, "the frame stays as it was");
+    let mut update = flow(FlowScope::Session, FlowReason::Grant, 3, 1);
+    update.operation_credit = 5;
+    assert!(matches!(
+        server.flow_update(update),
+        Err(HandleError::Invalid(_))
+    ));
+    assert!(server.poll_transmit(ms(0)).is_none());
+    let last = server.push_result(key(1), result_push(ResultClass::Complete), true, ms(0));
+    assert_eq!(last, Ok(()));
+}
+
+#[test]
+fn a_connection_gives_what_was_asked_for_and_nothing_else() {
+    let answer = |session_id| {
+        let metadata = nnrp_wire::metadata::ServerHelloAckMetadata {
+            session_id,
+            ..ack(1)
+        };
+        ServerHelloAck {
+            metadata,
+            extensions: Vec::new(),
+            payload: Bytes::new(),
+        }
+    };
+    let mut waiting = connection();
+    let refused =
+        |connection: &mut ServerConnection, answer| connection.accept(answer, ms(0)).unwrap_err();
+    assert_eq!(refused(&mut waiting, answer(9)), AcceptRefusal::NotAsked);
+    greet(&mut waiting, &Message::ClientHello(hello()));
+    assert_eq!(refused(&mut waiting, answer(0)), AcceptRefusal::NoSessionId);
+    let mut unsendable = answer(9);
+    unsendable.extensions.push(ControlExtension {
+        ext_type: ControlExtensionType::ClientPayloadCapabilities.number(),
+        flags: ControlExtensionFlags::empty(),
+        payload: "?".into(),
+    });
+    assert!(matches!(
+        refused(&mut waiting, unsendable),
+        AcceptRefusal::Invalid(_)
+    ));
+    // A hello is no migration: no session adopts its connection, and there is none to refuse.
+    let (mut moving, offer) = asking(SESSION, TransportId::Quic, TransportId::Tcp);
+    let mut server = serving(ServerOptions::default(), TransportId::Quic);
+    let mut greeted = ServerConnection::new(ServerOptions::default(), B, TransportId::Tcp, ms(0));
+    greet(&mut greeted, &Message::ClientHello(hello()));
+    assert_eq!(
+        server.adopt(&mut greeted, &offer, true, ms(0)),
+        Err(MigrateRefusal::Busy)
+    );
+    greeted.refuse_migration(SESSION, MigrateRefusal::Busy, ms(0));
+    assert_eq!(greeted.state(), ConnectionState::Deciding);
+    assert!(greeted.poll_transmit().is_none());
+    assert!(waiting.accept(answer(9), ms(0)).is_ok());
+    // A migration is no hello.
+    assert_eq!(
+        refused(&mut moving, answer(9)),
+        AcceptRefusal::AsksToMigrate
+    );
+    assert_eq!(server.adopt(&mut moving, &offer, true, ms(0)), Ok(()));
 }
 
 #[test]

@@ -189,6 +189,9 @@ pub enum SubmitRefusal {
     /// It cannot have a place among the frames.
     #[error("{0}")]
     Slot(#[source] SlotRefusal),
+    /// It breaks a rule between its fields, so that it could not be sent.
+    #[error("the submit cannot be sent, build it with FrameSubmit::builder: {0}")]
+    Invalid(#[source] WireError),
     /// The server takes no body of this size.
     #[error("the body has {bytes} bytes and the server takes {bytes_max}")]
     TooLarge {

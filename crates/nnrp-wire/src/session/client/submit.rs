@@ -8,6 +8,7 @@ use super::{
 };
 use crate::body::ObjectReference;
 use crate::message::{Envelope, FrameSubmit, Message, SubmitBody};
+use crate::session::content::check_submit;
 use crate::session::frame::{FrameKey, FrameOutcome, FrameState};
 use crate::session::transmit::PathId;
 
@@ -80,7 +81,8 @@ impl ClientSession {
         if !kinds.is_empty() {
             return Err(SubmitRefusal::UnsupportedKinds { kinds });
         }
-        let (bytes, bytes_max) = (body_bytes(&submit.message), established.ack.max_body_bytes);
+        let bytes = check_submit(&submit.message).map_err(SubmitRefusal::Invalid)?;
+        let bytes_max = established.ack.max_body_bytes;
         if bytes_max != 0 && bytes > u64::from(bytes_max) {
             return Err(SubmitRefusal::TooLarge { bytes, bytes_max });
         }
@@ -319,16 +321,5 @@ fn references(submit: &FrameSubmit) -> &[ObjectReference] {
     match &submit.body {
         SubmitBody::Flat(_) => &[],
         SubmitBody::Composed(composed) => &composed.body().references,
-    }
-}
-
-/// What does not fit into its length field is longer than any limit.
-fn body_bytes(submit: &FrameSubmit) -> u64 {
-    match &submit.body {
-        SubmitBody::Flat(flat) => flat.wire_bytes(),
-        SubmitBody::Composed(composed) => composed
-            .body()
-            .prelude()
-            .map_or(u64::MAX, |prelude| prelude.body_bytes()),
     }
 }

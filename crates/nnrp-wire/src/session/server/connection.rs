@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::options::{
-    ConnectionEvent, ConnectionState, HelloOffer, MigrateOffer, Report, ServerOptions,
+    AcceptRefusal, ConnectionEvent, ConnectionState, HelloOffer, MigrateOffer, Report,
+    ServerOptions,
 };
 use super::session::ServerSession;
 use crate::error::WireError;
@@ -15,6 +16,7 @@ use crate::message::{
 use crate::metadata::{SessionMigrateAckMetadata, TransportProbeAckMetadata};
 use crate::numbers::{ErrorCode, HeaderFlags, MessageType, TransportId};
 use crate::packet::Packet;
+use crate::session::content::check_message;
 use crate::session::fault::{Failure, Fault, HandleError, PathEnd};
 use crate::session::migration::{MigrateRefusal, micros};
 use crate::session::transmit::{Outbox, PathId, Transmit};
@@ -27,6 +29,8 @@ pub struct ServerConnection {
     path: PathId,
     transport: TransportId,
     state: ConnectionState,
+    /// Whether it is a migration that is to be decided on.
+    asks_to_migrate: bool,
     deadline: Duration,
     outbox: Outbox,
     events: VecDeque<ConnectionEvent>,
@@ -47,6 +51,7 @@ impl ServerConnection {
             path,
             transport,
             state: ConnectionState::Accepted,
+            asks_to_migrate: false,
             outbox: Outbox::default(),
             events: VecDeque::new(),
         }
@@ -88,6 +93,7 @@ impl ServerConnection {
             Message::ClientHello(hello) => self.hello(envelope, hello),
             Message::SessionMigrate(migrate) => {
                 self.state = ConnectionState::Deciding;
+                self.asks_to_migrate = true;
                 let offer = MigrateOffer { envelope, migrate };
                 self.events
                     .push_back(ConnectionEvent::Migrate(Box::new(offer)));
@@ -171,23 +177,30 @@ impl ServerConnection {
     /// Gives the client a session. `ack` is the offer's, with a session id that no other session has.
     ///
     /// # Errors
-    /// [`HandleError::Over`] if no client has asked, or the id is 0.
+    /// If it cannot have one; the connection stays as it was.
     pub fn accept(
         &mut self,
         ack: ServerHelloAck,
         now: Duration,
-    ) -> Result<ServerSession, HandleError> {
-        if self.state != ConnectionState::Deciding || ack.metadata.session_id == 0 {
-            return Err(HandleError::Over);
+    ) -> Result<ServerSession, AcceptRefusal> {
+        if self.state != ConnectionState::Deciding {
+            return Err(AcceptRefusal::NotAsked);
         }
-        self.state = ConnectionState::Taken;
-        let mut outbox = std::mem::take(&mut self.outbox);
+        if self.asks_to_migrate {
+            return Err(AcceptRefusal::AsksToMigrate);
+        }
         let metadata = ack.metadata;
+        if metadata.session_id == 0 {
+            return Err(AcceptRefusal::NoSessionId);
+        }
         let envelope = Envelope {
             flags: HeaderFlags::ACK_REQUIRED,
             ..Envelope::session(metadata.session_id)
         };
-        outbox.push(self.path, envelope, Message::ServerHelloAck(ack));
+        let answer = Message::ServerHelloAck(ack);
+        check_message(&answer, &envelope).map_err(AcceptRefusal::Invalid)?;
+        let mut outbox = self.take();
+        outbox.push(self.path, envelope, answer);
         let (options, at) = (self.options.clone(), (self.path, self.transport));
         Ok(ServerSession::new(options, metadata, at, outbox, now))
     }
@@ -204,9 +217,10 @@ impl ServerConnection {
         });
     }
 
-    /// Does not take the session over. The connection is over then; the session is where it was.
+    /// Does not take the session over. The connection is over then; the session is where it was. Nothing happens unless the
+    /// client has asked for a migration.
     pub fn refuse_migration(&mut self, session_id: u32, refusal: MigrateRefusal, now: Duration) {
-        if self.state != ConnectionState::Deciding {
+        if !self.is_migration_asked() {
             return;
         }
         let ack = migrate_ack(refusal.accept_code(), 0, Duration::ZERO, now);
@@ -216,6 +230,11 @@ impl ServerConnection {
             code: ErrorCode::InvalidState,
             reason: "the session is not taken over",
         });
+    }
+
+    /// Whether a migration is to be decided on.
+    pub(super) fn is_migration_asked(&self) -> bool {
+        self.state == ConnectionState::Deciding && self.asks_to_migrate
     }
 
     /// It goes to a session: what was to be sent, and where it is.

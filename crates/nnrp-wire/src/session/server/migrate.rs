@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::connection::{ServerConnection, migrate_ack};
-use super::options::{ConnectionState, MigrateOffer, ServerEvent, ServerState};
+use super::options::{MigrateOffer, ServerEvent, ServerState};
 use super::session::ServerSession;
 use crate::numbers::ErrorCode;
 use crate::session::fault::{Failure, HandleError, PathEnd};
@@ -76,7 +76,7 @@ impl ServerSession {
         }
         let is_free = self.state == ServerState::Active
             && self.old.is_none()
-            && connection.state() == ConnectionState::Deciding;
+            && connection.is_migration_asked();
         if is_free {
             Ok(())
         } else {

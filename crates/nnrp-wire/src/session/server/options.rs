@@ -131,6 +131,24 @@ pub enum ConnectionEvent {
     Ended(PathEnd),
 }
 
+/// Why a connection does not get a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum AcceptRefusal {
+    /// No client has asked for one, or the connection is over.
+    #[error("no client has asked for a session here: wait for the hello")]
+    NotAsked,
+    /// Its client asks to move a session here.
+    #[error("the client has a session: let that adopt the connection, or refuse the migration")]
+    AsksToMigrate,
+    /// A session needs an id.
+    #[error("the answer names no session: give it an id other than 0")]
+    NoSessionId,
+    /// The answer breaks a rule between its fields.
+    #[error("the answer cannot be sent: {0}")]
+    Invalid(#[source] WireError),
+}
+
 /// A client asks for a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HelloOffer {
@@ -205,6 +223,9 @@ pub enum ResultRefusal {
         /// What the submit says.
         allowed: BudgetPolicy,
     },
+    /// It breaks a rule between its fields, so that it could not be sent.
+    #[error("the result cannot be sent, build it with ResultPush::builder: {0}")]
+    Invalid(#[source] WireError),
     /// The client takes no results now that are not the last of their frame.
     #[error("{0}")]
     NoCredit(#[source] NoCredit),

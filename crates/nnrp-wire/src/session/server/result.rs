@@ -7,6 +7,7 @@ use super::session::ServerSession;
 use crate::message::{Envelope, Message, ResultPush};
 use crate::metadata::ResultHintMetadata;
 use crate::numbers::{ErrorCode, HeaderFlags, ResultClass};
+use crate::session::content::check_result;
 use crate::session::fault::{Fault, HandleError};
 use crate::session::frame::{FrameKey, FrameOutcome};
 use crate::session::transmit::PathId;
@@ -28,6 +29,12 @@ impl ServerSession {
         if self.options.checks_policy && !allowed.contains(applied) {
             return Err(ResultRefusal::PolicyNotAllowed { applied, allowed });
         }
+        let outcome = match result.metadata.result_class {
+            ResultClass::Complete | ResultClass::Partial => FrameOutcome::Complete,
+            ResultClass::StaleReuse => FrameOutcome::Stale,
+            ResultClass::Degraded => FrameOutcome::Degraded,
+        };
+        check_result(&result).map_err(ResultRefusal::Invalid)?;
         if !is_last {
             if self.is_congested() {
                 return Err(ResultRefusal::Congested);
@@ -35,11 +42,6 @@ impl ServerSession {
             let credit = self.results.check(0, false, now);
             credit.map_err(ResultRefusal::NoCredit)?;
         }
-        let outcome = match result.metadata.result_class {
-            ResultClass::Complete | ResultClass::Partial => FrameOutcome::Complete,
-            ResultClass::StaleReuse => FrameOutcome::Stale,
-            ResultClass::Degraded => FrameOutcome::Degraded,
-        };
         self.answer(key, is_last, Message::ResultPush(result));
         if is_last {
             self.frames.finish(key, outcome);

@@ -15,6 +15,7 @@ use crate::numbers::{
     BackpressureLevel, BudgetPolicy, FlowFlags, FlowReason, FlowScope, ObjectKinds, TransportId,
 };
 use crate::session::cache_store::{CacheLimits, CacheStore};
+use crate::session::content::check_message;
 use crate::session::credit::CreditWindow;
 use crate::session::fault::{Failure, HandleError};
 use crate::session::frame::{FrameCounts, FrameKey, FrameSlots, FrameState};
@@ -111,15 +112,17 @@ impl ServerSession {
     /// Tells the client how much may be in flight. Its epoch has to grow within a scope.
     ///
     /// # Errors
-    /// [`HandleError::Over`] after the end; [`HandleError::Congested`] if too much waits to be sent.
+    /// [`HandleError::Over`] after the end; [`HandleError::Congested`] if too much waits to be sent; [`HandleError::Invalid`]
+    /// if a field is set that its scope does not have.
     pub fn flow_update(&mut self, update: FlowUpdateMetadata) -> Result<(), HandleError> {
         self.check_sending()?;
+        let envelope = crate::session::flow_envelope(&update, self.session_id());
+        let message = Message::FlowUpdate(update);
+        check_message(&message, &envelope).map_err(HandleError::Invalid)?;
         if update.scope_kind == FlowScope::Session {
             self.credit = update;
         }
-        let envelope = crate::session::flow_envelope(&update, self.session_id());
-        self.outbox
-            .push(self.path, envelope, Message::FlowUpdate(update));
+        self.outbox.push(self.path, envelope, message);
         Ok(())
     }
 

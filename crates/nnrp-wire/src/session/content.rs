@@ -1,0 +1,47 @@
+//! What messages hold: whether it can be sent, and how much it is.
+
+use crate::body::field_u32;
+use crate::error::WireError;
+use crate::message::{
+    Envelope, FrameSubmit, Message, ResultBody, ResultPush, SubmitBody, check_frame_submit,
+    check_result_push,
+};
+use crate::rules::Rules;
+
+/// As encoding does. When that is done, nobody is there any more who could be told.
+const RULES: Rules = Rules::COMPATIBLE;
+
+/// Whether a submit can be sent, and the bytes of its body.
+pub(super) fn check_submit(submit: &FrameSubmit) -> Result<u64, WireError> {
+    check_frame_submit(submit, &RULES).map_err(WireError::unplaced)?;
+    let bytes = submit_bytes(submit)?;
+    field_u32(bytes, "body_len")?;
+    Ok(bytes)
+}
+
+/// Whether a result can be sent.
+pub(super) fn check_result(result: &ResultPush) -> Result<(), WireError> {
+    check_result_push(result, &RULES).map_err(WireError::unplaced)?;
+    field_u32(result_bytes(result)?, "body_len")?;
+    Ok(())
+}
+
+/// Whether a message can be sent that is small, or seldom.
+pub(super) fn check_message(message: &Message, envelope: &Envelope) -> Result<(), WireError> {
+    message.encode(envelope, &mut Vec::new())
+}
+
+fn submit_bytes(submit: &FrameSubmit) -> Result<u64, WireError> {
+    Ok(match &submit.body {
+        SubmitBody::Flat(flat) => flat.wire_bytes(),
+        SubmitBody::Composed(composed) => composed.body().prelude()?.body_bytes(),
+    })
+}
+
+fn result_bytes(result: &ResultPush) -> Result<u64, WireError> {
+    Ok(match &result.body {
+        ResultBody::Empty => 0,
+        ResultBody::Flat(flat) => flat.wire_bytes(),
+        ResultBody::Composed(composed) => composed.body().prelude()?.body_bytes(),
+    })
+}
