@@ -38,7 +38,7 @@ async fn answer(request: CommandRequest, pending: Pending) -> CommandResponse {
             long(ResultCode::PendingWithNotification)
         }
         Command::StopAcquisition => {
-            CommandResponse::new(ResultCode::Failed).with_error(42, &"ä".repeat(LONG))
+            CommandResponse::new(ResultCode::Failed).with_error(42, "ä".repeat(LONG))
         }
         Command::GetStatus => long(ResultCode::Success),
         _ => CommandResponse::success(),
