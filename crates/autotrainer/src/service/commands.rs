@@ -31,7 +31,7 @@ use crate::command::{
 };
 use crate::json::Limits;
 use crate::level::ProtocolLevel;
-use crate::zmq::{CommandSocket, Envelope, Incoming};
+use crate::zmq::{CommandSocket, Envelope, Incoming, ReplyError};
 
 /// What can be chosen about commands.
 #[derive(Debug, Clone)]
@@ -45,8 +45,9 @@ pub(super) struct CommandSettings {
     pub(super) replays: WaitingLimits,
 }
 
-/// Received at a time, before handlers have their turn.
-const BATCH_MAX: usize = 256;
+/// Received at a time, before the next step of a handler has its turn: so few that no flood of requests holds handlers up,
+/// and so many that no flood which waits for its handler hides the requests of others.
+const BATCH_MAX: usize = 32;
 
 pub(super) struct CommandLoop {
     socket: Arc<CommandSocket>,
@@ -100,9 +101,15 @@ impl CommandLoop {
             tokio::select! {
                 biased;
                 () = &mut stopped => break,
-                Some((id, step)) = self.steps.next(), if !self.steps.is_empty() => self.advance(id, step),
+                Some((id, step)) = self.steps.next(), if !self.steps.is_empty() => {
+                    self.advance(id, step);
+                    self.receive_more();
+                }
                 incoming = self.socket.receive() => match incoming {
-                    Ok(incoming) => self.arrive_with_more(incoming),
+                    Ok(incoming) => {
+                        self.arrive(incoming);
+                        self.receive_more();
+                    }
                     Err(error) => {
                         tracing::error!(%error, "the command socket was closed under the service");
                         return;
@@ -113,9 +120,9 @@ impl CommandLoop {
         self.wind_down(Instant::now() + linger).await;
     }
 
-    fn arrive_with_more(&mut self, first: Incoming) {
-        self.arrive(first);
-        for _ in 1..BATCH_MAX {
+    /// What has come in already.
+    fn receive_more(&mut self) {
+        for _ in 0..BATCH_MAX {
             let Ok(Some(incoming)) = self.socket.try_receive() else {
                 return;
             };
@@ -124,6 +131,11 @@ impl CommandLoop {
     }
 
     fn arrive(&mut self, incoming: Incoming) {
+        if self.waiting.would_refuse_unheard(incoming.envelope.peer()) {
+            self.counters.refused_per_client.count();
+            self.counters.count_lost_reply(ReplyError::NotReading);
+            return;
+        }
         let arrival = self.read(incoming);
         let Some(arrival) = self.replay(arrival) else {
             return;
@@ -133,7 +145,11 @@ impl CommandLoop {
                 NoRoom::PerClient => self.counters.refused_per_client.count(),
                 NoRoom::InAll => self.counters.refused_in_all.count(),
             }
-            self.refuse(*refused, "Too many requests are waiting.");
+            let client = refused.envelope.peer().clone();
+            let refusal = self.refuse(*refused, "Too many requests are waiting.");
+            if refusal == Some(ReplyError::NotReading) {
+                self.waiting.mark_deaf(&client);
+            }
         }
     }
 
@@ -177,7 +193,8 @@ impl CommandLoop {
         } = arrival;
         // spec: autotrainer 7.3
         let Ok(request) = request else {
-            return self.reply(envelope, unreadable_answer());
+            self.reply(envelope, unreadable_answer());
+            return;
         };
         let Some(call) = self.handler.call(&request) else {
             let response = CommandResponse::unavailable();
@@ -288,7 +305,7 @@ impl CommandLoop {
             return false;
         };
         let job = &self.jobs[&id];
-        let span = self.answer(envelope, &job.request, response, job.arrived_at);
+        let (span, _) = self.answer(envelope, &job.request, response, job.arrived_at);
         if let Some(job) = self.jobs.get_mut(&id) {
             job.span = span;
         }
@@ -316,15 +333,17 @@ impl CommandLoop {
         }
     }
 
-    fn refuse(&self, arrival: Arrival, why: &str) {
-        self.refuse_with(arrival, &unavailable_because(why));
+    /// As [`Self::reply`].
+    fn refuse(&self, arrival: Arrival, why: &str) -> Option<ReplyError> {
+        self.refuse_with(arrival, &unavailable_because(why))
     }
 
-    fn refuse_with(&self, arrival: Arrival, response: &CommandResponse) {
+    fn refuse_with(&self, arrival: Arrival, response: &CommandResponse) -> Option<ReplyError> {
         let Ok(request) = arrival.request else {
             return self.reply(arrival.envelope, unreadable_answer());
         };
-        self.answer(arrival.envelope, &request, response, arrival.arrived_at);
+        let (_, unread) = self.answer(arrival.envelope, &request, response, arrival.arrived_at);
+        unread
     }
 
     fn answer(
@@ -333,19 +352,20 @@ impl CommandLoop {
         request: &CommandRequest,
         response: &CommandResponse,
         arrived_at: Instant,
-    ) -> CommandSpan {
-        self.reply(envelope, response.to_frame(request, self.settings.level));
+    ) -> (CommandSpan, Option<ReplyError>) {
+        let unread = self.reply(envelope, response.to_frame(request, self.settings.level));
         let took = arrived_at.elapsed();
         self.counters
             .count_answer(request.command, response.result, took);
-        self.observed.answered(request, response, took)
+        (self.observed.answered(request, response, took), unread)
     }
 
-    fn reply(&self, envelope: Envelope, payload: Bytes) {
-        if let Err(error) = self.socket.reply(envelope, payload) {
-            self.counters.count_lost_reply(error);
-            tracing::debug!(%error, "a reply went nowhere");
-        }
+    /// Why nobody gets it, if so.
+    fn reply(&self, envelope: Envelope, payload: Bytes) -> Option<ReplyError> {
+        let error = self.socket.reply(envelope, payload).err()?;
+        self.counters.count_lost_reply(error);
+        tracing::debug!(%error, "a reply went nowhere");
+        Some(error)
     }
 
     /// Handlers that run may finish; everything else is refused.

@@ -18,7 +18,8 @@ pub struct ServiceCounts {
     pub malformed: Vec<(&'static str, u64)>,
     /// Messages without an empty frame, which cannot be answered.
     pub undelimited: u64,
-    /// Requests refused because too many of the same client waited. Part of `requests` too.
+    /// Requests refused because too many of the same client waited. Part of `requests` too, except those of a client that
+    /// does not read its answers: they are not looked at, and `replies_not_read` counts them.
     pub refused_per_client: u64,
     /// Requests refused because too many waited in all. Part of `requests` too.
     pub refused_in_all: u64,

@@ -35,11 +35,19 @@ pub(super) enum NoRoom {
 #[derive(Debug)]
 pub(super) struct Waiting {
     limits: WaitingLimits,
-    by_client: HashMap<Bytes, VecDeque<Arrival>>,
+    by_client: HashMap<Bytes, Client>,
     /// Every client of `by_client`, once.
     turns: VecDeque<Bytes>,
     count: usize,
     bytes: usize,
+}
+
+/// What waits of one client.
+#[derive(Debug, Default)]
+struct Client {
+    requests: VecDeque<Arrival>,
+    /// Since its last turn it was found not to read its answers.
+    is_deaf: bool,
 }
 
 impl Waiting {
@@ -61,7 +69,7 @@ impl Waiting {
             return Err((NoRoom::InAll, Box::new(arrival)));
         }
         let client = arrival.envelope.peer().clone();
-        let queue = self.by_client.entry(client.clone()).or_default();
+        let queue = &mut self.by_client.entry(client.clone()).or_default().requests;
         if queue.len() >= self.limits.per_client_max {
             return Err((NoRoom::PerClient, Box::new(arrival)));
         }
@@ -74,12 +82,26 @@ impl Waiting {
         Ok(())
     }
 
+    /// Whether this client would be refused, and would not read that: not worth the time that others wait.
+    pub(super) fn would_refuse_unheard(&self, client: &Bytes) -> bool {
+        let waiting = self.by_client.get(client);
+        waiting.is_some_and(|it| it.is_deaf && it.requests.len() >= self.limits.per_client_max)
+    }
+
+    /// It does not read what it is refused with, until its next turn.
+    pub(super) fn mark_deaf(&mut self, client: &Bytes) {
+        if let Some(waiting) = self.by_client.get_mut(client) {
+            waiting.is_deaf = true;
+        }
+    }
+
     /// The next one; its client's other requests wait until all other clients had their turn.
     pub(super) fn pop(&mut self) -> Option<Arrival> {
         let client = self.turns.pop_front()?;
-        let queue = self.by_client.get_mut(&client)?;
-        let arrival = queue.pop_front()?;
-        if queue.is_empty() {
+        let waiting = self.by_client.get_mut(&client)?;
+        let arrival = waiting.requests.pop_front()?;
+        waiting.is_deaf = false;
+        if waiting.requests.is_empty() {
             self.by_client.remove(&client);
         } else {
             self.turns.push_back(client);

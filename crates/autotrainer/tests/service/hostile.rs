@@ -1,14 +1,17 @@
 //! Peers that break the protocol, or its limits. spec: autotrainer 14 (Q28), 16.1, 17 (8)
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use autotrainer_api::zmq::SocketOptions;
-use autotrainer_api::{CommandRequest, CommandResponse, Service, Topic};
+use autotrainer_api::{Command, CommandRequest, CommandResponse, Deadline, Service, Topic};
 use bytes::Bytes;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::clients::{
@@ -320,5 +323,70 @@ async fn a_client_that_never_reads_loses_its_replies_and_delays_nobody() {
     until(&service, |counts| counts.replies_not_read > 0).await;
     drop(flooder);
     Client::of(&service).await.assert_served(2).await;
+    service.stop().await;
+}
+
+fn answered(service: &Service) -> u64 {
+    let requests = service.counts().requests;
+    requests.iter().map(|row| row.2).sum()
+}
+
+/// It has no turn meanwhile, and more to ask than may wait.
+#[tokio::test]
+async fn refusals_that_nobody_reads_are_not_even_written() {
+    let options = SocketOptions {
+        high_water_mark: 10,
+        subscriber_bytes_max: 1 << 20,
+        ..SocketOptions::default()
+    };
+    let never = async |_: CommandRequest| std::future::pending::<CommandResponse>().await;
+    let builder = builder().handler(never).deadline(Deadline::Wait);
+    let builder = builder.waiting_max(1, 4096).socket_options(options);
+    let service = started(builder.linger(Duration::ZERO)).await;
+    let flooder = timeout(PATIENCE, flood(&service)).await.unwrap();
+    // One has its turn, one waits.
+    until(&service, |counts| counts.refused_per_client == 498).await;
+    let not_read = service.counts().replies_not_read;
+    assert!(not_read > 1, "{:?}", service.counts());
+    assert_eq!(answered(&service) + not_read - 1, 498);
+    drop(flooder);
+    service.stop().await;
+}
+
+/// Handlers that are done at once leave time to take in what others ask.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_queue_of_one_client_hides_no_request_of_another() {
+    const FLOOD: usize = 4000;
+    let (gate, handled) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let is_served = Arc::new(AtomicBool::new(false));
+    let (its_gate, its_handled, served) = (gate.clone(), handled.clone(), is_served.clone());
+    let handler = move |request: CommandRequest| {
+        let (gate, handled, is_served) = (its_gate.clone(), its_handled.clone(), served.clone());
+        async move {
+            if request.command == Command::EmergencyStop {
+                gate.acquire().await.unwrap().forget();
+                handled.fetch_add(1, Ordering::SeqCst);
+                if !is_served.load(Ordering::SeqCst) {
+                    // Time for the other's request to come in; without waiting, so that the next step is ready.
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            } else {
+                is_served.store(gate.available_permits() > 0, Ordering::SeqCst);
+            }
+            CommandResponse::success()
+        }
+    };
+    let builder = builder().handler(handler).deadline(Deadline::Wait);
+    let service = started(builder.waiting_max(FLOOD, 2 * FLOOD)).await;
+    let (flooder, other) = (Client::of(&service).await, Client::of(&service).await);
+    other.assert_served(1).await;
+    for nonce in 0..FLOOD + 5 {
+        flooder.send(&json!({"command": 200, "nonce": nonce})).await;
+    }
+    until(&service, |counts| counts.refused_per_client == 4).await;
+    gate.add_permits(2 * FLOOD);
+    other.assert_served(2).await;
+    let before = handled.load(Ordering::SeqCst);
+    assert!(before < FLOOD, "{before}");
     service.stop().await;
 }
