@@ -3,16 +3,31 @@
 use std::hint::black_box;
 
 use bytes::Bytes;
-use nnrp_wire::body::{TensorSection, TypedPayload};
+use nnrp_wire::body::{
+    BodyPrelude, SectionDescriptor, TensorSection, TypedPayload, TypedPayloadDescriptor,
+};
 use nnrp_wire::build::{ResultWorth, TensorInput, TensorOutput, Tiles};
-use nnrp_wire::metadata::{FlowUpdateMetadata, ResultHintMetadata, TransportProbeAckMetadata};
+use nnrp_wire::metadata::{
+    FlowUpdateMetadata, FrameSubmitMetadata, ResultHintMetadata, ResultPushMetadata,
+    TransportProbeAckMetadata,
+};
 use nnrp_wire::{
     CongestionState, DType, DecodeOptions, Envelope, FlowReason, FrameSubmit, Header, HintPolicy,
-    HintReason, Message, MessageType, Pieces, ResultPush, WireError,
+    HintReason, Message, MessageType, Pieces, ResultBody, ResultPush, SubmitBody, WireError,
 };
 
 use super::inputs::{Content, FRAME_ID, SESSION_ID};
 use super::{MEMCPY, OURS, Operation, case};
+
+/// Encodes and decodes a structure; `?` if its fields can be wrong together.
+macro_rules! structure {
+    ($all:expr, $type:ident, $value:expr $(, $question:tt)?) => {{
+        let value: $type = $value;
+        let bytes = value.encode()$($question)?;
+        $all.add(stringify!($type), "encode", move || black_box(&value).encode());
+        $all.add(stringify!($type), "decode", move || <$type>::decode(black_box(&bytes)));
+    }};
+}
 
 /// The operations, and the packet of each kind.
 #[derive(Debug, Default)]
@@ -31,6 +46,7 @@ impl Ours {
     pub fn new(contents: &[Content]) -> Result<Self, WireError> {
         let mut all = Self::default();
         all.header();
+        all.structures(&contents[0])?;
         for (kind, message) in control_messages() {
             all.message(kind, &message, Envelope::session(SESSION_ID))?;
         }
@@ -58,6 +74,34 @@ impl Ours {
         self.add("header", "decode", move || {
             Header::decode(black_box(&bytes))
         });
+    }
+
+    /// Of a tensor and a typed payload, each by itself.
+    fn structures(&mut self, content: &Content) -> Result<(), WireError> {
+        for message in control_messages().into_iter().map(|(_, message)| message) {
+            if let Message::FlowUpdate(metadata) = message {
+                structure!(self, FlowUpdateMetadata, metadata, ?);
+            } else if let Message::ResultHint(metadata) = message {
+                structure!(self, ResultHintMetadata, metadata);
+            }
+        }
+        if let Message::FrameSubmit(submit) = tensor_submit(content)? {
+            structure!(self, FrameSubmitMetadata, submit.metadata, ?);
+        }
+        if let Message::ResultPush(result) = tensor_result(content)? {
+            structure!(self, ResultPushMetadata, result.metadata, ?);
+            if let ResultBody::Flat(flat) = result.body {
+                structure!(self, SectionDescriptor, *flat.sections[0].descriptor());
+            }
+        }
+        if let Message::FrameSubmit(submit) = typed_submit(content)?
+            && let SubmitBody::Composed(composed) = submit.body
+        {
+            let body = composed.body();
+            structure!(self, BodyPrelude, body.prelude()?);
+            structure!(self, TypedPayloadDescriptor, body.typed.descriptors()[0]);
+        }
+        Ok(())
     }
 
     fn built(

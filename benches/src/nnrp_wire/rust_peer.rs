@@ -9,10 +9,11 @@ use nnrp_core::{
     BODY_REGION_PRELUDE_LEN, BackpressureLevel, BodyRegionPrelude, BudgetPolicy, COMMON_HEADER_LEN,
     CommonHeader, FLOW_UPDATE_FLAG_CREDIT_VALID, FRAME_SUBMIT_METADATA_LEN, FlowScopeKind,
     FlowUpdateMetadata, FlowUpdateReason, FrameSubmitMetadata, InputProfile, LossTolerancePolicy,
-    MessageType, NnrpError, PayloadKind, PayloadKindBitmap, ResultHintBudgetPolicy,
-    ResultHintCongestionState, ResultHintMetadata, ResultHintReason, SubmitMode,
-    TENSOR_SECTION_DESCRIPTOR_LEN, TYPED_PAYLOAD_DESCRIPTOR_LEN, TensorSectionDescriptor,
-    TileIndexMode, TransportProbeAckMetadata, TypedPayloadDescriptor, TypedPayloadRegion,
+    MessageType, NnrpError, PayloadKind, PayloadKindBitmap, ResultClass, ResultHintBudgetPolicy,
+    ResultHintCongestionState, ResultHintMetadata, ResultHintReason, ResultPushMetadata,
+    SubmitMode, TENSOR_SECTION_DESCRIPTOR_LEN, TYPED_PAYLOAD_DESCRIPTOR_LEN,
+    TensorSectionDescriptor, TileIndexMode, TransportProbeAckMetadata, TypedPayloadDescriptor,
+    TypedPayloadRegion,
 };
 
 use super::inputs::{Content, FRAME_ID, SESSION_ID};
@@ -25,6 +26,7 @@ use super::{CORE, CORE_BORROWED, Operation, case};
 pub fn operations(contents: &[Content]) -> anyhow::Result<Vec<Operation>> {
     let mut operations = Vec::new();
     header(&mut operations)?;
+    structures(&mut operations, &contents[0])?;
     ping(&mut operations)?;
     control(&mut operations)?;
     for content in contents {
@@ -47,7 +49,6 @@ fn add<T>(
 }
 
 fn packet_header(message_type: MessageType, meta_len: usize, body_len: usize) -> CommonHeader {
-    let length = |bytes| u32::try_from(bytes).unwrap_or(u32::MAX);
     CommonHeader {
         session_id: SESSION_ID,
         ..CommonHeader::new(message_type, length(meta_len), length(body_len))
@@ -113,25 +114,144 @@ macro_rules! control_message {
     }};
 }
 
+const FLOW: FlowUpdateMetadata = FlowUpdateMetadata {
+    scope_kind: FlowScopeKind::Session,
+    update_reason: FlowUpdateReason::Grant,
+    backpressure_level: BackpressureLevel::None,
+    connection_credit: 0,
+    session_credit: 8,
+    operation_credit: 0,
+    operation_id: 0,
+    retry_after_ms: 0,
+    credit_epoch: 3,
+    flow_flags: FLOW_UPDATE_FLAG_CREDIT_VALID,
+};
+
+const HINT: ResultHintMetadata = ResultHintMetadata {
+    applied_budget_policy: ResultHintBudgetPolicy::None,
+    congestion_state: ResultHintCongestionState::None,
+    reason: ResultHintReason::None,
+    retry_after_ms: 0,
+};
+
+/// Encodes and decodes a structure by itself.
+macro_rules! structure {
+    ($operations:expr, $kind:literal, $type:ty, $value:expr) => {{
+        let value: $type = $value;
+        let bytes = value.to_bytes()?;
+        add($operations, $kind, &["encode"], CORE, move || {
+            black_box(&value).to_bytes()
+        });
+        add($operations, $kind, &["decode"], CORE, move || {
+            <$type>::parse(black_box(&bytes))
+        });
+    }};
+}
+
+fn structures(operations: &mut Vec<Operation>, content: &Content) -> anyhow::Result<()> {
+    structure!(operations, "FlowUpdateMetadata", FlowUpdateMetadata, FLOW);
+    structure!(operations, "ResultHintMetadata", ResultHintMetadata, HINT);
+    structure!(
+        operations,
+        "FrameSubmitMetadata",
+        FrameSubmitMetadata,
+        submit_metadata(content)
+    );
+    structure!(
+        operations,
+        "ResultPushMetadata",
+        ResultPushMetadata,
+        result_metadata(content)
+    );
+    structure!(
+        operations,
+        "SectionDescriptor",
+        TensorSectionDescriptor,
+        section(content)
+    );
+    structure!(
+        operations,
+        "BodyPrelude",
+        BodyRegionPrelude,
+        prelude(content)
+    );
+    structure!(
+        operations,
+        "TypedPayloadDescriptor",
+        TypedPayloadDescriptor,
+        descriptor(content)
+    );
+    Ok(())
+}
+
+fn result_metadata(content: &Content) -> ResultPushMetadata {
+    let tiles = u16::try_from(content.tiles.len()).unwrap_or(u16::MAX);
+    ResultPushMetadata {
+        status_code: 0,
+        result_flags: 0,
+        section_count: 1,
+        tile_count: tiles,
+        active_profile_id: 0,
+        inference_ms: 0,
+        queue_ms: 0,
+        server_total_ms: 0,
+        tile_base_id: 0,
+        tile_index_bytes: u32::from(tiles) * 2,
+        result_class: ResultClass::Complete,
+        applied_budget_policy: 0,
+        reused_frame_id: 0,
+        covered_tile_count: tiles,
+        dropped_tile_count: 0,
+        payload_kind_bitmap: PayloadKindBitmap(PayloadKindBitmap::TENSOR),
+        payload_frame_count: 0,
+    }
+}
+
+fn length(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+fn section(content: &Content) -> TensorSectionDescriptor {
+    TensorSectionDescriptor {
+        role_id: 1,
+        codec_id: 0,
+        dtype_id: 3,
+        layout_id: 0,
+        scale_policy: 0,
+        section_flags: 0,
+        element_count_per_tile: 0,
+        codec_table_bytes: 0,
+        length_table_bytes: length(content.tiles.len() * 4),
+        payload_bytes: length(content.payload.len()),
+        payload_stride_bytes: 0,
+    }
+}
+
+fn prelude(content: &Content) -> BodyRegionPrelude {
+    BodyRegionPrelude {
+        inline_object_bytes: 0,
+        object_reference_bytes: 0,
+        typed_payload_descriptor_bytes: length(TYPED_PAYLOAD_DESCRIPTOR_LEN),
+        typed_payload_frame_bytes: length(content.payload.len()),
+        extension_descriptor_bytes: 0,
+        extension_payload_bytes: 0,
+    }
+}
+
+fn descriptor(content: &Content) -> TypedPayloadDescriptor {
+    TypedPayloadDescriptor {
+        profile_id: 0,
+        payload_kind: PayloadKind::OpaqueBytes,
+        descriptor_flags: 0,
+        schema_id: 0,
+        schema_version: 0,
+        stream_semantics: 0,
+        offset: 0,
+        length: length(content.payload.len()),
+    }
+}
+
 fn control(operations: &mut Vec<Operation>) -> anyhow::Result<()> {
-    let flow = FlowUpdateMetadata {
-        scope_kind: FlowScopeKind::Session,
-        update_reason: FlowUpdateReason::Grant,
-        backpressure_level: BackpressureLevel::None,
-        connection_credit: 0,
-        session_credit: 8,
-        operation_credit: 0,
-        operation_id: 0,
-        retry_after_ms: 0,
-        credit_epoch: 3,
-        flow_flags: FLOW_UPDATE_FLAG_CREDIT_VALID,
-    };
-    let hint = ResultHintMetadata {
-        applied_budget_policy: ResultHintBudgetPolicy::None,
-        congestion_state: ResultHintCongestionState::None,
-        reason: ResultHintReason::None,
-        retry_after_ms: 0,
-    };
     let probe_ack = TransportProbeAckMetadata {
         probe_id: 5,
         server_recv_ts_us: 1_000_000,
@@ -141,14 +261,14 @@ fn control(operations: &mut Vec<Operation>) -> anyhow::Result<()> {
         "FLOW_UPDATE",
         MessageType::FlowUpdate,
         FlowUpdateMetadata,
-        flow
+        FLOW
     );
     control_message!(
         operations,
         "RESULT_HINT",
         MessageType::ResultHint,
         ResultHintMetadata,
-        hint
+        HINT
     );
     control_message!(
         operations,
@@ -246,21 +366,7 @@ fn encode_tensor(content: &Content, out: &mut Vec<u8>) -> Result<(), NnrpError> 
     {
         place.copy_from_slice(&id.to_le_bytes());
     }
-    let length = |bytes| u32::try_from(bytes).unwrap_or(u32::MAX);
-    let section = TensorSectionDescriptor {
-        role_id: 1,
-        codec_id: 0,
-        dtype_id: 3,
-        layout_id: 0,
-        scale_policy: 0,
-        section_flags: 0,
-        element_count_per_tile: 0,
-        codec_table_bytes: 0,
-        length_table_bytes: length(content.tiles.len() * 4),
-        payload_bytes: length(content.payload.len()),
-        payload_stride_bytes: 0,
-    };
-    section.write(&mut out[section_at..])?;
+    section(content).write(&mut out[section_at..])?;
     let lengths = out[lengths_at..].chunks_exact_mut(4);
     for (tile, place) in content.tiles.iter().zip(lengths) {
         place.copy_from_slice(&length(tile.len()).to_le_bytes());
@@ -326,7 +432,6 @@ fn typed(operations: &mut Vec<Operation>, content: &Content) -> anyhow::Result<(
 }
 
 fn encode_typed(content: &Content, out: &mut Vec<u8>) -> Result<(), NnrpError> {
-    let length = |bytes| u32::try_from(bytes).unwrap_or(u32::MAX);
     let payload_at = METADATA_END + BODY_REGION_PRELUDE_LEN + TYPED_PAYLOAD_DESCRIPTOR_LEN;
     let metadata = FrameSubmitMetadata {
         src_width: 0,
@@ -340,24 +445,6 @@ fn encode_typed(content: &Content, out: &mut Vec<u8>) -> Result<(), NnrpError> {
         payload_frame_count: 1,
         ..submit_metadata(content)
     };
-    let prelude = BodyRegionPrelude {
-        inline_object_bytes: 0,
-        object_reference_bytes: 0,
-        typed_payload_descriptor_bytes: length(TYPED_PAYLOAD_DESCRIPTOR_LEN),
-        typed_payload_frame_bytes: length(content.payload.len()),
-        extension_descriptor_bytes: 0,
-        extension_payload_bytes: 0,
-    };
-    let descriptor = TypedPayloadDescriptor {
-        profile_id: 0,
-        payload_kind: PayloadKind::OpaqueBytes,
-        descriptor_flags: 0,
-        schema_id: 0,
-        schema_version: 0,
-        stream_semantics: 0,
-        offset: 0,
-        length: length(content.payload.len()),
-    };
     let body_len = payload_at + content.payload.len() - METADATA_END;
     out.clear();
     out.reserve(METADATA_END + body_len);
@@ -369,8 +456,8 @@ fn encode_typed(content: &Content, out: &mut Vec<u8>) -> Result<(), NnrpError> {
     )
     .write(out)?;
     metadata.write(&mut out[COMMON_HEADER_LEN..])?;
-    prelude.write(&mut out[METADATA_END..])?;
-    descriptor.write(&mut out[METADATA_END + BODY_REGION_PRELUDE_LEN..])?;
+    prelude(content).write(&mut out[METADATA_END..])?;
+    descriptor(content).write(&mut out[METADATA_END + BODY_REGION_PRELUDE_LEN..])?;
     out.extend_from_slice(&content.payload);
     Ok(())
 }

@@ -37,7 +37,10 @@ impl Sink for Vec<u8> {
 
     #[inline]
     fn payload(&mut self, payload: &Bytes) {
-        self.extend_from_slice(payload);
+        // Most regions are empty.
+        if !payload.is_empty() {
+            self.extend_from_slice(payload);
+        }
     }
 
     #[inline]

@@ -83,13 +83,23 @@ impl<'b> PlacedBody<'b> {
         }
     }
 
-    /// Where the content of the object at this place stood.
+    /// Where the object at this place stood.
     pub(crate) fn object_at(&self, place: usize) -> usize {
         let before = self.body.inline_objects.iter().take(place);
         let bytes: u64 = before.map(InlineObject::wire_bytes).sum();
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-        let at = self.at.objects.saturating_add(bytes);
+        self.at.objects.saturating_add(bytes)
+    }
+
+    /// Where the content of the object at this place stood.
+    pub(crate) fn content_at(&self, place: usize) -> usize {
+        let at = self.object_at(place);
         at.saturating_add(InlineObjectHeader::BYTES)
+    }
+
+    /// Where the reference at this place stood.
+    pub(crate) const fn reference_at(&self, place: usize) -> usize {
+        self.at.references + place * ObjectReference::BYTES
     }
 
     /// No typed payload is a tensor (Q19).

@@ -8,7 +8,7 @@ pub(crate) use inline::InlineTensor;
 use inline::{Inline, check_camera, check_index, check_sections};
 
 use super::composed::PlacedBody;
-use super::{ComposedBody, InlineObject, ObjectReference, TypedPayloadDescriptor};
+use super::{ComposedBody, InlineObject, TypedPayloadDescriptor};
 use crate::error::{Category, WireError};
 use crate::field::Field;
 use crate::header::Header;
@@ -22,7 +22,7 @@ pub(crate) fn check_submit(
     placed: &PlacedBody<'_>,
     rules: &Rules,
 ) -> Result<InlineTensor, WireError> {
-    let count = metadata.payload_frame_count;
+    let count = ("payload_frame_count", 68, metadata.payload_frame_count);
     check_payloads(placed, count, metadata.payload_kind_bitmap, rules)?;
     let mask = metadata.object_ref_mask;
     if mask & !SLOTS != 0 {
@@ -43,6 +43,10 @@ pub(crate) fn check_submit(
         }
     }
     check_reference_mode(metadata, placed, rules)?;
+    let counts = metadata.tile_count | metadata.section_count;
+    if !has_objects && counts == 0 && metadata.camera_bytes == 0 {
+        return Ok(InlineTensor::default());
+    }
     if has_objects {
         check_slot_order(mask, placed)?;
         if !rules.repeated_objects {
@@ -70,17 +74,12 @@ pub(crate) fn check_result(
 ) -> Result<InlineTensor, WireError> {
     let coverage = metadata.check_coverage();
     coverage.map_err(|error| error.moved(Header::BYTES))?;
-    let count = metadata.payload_frame_count;
+    let count = ("payload_frame_count", 60, metadata.payload_frame_count);
     check_payloads(placed, count, metadata.payload_kind_bitmap, rules)?;
     check_reference_order(placed)?;
     let kinds = [ObjectKind::TileIndexBlock, ObjectKind::TensorSectionTable];
     for kind in kinds {
-        check_single(
-            placed,
-            kind,
-            "inline object",
-            inline_of(placed, kind).count(),
-        )?;
+        check_single_object(placed, kind)?;
     }
     check_result_object(placed, ObjectKind::TileIndexBlock)?;
     let inline = Inline::find(placed, ObjectKind::TileIndexBlock);
@@ -122,7 +121,7 @@ fn references_of(placed: &PlacedBody<'_>, kind: ObjectKind) -> impl Iterator<Ite
 /// Steps 1 to 3.
 fn check_payloads(
     placed: &PlacedBody<'_>,
-    count: u16,
+    (what, at, count): (&'static str, usize, u16),
     declared: PayloadKinds,
     rules: &Rules,
 ) -> Result<(), WireError> {
@@ -130,9 +129,9 @@ fn check_payloads(
         typed, extensions, ..
     } = placed.body;
     if typed.len() as u64 != u64::from(count) {
-        let error = WireError::new(Category::PayloadFrameCountMismatch, "payload_frame_count");
+        let error = WireError::new(Category::PayloadFrameCountMismatch, what);
         return Err(error
-            .at(placed.at.typed)
+            .at(Header::BYTES + at)
             .found(u64::from(count))
             .limit(typed.len() as u64));
     }
@@ -168,13 +167,14 @@ fn check_inline_mode(
         return Ok(());
     }
     let references = placed.body.references.len() as u64;
-    for (what, found) in [
-        ("object_ref_mask", u64::from(metadata.object_ref_mask)),
-        ("object references", references),
+    let mask = u64::from(metadata.object_ref_mask);
+    for (what, at, found) in [
+        ("object_ref_mask", MASK_AT, mask),
+        ("object references", placed.at.references, references),
     ] {
         if found != 0 {
             let error = WireError::new(Category::InlineModeWithReferences, what);
-            return Err(error.at(placed.at.references).found(found).limit(0));
+            return Err(error.at(at).found(found).limit(0));
         }
     }
     Ok(())
@@ -182,34 +182,44 @@ fn check_inline_mode(
 
 /// Step 6.
 fn check_slot(kind: ObjectKind, mask: u32, placed: &PlacedBody<'_>) -> Result<(), WireError> {
-    let inline = inline_of(placed, kind).count();
-    let references = references_of(placed, kind).count();
-    check_single(placed, kind, "inline object", inline)?;
-    check_single(placed, kind, "object reference", references)?;
-    let error = |category| about(category, kind).at(placed.at.references);
+    check_single_object(placed, kind)?;
+    check_single_reference(placed, kind)?;
+    let error = |category, at| Err(about(category, kind).at(at));
+    let inline = inline_of(placed, kind).next();
+    let reference = references_of(placed, kind).next();
     let is_announced = mask & slot(kind) != 0;
-    match (is_announced, inline, references) {
-        (true, 1.., _) => Err(error(Category::ObjectInlineAndReferenced)),
-        (true, 0, 0) => Err(error(Category::ReferenceMissing)),
-        (false, _, 1..) => Err(error(Category::ReferenceNotInMask)),
-        (true, 0, 1..) | (false, _, 0) => Ok(()),
+    match (is_announced, inline, reference) {
+        (true, Some(place), _) => {
+            let at = placed.object_at(place);
+            error(Category::ObjectInlineAndReferenced, at)
+        }
+        (true, None, None) => error(Category::ReferenceMissing, MASK_AT),
+        (false, _, Some(place)) => {
+            let at = placed.reference_at(place);
+            error(Category::ReferenceNotInMask, at)
+        }
+        (true, None, Some(_)) | (false, _, None) => Ok(()),
     }
 }
 
-fn check_single(
-    placed: &PlacedBody<'_>,
-    kind: ObjectKind,
-    what: &'static str,
-    count: usize,
-) -> Result<(), WireError> {
-    if count <= 1 {
+/// At most one object of a kind.
+fn check_single_object(placed: &PlacedBody<'_>, kind: ObjectKind) -> Result<(), WireError> {
+    let Some(second) = inline_of(placed, kind).nth(1) else {
         return Ok(());
-    }
-    let second = inline_of(placed, kind).nth(1);
-    let at = second.map_or(placed.at.references, |place| placed.object_at(place));
-    Err(WireError::new(Category::DuplicateObject, what)
-        .at(at)
-        .found(kind.number().into()))
+    };
+    let error = WireError::new(Category::DuplicateObject, "inline object");
+    let at = placed.object_at(second);
+    Err(error.at(at).found(kind.number().into()))
+}
+
+/// At most one reference of a kind.
+fn check_single_reference(placed: &PlacedBody<'_>, kind: ObjectKind) -> Result<(), WireError> {
+    let Some(second) = references_of(placed, kind).nth(1) else {
+        return Ok(());
+    };
+    let error = WireError::new(Category::DuplicateObject, "object reference");
+    let at = placed.reference_at(second);
+    Err(error.at(at).found(kind.number().into()))
 }
 
 /// Step 7. That MIXED and REFERENCE have a reference is the design's rule (Q21).
@@ -252,7 +262,7 @@ fn check_slot_order(mask: u32, placed: &PlacedBody<'_>) -> Result<(), WireError>
         .zip(announced.clone())
         .take_while(|(a, b)| a == b)
         .count();
-    let at = placed.at.references + place * ObjectReference::BYTES;
+    let at = placed.reference_at(place);
     let error = WireError::new(Category::ReferenceOrder, "object references").at(at);
     Err(match references.clone().nth(place) {
         Some(kind) => error.found(kind.number().into()),
@@ -266,7 +276,7 @@ fn check_reference_order(placed: &PlacedBody<'_>) -> Result<(), WireError> {
     match pairs.clone().position(|pair| pair[0] >= pair[1]) {
         None => Ok(()),
         Some(place) => {
-            let at = placed.at.references + (place + 1) * ObjectReference::BYTES;
+            let at = placed.reference_at(place + 1);
             let kind = placed.body.references[place + 1].kind;
             Err(about(Category::ReferenceOrder, kind).at(at))
         }
@@ -278,7 +288,7 @@ fn check_no_repetition(placed: &PlacedBody<'_>) -> Result<(), WireError> {
     let mut seen = ObjectKinds::empty();
     for object in &placed.body.inline_objects {
         if seen.contains(object.kind.bit()) {
-            return check_single(placed, object.kind, "inline object", 2);
+            return check_single_object(placed, object.kind);
         }
         seen |= object.kind.bit();
     }
@@ -287,25 +297,15 @@ fn check_no_repetition(placed: &PlacedBody<'_>) -> Result<(), WireError> {
 
 /// Steps 6, 7 and 10 for results.
 fn check_result_object(placed: &PlacedBody<'_>, kind: ObjectKind) -> Result<(), WireError> {
-    let references = references_of(placed, kind).count();
-    check_single_reference(placed, kind, references)?;
-    if references > 0 && inline_of(placed, kind).count() > 0 {
-        let error = about(Category::ObjectInlineAndReferenced, kind);
-        return Err(error.at(placed.at.references));
+    check_single_reference(placed, kind)?;
+    let inline = inline_of(placed, kind).next();
+    match inline.filter(|_| references_of(placed, kind).next().is_some()) {
+        None => Ok(()),
+        Some(place) => {
+            let error = about(Category::ObjectInlineAndReferenced, kind);
+            Err(error.at(placed.object_at(place)))
+        }
     }
-    Ok(())
-}
-
-fn check_single_reference(
-    placed: &PlacedBody<'_>,
-    kind: ObjectKind,
-    references: usize,
-) -> Result<(), WireError> {
-    if references <= 1 {
-        return Ok(());
-    }
-    let error = WireError::new(Category::DuplicateObject, "object reference");
-    Err(error.at(placed.at.references).found(kind.number().into()))
 }
 
 fn about(category: Category, kind: ObjectKind) -> WireError {

@@ -93,10 +93,9 @@ impl ExtensionFrames {
                 payload_length,
             });
         }
-        let region = Region::Parts(packed.parts);
         Ok(Self {
             descriptors,
-            region,
+            region: packed.region,
         })
     }
 

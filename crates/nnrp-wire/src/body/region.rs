@@ -49,6 +49,15 @@ impl Region {
         }
     }
 
+    /// Adds a payload behind so many others; one alone needs no list.
+    fn push(&mut self, payload: Bytes, place: usize) {
+        match self {
+            Self::Whole(first) if place == 0 => *first = payload,
+            Self::Whole(first) => *self = Self::Parts(vec![std::mem::take(first), payload]),
+            Self::Parts(parts) => parts.push(payload),
+        }
+    }
+
     pub(super) fn write(&self, sink: &mut impl Sink) {
         match self {
             Self::Whole(bytes) => sink.payload(bytes),
@@ -68,7 +77,8 @@ impl Region {
 /// Lays payloads out back to back.
 #[derive(Debug, Default)]
 pub(super) struct Packer {
-    pub(super) parts: Vec<Bytes>,
+    pub(super) region: Region,
+    count: usize,
     end: u64,
 }
 
@@ -78,7 +88,8 @@ impl Packer {
         let offset = self.end;
         self.end += payload.len() as u64;
         let end = super::section::field_u32(self.end, "payload region")?;
-        self.parts.push(payload);
+        self.region.push(payload, self.count);
+        self.count += 1;
         // Both are smaller than the end.
         let offset = u32::try_from(offset).unwrap_or(end);
         Ok((offset, end - offset))

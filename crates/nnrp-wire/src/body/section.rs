@@ -180,9 +180,7 @@ impl Section {
                 .found(u64::from(codec_table_bytes))
                 .limit(self.tile_count()));
         }
-        let tables = u64::from(codec_table_bytes) + u64::from(length_table_bytes);
-        let payload_at = at.map(|at| at as u64 + SectionDescriptor::BYTES as u64 + tables);
-        self.check_payload(payload_at.and_then(|at| usize::try_from(at).ok()))
+        self.check_payload(at)
     }
 
     /// Tiles that are not stored yet were checked when the section was built.
@@ -195,6 +193,8 @@ impl Section {
             let place = usize::try_from(place).unwrap_or(usize::MAX);
             at.map_or(error, |at| error.at(at.saturating_add(place)))
         };
+        let lengths_at = SectionDescriptor::BYTES as u64 + self.codec_table.len() as u64;
+        let payload_at = lengths_at + self.length_table.len() as u64;
         let payload_bytes = payload.len() as u64;
         let stride = u64::from(self.descriptor.payload_stride_bytes);
         let expected = match stride {
@@ -203,7 +203,7 @@ impl Section {
             stride => stride * self.tile_count(),
         };
         if payload_bytes != expected {
-            let error = error(Category::SectionPayloadLengthMismatch, "payload_bytes", 0);
+            let error = error(Category::SectionPayloadLengthMismatch, "payload_bytes", 20);
             return Err(error.found(payload_bytes).limit(expected));
         }
         if stride == 0 {
@@ -212,12 +212,13 @@ impl Section {
         for (place, length) in (0..).zip(self.tile_lengths().map(u64::from)) {
             let start = place * stride;
             if length > stride {
-                let error = error(Category::TileExceedsStride, "tile length", start);
+                let place = lengths_at + LENGTH_BYTES * place;
+                let error = error(Category::TileExceedsStride, "tile length", place);
                 return Err(error.found(length).limit(stride));
             }
             let fill = slice(payload, start + length..start + stride);
             if let Some(byte) = fill.iter().position(|byte| *byte != 0) {
-                let place = start + length + byte as u64;
+                let place = payload_at + start + length + byte as u64;
                 let error = error(Category::NonzeroPadding, "tile fill", place);
                 return Err(error.found(u64::from(fill[byte])).limit(0));
             }

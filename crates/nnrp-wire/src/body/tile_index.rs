@@ -46,7 +46,12 @@ impl TileIndex {
                 check_dense(ids, base_id)?;
                 Vec::new()
             }
-            TileIndexMode::RawU16 => ids.iter().flat_map(|id| id.to_le_bytes()).collect(),
+            TileIndexMode::RawU16 => {
+                let mut bytes = Vec::with_capacity(ids.len() * 2);
+                ids.iter()
+                    .for_each(|id| bytes.extend_from_slice(&id.to_le_bytes()));
+                bytes
+            }
             TileIndexMode::DeltaU16 => {
                 check_increasing(ids)?;
                 let before = std::iter::once(0).chain(ids.iter().copied());

@@ -50,8 +50,17 @@ impl PayloadKind {
 
     /// The kind that is this bit.
     #[must_use]
-    pub fn from_bits(bits: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| *kind as u8 == bits)
+    pub const fn from_bits(bits: u8) -> Option<Self> {
+        Some(match bits {
+            0x01 => Self::Tensor,
+            0x02 => Self::TokenChunk,
+            0x04 => Self::AudioChunk,
+            0x08 => Self::VideoChunk,
+            0x10 => Self::StructuredEvent,
+            0x20 => Self::ToolDelta,
+            0x40 => Self::OpaqueBytes,
+            _ => return None,
+        })
     }
 }
 
@@ -211,7 +220,8 @@ impl TypedPayloads {
     /// message can have.
     pub fn new(payloads: impl IntoIterator<Item = TypedPayload>) -> Result<Self, WireError> {
         let mut packed = Packer::default();
-        let mut descriptors = Vec::new();
+        let payloads = payloads.into_iter();
+        let mut descriptors = Vec::with_capacity(payloads.size_hint().0);
         for payload in payloads {
             if payload.kind == PayloadKind::Tensor {
                 let error = WireError::new(Category::TensorInTypedFrame, "payload_kind");
@@ -232,10 +242,9 @@ impl TypedPayloads {
             let error = WireError::new(Category::ValueOutOfRange, "payload_frame_count");
             return Err(error.found(descriptors.len() as u64).limit(count_max));
         }
-        let region = Region::Parts(packed.parts);
         Ok(Self {
             descriptors,
-            region,
+            region: packed.region,
         })
     }
 

@@ -86,12 +86,14 @@ impl<'r> Reader<'r> {
             MessageType::ServerHelloAck => read(Message::ServerHelloAck(self.server_hello_ack()?)),
             MessageType::SessionPatch => {
                 let metadata: SessionPatchMetadata = self.metadata()?;
-                let profile = self.profile(metadata.profile_patch_bytes)?;
+                let field = ("profile_patch_bytes", 32);
+                let profile = self.profile(field, metadata.profile_patch_bytes)?;
                 read(Message::SessionPatch(SessionPatch { metadata, profile }))
             }
             MessageType::SessionPatchAck => {
                 let metadata: SessionPatchAckMetadata = self.metadata()?;
-                let profile = self.profile(metadata.profile_patch_ack_bytes)?;
+                let field = ("profile_patch_ack_bytes", 44);
+                let profile = self.profile(field, metadata.profile_patch_ack_bytes)?;
                 read(Message::SessionPatchAck(SessionPatchAck {
                     metadata,
                     profile,
@@ -181,16 +183,17 @@ impl<'r> Reader<'r> {
         let metadata: ClientHelloMetadata = self.metadata()?;
         let body = self.body;
         let (auth_bytes, body_bytes) = (u64::from(metadata.auth_bytes), body.bytes_u64());
-        let mismatch = |what, found: u32, limit| {
-            let error = body.error(Category::HelloBodyLengthMismatch, what);
+        let mismatch = |what, at, found: u32, limit| {
+            let error = WireError::new(Category::HelloBodyLengthMismatch, what);
+            let error = error.at(Header::BYTES + at);
             Err(error.found(u64::from(found)).limit(limit))
         };
         let Some(block_bytes) = body_bytes.checked_sub(auth_bytes) else {
-            return mismatch("auth_bytes", metadata.auth_bytes, body_bytes);
+            return mismatch("auth_bytes", 56, metadata.auth_bytes, body_bytes);
         };
         if u64::from(metadata.control_extension_bytes) != block_bytes {
             let found = metadata.control_extension_bytes;
-            return mismatch("control_extension_bytes", found, block_bytes);
+            return mismatch("control_extension_bytes", 60, found, block_bytes);
         }
         let block = body.part(0..block_bytes).unwrap_or(body);
         Ok(ClientHello {
@@ -205,7 +208,9 @@ impl<'r> Reader<'r> {
         let body = self.body;
         let block_bytes = u64::from(metadata.control_extension_bytes);
         let block = body.part(0..block_bytes).ok_or_else(|| {
-            let error = body.error(Category::HelloBodyLengthMismatch, "control_extension_bytes");
+            let what = "control_extension_bytes";
+            let error = WireError::new(Category::HelloBodyLengthMismatch, what);
+            let error = error.at(Header::BYTES + 72);
             error.found(block_bytes).limit(body.bytes_u64())
         })?;
         Ok(ServerHelloAck {
@@ -215,9 +220,17 @@ impl<'r> Reader<'r> {
         })
     }
 
-    fn profile(&self, declared: u32) -> Result<Option<ProfilePatch>, WireError> {
+    /// The block in the body, as long as this field says.
+    fn profile(
+        &self,
+        (what, at): (&'static str, usize),
+        declared: u32,
+    ) -> Result<Option<ProfilePatch>, WireError> {
         let profile = ProfilePatch::decode_body(&self.body, declared);
-        profile.map_err(|error| error.moved(self.body.at()))
+        profile.map_err(|error| match error.what {
+            "body" => error.moved(self.body.at()),
+            _ => WireError { what, ..error }.at(Header::BYTES + at),
+        })
     }
 
     fn error(&self) -> Result<ErrorReport, WireError> {
@@ -271,9 +284,9 @@ impl<'r> Reader<'r> {
         };
         let declared = u64::from(probe.metadata.probe_payload_bytes);
         if declared != probe.payload.len() as u64 {
-            let error = self
-                .body
-                .error(Category::ProbePayloadLengthMismatch, "probe_payload_bytes");
+            let what = "probe_payload_bytes";
+            let error = WireError::new(Category::ProbePayloadLengthMismatch, what);
+            let error = error.at(Header::BYTES + 4);
             return Err(error.found(declared).limit(probe.payload.len() as u64));
         }
         Ok(probe)

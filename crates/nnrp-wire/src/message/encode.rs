@@ -135,6 +135,8 @@ impl Message {
 }
 
 /// Writes one packet. Everything that can be wrong is known before its first byte is written.
+///
+/// Functions for messages with a body are not inlined: the others would have to save their registers.
 struct Writer<'w, S> {
     envelope: &'w Envelope,
     sink: &'w mut S,
@@ -143,12 +145,15 @@ struct Writer<'w, S> {
 impl<S: Sink> Writer<'_, S> {
     /// Header and metadata.
     #[inline]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "metadata has 72 bytes at most"
+    )]
     fn head<M: Fixed>(&mut self, message_type: MessageType, metadata: &M, body_len: u32) {
         let envelope = self.envelope;
         let header = Header {
             version_major: envelope.version_major,
             flags: envelope.flags,
-            // 72 at most.
             meta_len: M::BYTES as u32,
             body_len,
             session_id: envelope.session_id,
@@ -162,7 +167,7 @@ impl<S: Sink> Writer<'_, S> {
     }
 
     /// A message whose body is a payload, and its metadata, which may say how long that is.
-    #[inline]
+    #[inline(never)]
     fn payload<M: Fixed>(
         &mut self,
         message_type: MessageType,
@@ -175,6 +180,7 @@ impl<S: Sink> Writer<'_, S> {
         Ok(())
     }
 
+    #[inline(never)]
     fn profile<M: Fixed>(
         &mut self,
         message_type: MessageType,
@@ -187,6 +193,7 @@ impl<S: Sink> Writer<'_, S> {
         }
     }
 
+    #[inline(never)]
     fn client_hello(&mut self, hello: &ClientHello) -> Result<(), WireError> {
         check_extensions(&hello.extensions)?;
         let block_bytes = extension_bytes(&hello.extensions);
@@ -203,6 +210,7 @@ impl<S: Sink> Writer<'_, S> {
         Ok(())
     }
 
+    #[inline(never)]
     fn server_hello_ack(&mut self, ack: &ServerHelloAck) -> Result<(), WireError> {
         check_extensions(&ack.extensions)?;
         let block_bytes = extension_bytes(&ack.extensions);
@@ -222,6 +230,7 @@ impl<S: Sink> Writer<'_, S> {
         extensions.for_each(|extension| extension.write(self.sink));
     }
 
+    #[inline(never)]
     fn frame_submit(&mut self, submit: &FrameSubmit) -> Result<(), WireError> {
         check_frame_submit(submit, &RULES).map_err(WireError::unplaced)?;
         let (message_type, metadata) = (MessageType::FrameSubmit, &submit.metadata);
@@ -233,6 +242,7 @@ impl<S: Sink> Writer<'_, S> {
         }
     }
 
+    #[inline(never)]
     fn result_push(&mut self, result: &ResultPush) -> Result<(), WireError> {
         check_result_push(result, &RULES).map_err(WireError::unplaced)?;
         let (message_type, metadata) = (MessageType::ResultPush, &result.metadata);
@@ -290,8 +300,9 @@ fn check_extensions(extensions: &[ControlExtension]) -> Result<(), WireError> {
 }
 
 fn profile_bytes(profile: Option<&ProfilePatch>) -> u32 {
-    // 16.
-    profile.map_or(0, |_| ProfilePatch::BYTES as u32)
+    const BYTES: u32 = 16;
+    const _: () = assert!(BYTES as usize == ProfilePatch::BYTES);
+    profile.map_or(0, |_| BYTES)
 }
 
 /// What this crate writes follows the compatible rules, with what was read before being the only reason to need them.

@@ -24,7 +24,7 @@ pub(super) fn check_camera(
 ) -> Result<(), WireError> {
     let camera_bytes = metadata.camera_bytes;
     match Inline::find(placed, ObjectKind::CameraBlock) {
-        Some(camera) => camera.check_size(camera_bytes, "camera_bytes"),
+        Some(camera) => camera.check_size(camera_bytes, "camera_bytes", CAMERA_BYTES_AT),
         None if camera_bytes == 0 => Ok(()),
         None => {
             let error = about(Category::RequiredObjectMissing, ObjectKind::CameraBlock);
@@ -43,7 +43,8 @@ pub(super) fn check_index(
 ) -> Result<Option<TileIndex>, WireError> {
     let tile_index = match inline {
         Some(inline) => {
-            inline.check_size(declared.tile_index_bytes, "tile_index_bytes")?;
+            let (bytes, at) = (declared.tile_index_bytes, declared.at.tile_index_bytes);
+            inline.check_size(bytes, "tile_index_bytes", at)?;
             match inline.tensor {
                 Some(tensor) => {
                     let index = tensor.tile_index.as_ref();
@@ -137,7 +138,7 @@ impl<'p> Inline<'p> {
     pub(super) fn find(placed: &PlacedBody<'p>, kind: ObjectKind) -> Option<Self> {
         let place = inline_of(placed, kind).next()?;
         let object = placed.body.inline_objects.get(place)?;
-        let at = placed.object_at(place);
+        let at = placed.content_at(place);
         Some(Self {
             object,
             at,
@@ -157,12 +158,13 @@ impl<'p> Inline<'p> {
         TileIndex::read(&view, mode, count, base_id, rules)
     }
 
-    fn check_size(&self, declared: u32, what: &'static str) -> Result<(), WireError> {
+    /// That it is as long as the field at this place says.
+    fn check_size(&self, declared: u32, what: &'static str, at: usize) -> Result<(), WireError> {
         let object_bytes = self.object.object_bytes();
         if object_bytes == u64::from(declared) {
             return Ok(());
         }
-        let error = WireError::new(Category::ObjectSizeMismatch, what).at(self.at);
+        let error = WireError::new(Category::ObjectSizeMismatch, what).at(at);
         Err(error.found(u64::from(declared)).limit(object_bytes))
     }
 }
