@@ -24,9 +24,10 @@ pub(super) struct Listener {
 
 impl Listener {
     pub(super) fn new(kind: SocketType, options: &SocketOptions) -> Result<Self, ZmqError> {
-        let library = match kind {
-            SocketType::Router => options.for_library_without_handover(),
-            _ => options.for_library(),
+        let library = if kind == SocketType::Router {
+            options.for_library_without_handover()
+        } else {
+            options.for_library()
         };
         let socket = Socket::try_new(kind, library)?;
         let counters = Arc::new(ConnectionCounters::default());
