@@ -26,7 +26,8 @@ use crate::topic::Topic;
 pub struct Event {
     /// The number of its kind; see [`Event::kind`].
     pub kind_number: i64,
-    /// When it happened, by the service's clock.
+    /// When it happened, by the service's clock. `None` if it is no finite number of 64 bits; such a number, here as in
+    /// `index`, makes no anomaly, and only `SubscribeOptions::verbatim` shows it.
     pub when: Option<UnixTime>,
     /// A monotonic clock's nanoseconds, comparable within one process. `None` if it is no integer of 64 bits.
     pub index: Option<u64>,

@@ -112,6 +112,9 @@ fn events_may_lack_everything_but_their_kind() {
         r#"{"kind": 7, "index": 18446744073709551615, "context": null, "mine": {"a_b": null}}"#
     );
     assert_eq!(read(r#"{"kind": 7, "index": -1}"#).unwrap().index, None);
+    // Nothing else of the event is lost by them.
+    let odd = read(r#"{"kind": 7, "index": 18446744073709551616, "when": 1e999}"#).unwrap();
+    assert_eq!((odd.kind_number, odd.index, odd.when), (7, None, None));
     assert_eq!(read(r#"{"kind": "emergencyStop"}"#), Err(Anomaly::Payload));
     assert_eq!(read(r#"{"when": 1}"#), Err(Anomaly::Payload));
     assert_eq!(read("[101]"), Err(Anomaly::Payload));
