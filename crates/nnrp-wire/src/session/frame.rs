@@ -74,7 +74,7 @@ pub enum FrameOutcome {
     Expired,
     /// With an error, of it alone.
     Error,
-    /// With the session.
+    /// With the session; or, where that has moved, with the connection that its submit or result went by.
     ConnectionLost,
 }
 

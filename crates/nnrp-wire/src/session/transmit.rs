@@ -1,6 +1,6 @@
 //! What goes out, and in which order. spec: nnrp-session 1.5, 12
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::frame::FrameKey;
 use crate::message::{Envelope, Message};
@@ -94,6 +94,11 @@ impl Transmit {
     pub const fn carrier(&self) -> Carrier {
         self.message.message_type().carrier()
     }
+
+    fn submits(&self) -> Option<FrameKey> {
+        let is_submit = self.message.message_type() == MessageType::FrameSubmit;
+        is_submit.then(|| FrameKey::from(&self.envelope))
+    }
 }
 
 /// Messages that wait to be sent: urgent ones first, then the others in order, and farewells when nothing else is left.
@@ -142,14 +147,15 @@ impl Outbox {
     }
 
     /// Takes a frame's submit back, if it has not been sent.
-    pub(super) fn retract(&mut self, key: FrameKey) -> bool {
-        let is_it = |transmit: &Transmit| {
-            let is_submit = transmit.message.message_type() == MessageType::FrameSubmit;
-            is_submit && FrameKey::from(&transmit.envelope) == key
-        };
-        let before = self.ordered.len();
-        self.ordered.retain(|transmit| !is_it(transmit));
-        self.ordered.len() < before
+    pub(super) fn retract(&mut self, key: FrameKey) -> Option<Transmit> {
+        let mut waiting = self.ordered.iter();
+        let place = waiting.position(|transmit| transmit.submits() == Some(key))?;
+        self.ordered.remove(place)
+    }
+
+    /// Frames whose submits have not been sent.
+    pub(super) fn submits(&self) -> BTreeSet<FrameKey> {
+        self.ordered.iter().filter_map(Transmit::submits).collect()
     }
 
     /// What was to go a way that is gone.

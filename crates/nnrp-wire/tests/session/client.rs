@@ -1061,6 +1061,134 @@ fn a_migration_saves_a_session_whose_connection_breaks_meanwhile() {
     assert_eq!(failure(&mut client), Failure::Path(PathEnd::Lost));
 }
 
+/// Frames 4 and 5 were sent on A, which is lost; the session is on B, and the server has 4 and 5.
+fn stranded(options: ClientOptions, ends: &dyn Fn(&mut ClientSession)) -> ClientSession {
+    let mut client = active(options, 2);
+    let own = Submit {
+        deadline: Some(ms(40)),
+        ..Submit::new(FrameKey::new(4), frame_submit(0))
+    };
+    client.submit(own, ms(0)).unwrap();
+    let stream = Submit {
+        is_stream: true,
+        ..Submit::new(FrameKey::new(5), frame_submit(0))
+    };
+    client.submit(stream, ms(0)).unwrap();
+    sent(|| client.poll_transmit(ms(0)));
+    client
+        .migrate(B, TransportId::Tcp, Bytes::new(), ms(3))
+        .unwrap();
+    ends(&mut client);
+    sent(|| client.poll_transmit(ms(3)));
+    client_events(&mut client);
+    client
+}
+
+fn no_liveness() -> LivenessOptions {
+    LivenessOptions {
+        idle_timeout: None,
+        keep_alive: None,
+        missed_pongs_max: 1,
+    }
+}
+
+#[test]
+fn frames_whose_results_were_lost_with_the_old_connection_end_in_time() {
+    // spec: nnrp-session 4.6
+    let options = || ClientOptions {
+        liveness: no_liveness(),
+        stranded_timeout: ms(100),
+        cancel_timeout: ms(10),
+        ..ClientOptions::default()
+    };
+    let moved = |client: &mut ClientSession| {
+        let ack = migrate_ack(SESSION, 0, 6);
+        client.handle_packet(B, &ack, ms(10)).unwrap();
+    };
+    let lost = |client: &mut ClientSession| {
+        client.handle_path_end(A, PathEnd::Lost, ms(10)).unwrap();
+    };
+    let ways: [&dyn Fn(&mut ClientSession); 3] = [
+        &|client| {
+            moved(client);
+            lost(client);
+        },
+        &|client| {
+            lost(client);
+            moved(client);
+        },
+        // Its grace is 50 ms; then this side ends it.
+        &|client| {
+            client
+                .handle_packet(B, &migrate_ack(SESSION, 0, 0), ms(3))
+                .unwrap();
+            client.handle_timeout(ms(53));
+        },
+    ];
+    for (way, ends_at) in ways.iter().zip([110, 110, 153]) {
+        let mut client = stranded(options(), way);
+        client.handle_timeout(ms(54));
+        let expired = done(4, FrameOutcome::Expired);
+        let seen = client_events(&mut client);
+        assert!(
+            seen.is_empty() || seen == [expired],
+            "its own deadline holds: {seen:?}"
+        );
+        client.handle_timeout(ms(ends_at - 1));
+        assert_eq!(client_events(&mut client), []);
+        assert_eq!(client.next_timeout(), Some(ms(ends_at)));
+        client.handle_timeout(ms(ends_at));
+        assert_eq!(ends(&mut client), [done(5, FrameOutcome::ConnectionLost)]);
+        let told = sent(|| client.poll_transmit(ms(ends_at)));
+        assert!(told.contains(&(MessageType::FrameCancel, 5)));
+        client.handle_timeout(ms(ends_at + 10));
+        assert_eq!(client.credit().in_flight(), 0);
+        assert_eq!(submit(&mut client, 6), Ok(FrameState::InFlight));
+    }
+    // A sign of life on the new connection.
+    let mut client = stranded(options(), ways[0]);
+    let part = Message::ResultPush(result_push(ResultClass::Partial));
+    client
+        .handle_packet(B, &packet(&frame_envelope(5), &part), ms(20))
+        .unwrap();
+    client.handle_timeout(ms(100));
+    client.handle_timeout(ms(1000));
+    assert_eq!(
+        client.frame_state(FrameKey::new(5)),
+        Some(FrameState::Partial)
+    );
+    assert_eq!(client.next_timeout(), None);
+}
+
+#[test]
+fn what_was_not_sent_yet_moves_also_where_submits_are_not_kept() {
+    for resume in [0, 1, 5, 6] {
+        let options = ClientOptions {
+            keeps_submits: false,
+            liveness: no_liveness(),
+            ..ClientOptions::default()
+        };
+        let mut client = active(options, 0);
+        submit(&mut client, 5).unwrap();
+        client
+            .migrate(B, TransportId::Tcp, Bytes::new(), ms(3))
+            .unwrap();
+        client
+            .handle_packet(B, &migrate_ack(SESSION, 0, resume), ms(5))
+            .unwrap();
+        let submits: Vec<_> = std::iter::from_fn(|| client.poll_transmit(ms(5)))
+            .filter(|transmit| transmit.message.message_type() == MessageType::FrameSubmit)
+            .map(|transmit| (transmit.path, transmit.envelope))
+            .collect();
+        assert_eq!(submits, [(B, frame_envelope(5))], "from {resume} on");
+        // It was not sent by the old connection, whose end means nothing to it.
+        client.handle_path_end(A, PathEnd::Lost, ms(6)).unwrap();
+        client.handle_timeout(ms(100_000));
+        let state = client.frame_state(FrameKey::new(5));
+        assert_eq!(state, Some(FrameState::InFlight), "from {resume} on");
+    }
+}
+
 #[test]
 fn a_migration_does_not_begin_where_it_makes_no_sense() {
     let mut client = active(ClientOptions::default(), 0);

@@ -152,10 +152,11 @@ impl ClientSession {
         self.closing = None;
     }
 
-    pub(super) fn close_old(&mut self) {
+    pub(super) fn close_old(&mut self, now: Duration) {
         if let Some(old) = self.old.take() {
             self.outbox.forget_path(old.path);
             self.events.push_back(ClientEvent::ClosePath(old.path));
+            self.strand(now);
         }
     }
 
@@ -180,7 +181,7 @@ impl ClientSession {
             self.migration_failed(MigrationFailure::Timeout, now);
         }
         if self.old.as_ref().is_some_and(|old| is_late(old.until)) {
-            self.close_old();
+            self.close_old(now);
         }
         while let Some(key) = self.frames.due(now) {
             self.frame_due(key, now);
@@ -194,8 +195,11 @@ impl ClientSession {
     }
 
     fn frame_due(&mut self, key: FrameKey, now: Duration) {
+        let stranded_until = self.frames.get(key).and_then(|frame| frame.stranded_until);
         if self.frames.state(key) == Some(FrameState::Cancelling) {
             self.finish(key, FrameOutcome::Cancelled, None, now);
+        } else if stranded_until.is_some_and(|until| until <= now) {
+            self.give_up(key, FrameOutcome::ConnectionLost, now);
         } else {
             self.give_up(key, FrameOutcome::Expired, now);
         }

@@ -40,6 +40,10 @@ pub struct ClientOptions {
     pub migration_timeout: Duration,
     /// For the answer to a cancellation, until then the frame uses credit; 5 s.
     pub cancel_timeout: Duration,
+    /// For a result of a frame that was sent before the session moved, from the end of the old connection on: the result may
+    /// have been lost with that, and the server sends it once. Then the frame ends as [`FrameOutcome::ConnectionLost`] and
+    /// is cancelled; one that has brought a result by the new connection since has all the time it had; 30 s.
+    pub stranded_timeout: Duration,
     /// For frames in flight, when the session is closed; 5 s.
     pub drain_timeout: Duration,
     /// For the other side's CLOSE; 1 s.
@@ -85,6 +89,7 @@ impl Default for ClientOptions {
             answer_timeout: Duration::from_secs(10),
             migration_timeout: Duration::from_secs(10),
             cancel_timeout: Duration::from_secs(5),
+            stranded_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(5),
             close_grace: Duration::from_secs(1),
             close_reason: Bytes::new(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::submit::place;
+use super::submit::{ClientFrame, place};
 use super::{ClientEvent, ClientSession, ClientState};
 use crate::message::{Envelope, Message, SessionMigrate, SessionMigrateAck};
 use crate::metadata::SessionMigrateMetadata;
@@ -111,6 +111,7 @@ impl ClientSession {
         } else if self.old.as_ref().is_some_and(|old| old.path == path) {
             self.old = None;
             self.outbox.forget_path(path);
+            self.strand(now);
         } else if self.state == ClientState::Connecting {
             self.fail(Failure::Path(end), now);
         } else if self.primary_path() == Some(path) {
@@ -204,8 +205,10 @@ impl ClientSession {
         }
         let resubmitted = self.resubmit(to.path, now);
         self.outbox.reroute(from.path, to.path);
+        self.leave_behind();
         if from.ended.is_some() {
             self.outbox.forget_path(from.path);
+            self.strand(now);
         }
         self.events.push_back(ClientEvent::Migrated {
             path: to.path,
@@ -240,6 +243,56 @@ impl ClientSession {
             }
         }
         count
+    }
+}
+
+impl ClientSession {
+    /// Frames that the server has, by what it says: their results come by the old connection as long as there is one.
+    fn leave_behind(&mut self) {
+        let unsent = self.outbox.submits();
+        self.for_each_sent(|frame, key| frame.is_left_behind = !unsent.contains(&key));
+    }
+
+    /// The old connection has ended. What was under way there is lost, and the server sends it no second time; the rest
+    /// comes by the new one. Nothing tells which is which, so that there is some time for a sign of life.
+    pub(super) fn strand(&mut self, now: Duration) {
+        let until = now.saturating_add(self.options.stranded_timeout);
+        let mut stranded = Vec::new();
+        self.for_each_sent(|frame, key| {
+            if std::mem::take(&mut frame.is_left_behind) {
+                frame.stranded_until = Some(until);
+                let deadline = frame.deadline.map_or(until, |own| own.min(until));
+                stranded.push((key, deadline));
+            }
+        });
+        for (key, deadline) in stranded {
+            self.frames.set_deadline(key, Some(deadline));
+        }
+    }
+
+    /// Something of a frame has come; if by the new connection, so does the rest.
+    pub(super) fn reached(&mut self, path: PathId, key: FrameKey) {
+        let is_new = self.primary_path() == Some(path);
+        let Some(frame) = self.frames.get_mut(key).filter(|_| is_new) else {
+            return;
+        };
+        frame.is_left_behind = false;
+        if frame.stranded_until.take().is_some() {
+            let deadline = frame.deadline;
+            self.frames.set_deadline(key, deadline);
+        }
+    }
+
+    fn for_each_sent(&mut self, mut act: impl FnMut(&mut ClientFrame, FrameKey)) {
+        let mut after = None;
+        while let Some(key) = self.frames.next_after(after) {
+            after = Some(key);
+            let state = self.frames.state(key);
+            let is_sent = matches!(state, Some(FrameState::InFlight | FrameState::Partial));
+            if let Some(frame) = self.frames.get_mut(key).filter(|_| is_sent) {
+                act(frame, key);
+            }
+        }
     }
 }
 

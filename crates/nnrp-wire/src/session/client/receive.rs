@@ -225,6 +225,7 @@ impl ClientSession {
             Some(FrameState::Cancelling) => return,
             Some(FrameState::Pending | FrameState::InFlight | FrameState::Partial) => {}
         }
+        self.reached(path, key);
         self.events.push_back(ClientEvent::FrameResult {
             key,
             envelope: *envelope,
@@ -296,7 +297,7 @@ impl ClientSession {
         let is_old = self.old.as_ref().is_some_and(|old| old.path == path);
         if metadata.is_fatal != 0 {
             if is_old && metadata.error_scope == ErrorScope::Connection {
-                return self.close_old();
+                return self.close_old(now);
             }
             return self.fail(Failure::Peer(error), now);
         }

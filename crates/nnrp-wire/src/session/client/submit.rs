@@ -20,6 +20,12 @@ pub(super) struct ClientFrame {
     pub(super) may_drop: bool,
     pub(super) is_stream: bool,
     pub(super) has_credit: bool,
+    /// The caller's.
+    pub(super) deadline: Option<Duration>,
+    /// Whether it was sent by a connection that the session has left, and its result may be lost with that.
+    pub(super) is_left_behind: bool,
+    /// Until when its result is waited for nevertheless, once that connection has ended.
+    pub(super) stranded_until: Option<Duration>,
     /// Until it is sent, or as long as it may have to be sent again.
     pub(super) submit: Option<Box<FrameSubmit>>,
     pub(super) references: Vec<ObjectReference>,
@@ -155,6 +161,9 @@ impl ClientSession {
             may_drop: submit.may_drop(),
             is_stream: submit.is_stream,
             has_credit: false,
+            deadline: submit.deadline,
+            is_left_behind: false,
+            stranded_until: None,
             references: references(&submit.message).to_vec(),
             submit: Some(Box::new(submit.message)),
         };
@@ -226,7 +235,9 @@ impl ClientSession {
         match self.frames.state(key) {
             None | Some(FrameState::Cancelling) => return false,
             Some(FrameState::Pending) => self.finish(key, outcome, None, now),
-            Some(FrameState::InFlight | FrameState::Partial) if self.outbox.retract(key) => {
+            Some(FrameState::InFlight | FrameState::Partial)
+                if self.outbox.retract(key).is_some() =>
+            {
                 self.finish(key, outcome, None, now);
             }
             Some(FrameState::InFlight | FrameState::Partial) => {
@@ -294,18 +305,18 @@ impl ClientSession {
 
     /// A frame that the server has not got is sent once more, by the new path. Says whether it could be.
     pub(super) fn resend(&mut self, key: FrameKey, path: PathId) -> bool {
-        let was_sent = !self.outbox.retract(key);
-        let Some(frame) = self.frames.get_mut(key) else {
+        if let Some(unsent) = self.outbox.retract(key) {
+            self.outbox.push(path, unsent.envelope, unsent.message);
+            return true;
+        }
+        let Some(frame) = self.frames.get(key) else {
             return false;
         };
         let Some(message) = frame.submit.clone() else {
             return false;
         };
         let mut envelope = frame.envelope;
-        envelope.flags.set(
-            crate::HeaderFlags::RETRANSMIT,
-            was_sent || envelope.flags.contains(crate::HeaderFlags::RETRANSMIT),
-        );
+        envelope.flags |= crate::HeaderFlags::RETRANSMIT;
         self.outbox
             .push(path, envelope, Message::FrameSubmit(*message));
         true
