@@ -14,6 +14,7 @@ mod target;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -159,14 +160,16 @@ pub(super) async fn bridge(args: BridgeArgs) -> Result<(), Failure> {
         control_prefix,
         services: place.client(&context)?,
         stop: signals.stop.child_token(),
+        is_broker_silent: false.into(),
         taken: std::sync::Mutex::default(),
         telemetry: telemetry.clone(),
     });
     let bridging = Box::pin(bridge_all(&shared, devices));
     let bridged = signals.unless_killed(bridging).await;
     let closed = async {
-        // A server that is away is not waited for: what was to be saved is, or never will be.
-        if context.client().connection_state() == State::Connected {
+        // A server that is away or hangs is not waited for: what was to be saved is, or never will be.
+        let is_connected = context.client().connection_state() == State::Connected;
+        if is_connected && !shared.is_broker_silent.load(Ordering::Relaxed) {
             context.close().await;
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! One device while it is bridged.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ pub(super) struct Shared {
     pub(super) services: Client,
     pub(super) telemetry: Option<Telemetry>,
     pub(super) stop: CancellationToken,
+    /// Set when a service could not stop because of the server.
+    pub(super) is_broker_silent: AtomicBool,
     /// The identifiers that are taken.
     pub(super) taken: Mutex<BTreeSet<String>>,
 }
@@ -288,7 +290,7 @@ async fn wind_down(shared: &Shared, commands: &Commands, service: Option<Service
         tokio::select! {
             biased;
             // Then the stop does not even begin, and cannot say that it took too long.
-            () = commands.idle_without_broker() => {}
+            () = commands.idle_without_broker() => shared.is_broker_silent.store(true, Ordering::Relaxed),
             _ = service.stop() => {}
         }
     }

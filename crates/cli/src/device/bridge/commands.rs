@@ -35,6 +35,8 @@ const PENDING: nats_micro::PendingLimits = nats_micro::PendingLimits {
 };
 /// How much longer than an answer a stop may take.
 const STOP_MARGIN: Duration = Duration::from_secs(5);
+/// A server that does not answer for so long at a stop is not waited for, unless requests are running.
+const SILENCE_MAX: Duration = Duration::from_secs(2);
 /// How often it is looked whether a stop has to wait for the server.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -181,9 +183,16 @@ impl Commands {
         ))
     }
 
-    /// Ends once no request is to be answered while the server is away: there is nobody to say goodbye to.
+    /// Ends once no request is to be answered, and the server is away or has not let us go for a while: it hangs.
     pub(super) async fn idle_without_broker(&self) {
-        while !self.running.is_empty() || self.broker.connection_state() == State::Connected {
+        let mut idle_since = Instant::now();
+        loop {
+            let is_away = self.broker.connection_state() != State::Connected;
+            match self.running.is_empty() {
+                true if is_away || idle_since.elapsed() >= SILENCE_MAX => return,
+                true => {}
+                false => idle_since = Instant::now(),
+            }
             sleep(LOOK).await;
         }
     }
