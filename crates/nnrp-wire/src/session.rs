@@ -36,6 +36,7 @@ mod migration;
 mod order;
 mod patch;
 mod probe;
+mod queue;
 mod server;
 mod transmit;
 

@@ -41,6 +41,9 @@ pub enum PutRefusal {
     /// There is no session, or it ends.
     #[error("the session is not active")]
     NotActive,
+    /// Too much waits to be sent.
+    #[error("packets wait to be sent: send them first")]
+    Congested,
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -25,6 +25,7 @@ use super::frame::{FrameCounts, FrameKey, FrameSlots, FrameState};
 use super::hello::Established;
 use super::liveness::Liveness;
 use super::probe::Probe;
+use super::queue::{Events, Limits};
 use super::transmit::{Outbox, PathId, Transmit};
 use crate::message::{CachePut, Envelope, Message, SessionPatch};
 use crate::metadata::{CacheInvalidateMetadata, FlowUpdateMetadata, ServerHelloAckMetadata};
@@ -60,7 +61,7 @@ pub struct ClientSession {
     failure: Option<Failure>,
     last_result_frame_id: u32,
     outbox: Outbox,
-    events: VecDeque<ClientEvent>,
+    events: Events<ClientEvent>,
     counters: ClientCounters,
 }
 
@@ -91,7 +92,7 @@ impl ClientSession {
             failure: None,
             last_result_frame_id: 0,
             outbox: Outbox::default(),
-            events: VecDeque::new(),
+            events: Events::default(),
             counters: ClientCounters::default(),
             options,
         }
@@ -169,6 +170,9 @@ impl ClientSession {
     /// If it must not be put; nothing is sent then.
     pub fn put(&mut self, put: CachePut, now: Duration) -> Result<(), PutRefusal> {
         let path = self.active_path().ok_or(PutRefusal::NotActive)?;
+        if self.is_congested() {
+            return Err(PutRefusal::Congested);
+        }
         let deadline = now.saturating_add(self.options.answer_timeout);
         self.cache.put(&put, now, deadline)?;
         let envelope = self.asking();
@@ -313,7 +317,10 @@ impl ClientSession {
     }
 
     fn is_congested(&self) -> bool {
-        self.outbox.len() >= self.options.transmits_max
+        self.outbox.is_full(Limits {
+            items_max: self.options.transmits_max,
+            bytes_max: self.options.transmits_bytes_max,
+        })
     }
 }
 

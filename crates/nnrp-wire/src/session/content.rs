@@ -45,3 +45,31 @@ fn result_bytes(result: &ResultPush) -> Result<u64, WireError> {
         ResultBody::Composed(composed) => composed.body().prelude()?.body_bytes(),
     })
 }
+
+/// The bytes of a message's body, roughly: what it holds of the memory.
+pub(super) fn held_bytes(message: &Message) -> u64 {
+    let bytes = |bytes: &bytes::Bytes| bytes.len() as u64;
+    match message {
+        Message::FrameSubmit(submit) => submit_bytes(submit).unwrap_or(u64::MAX),
+        Message::ResultPush(result) => result_bytes(result).unwrap_or(u64::MAX),
+        Message::CachePut(put) => bytes(&put.object),
+        Message::TransportProbe(probe) => bytes(&probe.payload),
+        Message::SessionMigrate(migrate) => bytes(&migrate.body),
+        Message::SessionMigrateAck(ack) => bytes(&ack.body),
+        Message::Close(reason) => bytes(reason),
+        Message::Error(report) => bytes(&report.diagnostic),
+        Message::ClientHello(hello) => bytes(&hello.auth),
+        Message::ServerHelloAck(ack) => bytes(&ack.payload),
+        Message::SessionPatch(_)
+        | Message::SessionPatchAck(_)
+        | Message::FrameCancel
+        | Message::ResultDrop
+        | Message::CacheAck(_)
+        | Message::CacheInvalidate(_)
+        | Message::FlowUpdate(_)
+        | Message::ResultHint(_)
+        | Message::TransportProbeAck(_)
+        | Message::Ping
+        | Message::Pong => 0,
+    }
+}

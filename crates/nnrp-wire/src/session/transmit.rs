@@ -1,8 +1,10 @@
 //! What goes out, and in which order. spec: nnrp-session 1.5, 12
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
+use super::content::held_bytes;
 use super::frame::FrameKey;
+use super::queue::{Limits, Queue};
 use crate::message::{Envelope, Message};
 use crate::numbers::MessageType;
 
@@ -104,9 +106,9 @@ impl Transmit {
 /// Messages that wait to be sent: urgent ones first, then the others in order, and farewells when nothing else is left.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    urgent: VecDeque<Transmit>,
-    ordered: VecDeque<Transmit>,
-    last: VecDeque<Transmit>,
+    urgent: Queue<Transmit>,
+    ordered: Queue<Transmit>,
+    last: Queue<Transmit>,
 }
 
 impl Outbox {
@@ -116,29 +118,36 @@ impl Outbox {
         } else {
             &mut self.ordered
         };
-        queue.push_back(Transmit {
+        let bytes = held_bytes(&message);
+        let transmit = Transmit {
             path,
             envelope,
             message,
-        });
+        };
+        queue.push(transmit, bytes);
     }
 
     pub(super) fn push_last(&mut self, path: PathId, envelope: Envelope, message: Message) {
-        self.last.push_back(Transmit {
+        let bytes = held_bytes(&message);
+        let transmit = Transmit {
             path,
             envelope,
             message,
-        });
+        };
+        self.last.push(transmit, bytes);
     }
 
     pub(super) fn pop(&mut self) -> Option<Transmit> {
-        let urgent = self.urgent.pop_front();
-        let ordered = || self.ordered.pop_front();
-        urgent.or_else(ordered).or_else(|| self.last.pop_front())
+        let urgent = self.urgent.pop();
+        let ordered = || self.ordered.pop();
+        urgent.or_else(ordered).or_else(|| self.last.pop())
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.urgent.len() + self.ordered.len() + self.last.len()
+    pub(super) fn is_full(&self, limits: Limits) -> bool {
+        let queues = [&self.urgent, &self.ordered, &self.last];
+        let items = queues.iter().map(|queue| queue.len()).sum::<usize>();
+        let bytes = queues.iter().map(|queue| queue.bytes());
+        items >= limits.items_max || bytes.fold(0, u64::saturating_add) >= limits.bytes_max
     }
 
     /// Those among them that packets which came have caused, for the most part.
@@ -148,9 +157,8 @@ impl Outbox {
 
     /// Takes a frame's submit back, if it has not been sent.
     pub(super) fn retract(&mut self, key: FrameKey) -> Option<Transmit> {
-        let mut waiting = self.ordered.iter();
-        let place = waiting.position(|transmit| transmit.submits() == Some(key))?;
-        self.ordered.remove(place)
+        let is_it = |transmit: &Transmit| transmit.submits() == Some(key);
+        self.ordered.take_if(is_it)
     }
 
     /// Frames whose submits have not been sent.
@@ -167,7 +175,7 @@ impl Outbox {
 
     /// Results and errors of frames that were to go a way that is gone go another.
     pub(super) fn reroute(&mut self, from: PathId, to: PathId) {
-        for transmit in &mut self.ordered {
+        for transmit in self.ordered.iter_mut() {
             if transmit.path == from {
                 transmit.path = to;
             }
@@ -175,8 +183,6 @@ impl Outbox {
     }
 
     pub(super) fn clear(&mut self) {
-        self.urgent.clear();
-        self.ordered.clear();
-        self.last.clear();
+        *self = Self::default();
     }
 }

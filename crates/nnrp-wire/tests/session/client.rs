@@ -1240,3 +1240,47 @@ fn without_room_packets_are_not_taken() {
     client_events(&mut client);
     assert_eq!(client.handle_packet(A, &ping, ms(0)), Ok(()));
 }
+
+#[test]
+fn what_waits_is_bounded_in_bytes() {
+    // spec: nnrp-session 12.3
+    let result = packet(
+        &frame_envelope(1),
+        &Message::ResultPush(result_with_critical_extension()),
+    );
+    let one = packet(&frame_envelope(1), &Message::FrameSubmit(submit_of(80)));
+    let options = ClientOptions {
+        extensions: KnownExtensions::KEEP_ALL,
+        events_bytes_max: 2 * result.bytes(),
+        transmits_bytes_max: 1 + one.body().len() as u64,
+        ..ClientOptions::default()
+    };
+    let mut client = active(options, 0);
+    let stream = Submit {
+        is_stream: true,
+        ..Submit::new(FrameKey::new(1), submit_of(80))
+    };
+    client.submit(stream, ms(0)).unwrap();
+    let another = |client: &mut ClientSession, frame| {
+        let submit = Submit::new(FrameKey::new(frame), submit_of(80));
+        client.submit(submit, ms(0)).map_err(|refused| refused.why)
+    };
+    assert!(another(&mut client, 2).is_ok(), "below the limit");
+    assert_eq!(another(&mut client, 3), Err(SubmitRefusal::Congested));
+    // What is taken out does not count, however it is.
+    client.cancel(FrameKey::new(2), ms(0));
+    client_events(&mut client);
+    assert!(another(&mut client, 3).is_ok());
+    assert_eq!(another(&mut client, 4), Err(SubmitRefusal::Congested));
+    sent(|| client.poll_transmit(ms(0)));
+    assert!(another(&mut client, 4).is_ok());
+
+    client.handle_packet(A, &result, ms(0)).unwrap();
+    client.handle_packet(A, &result, ms(0)).unwrap();
+    assert_eq!(
+        client.handle_packet(A, &result, ms(0)),
+        Err(HandleError::Congested)
+    );
+    assert!(client.poll_event().is_some());
+    assert_eq!(client.handle_packet(A, &result, ms(0)), Ok(()));
+}

@@ -44,6 +44,19 @@ pub(crate) fn frame_submit(budget_ms: u16) -> FrameSubmit {
     }
 }
 
+/// With so many bytes of text.
+pub(crate) fn submit_of(bytes: usize) -> FrameSubmit {
+    let payload = TypedPayload::token_chunk("x".repeat(bytes));
+    FrameSubmit::builder().payload(payload).build().unwrap()
+}
+
+/// With so many bytes of text.
+pub(crate) fn result_of(bytes: usize) -> ResultPush {
+    let payload = TypedPayload::token_chunk("x".repeat(bytes));
+    let result = ResultPush::builder(ResultWorth::COMPLETE).payload(payload);
+    result.build().unwrap()
+}
+
 fn critical() -> ExtensionFrame {
     ExtensionFrame {
         flags: ExtensionFrameFlags::CRITICAL,

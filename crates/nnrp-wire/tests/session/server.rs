@@ -972,3 +972,34 @@ fn a_session_moves_only_for_its_owner_from_where_it_is() {
         Err(MigrateRefusal::Busy)
     );
 }
+
+#[test]
+fn what_waits_is_bounded_in_bytes() {
+    // spec: nnrp-session 12.3
+    let submit = |frame| {
+        let message = Message::FrameSubmit(submit_of(80));
+        packet(&frame_envelope(frame), &message)
+    };
+    let one = packet(&frame_envelope(1), &Message::ResultPush(result_of(80)));
+    let options = ServerOptions {
+        events_bytes_max: 2 * submit(1).bytes(),
+        transmits_bytes_max: 1 + one.body().len() as u64,
+        ..ServerOptions::default()
+    };
+    let mut server = serving(options, TransportId::Tcp);
+    server.handle_packet(A, &submit(1), ms(0)).unwrap();
+    server.handle_packet(A, &submit(2), ms(0)).unwrap();
+    let refused = Err(HandleError::Congested);
+    assert_eq!(server.handle_packet(A, &submit(3), ms(0)), refused);
+    assert!(server.poll_event().is_some());
+    assert_eq!(server.handle_packet(A, &submit(3), ms(0)), Ok(()));
+    server_events(&mut server);
+
+    let mut push = |is_last| server.push_result(FrameKey::new(1), result_of(80), is_last, ms(0));
+    assert_eq!((push(false), push(false)), (Ok(()), Ok(())));
+    assert_eq!(push(false), Err(ResultRefusal::Congested));
+    assert_eq!(push(true), Ok(()), "the last is always taken");
+    assert_eq!(server.handle_packet(A, &submit(4), ms(0)), refused);
+    assert_eq!(sent(|| server.poll_transmit(ms(0))).len(), 3);
+    assert_eq!(server.handle_packet(A, &submit(4), ms(0)), Ok(()));
+}

@@ -70,9 +70,15 @@ pub struct ClientOptions {
     pub keeps_submits: bool,
     /// Events that wait to be taken, before no more packets are taken in; 4096.
     pub events_max: usize,
+    /// Bytes of the packets that these events came of, before no more packets are taken in; 64 MiB. One packet more may be
+    /// taken in below that.
+    pub events_bytes_max: u64,
     /// Messages that wait to be sent, before nothing more is submitted; and answers among them, before no more packets are
     /// taken in; 4096.
     pub transmits_max: usize,
+    /// Bytes of the bodies of messages that wait to be sent, before nothing more is submitted; 64 MiB. One message more may
+    /// be submitted below that.
+    pub transmits_bytes_max: u64,
 }
 
 impl Default for ClientOptions {
@@ -103,7 +109,9 @@ impl Default for ClientOptions {
             checks_references: true,
             keeps_submits: true,
             events_max: 4096,
+            events_bytes_max: 64 << 20,
             transmits_max: 4096,
+            transmits_bytes_max: 64 << 20,
         }
     }
 }

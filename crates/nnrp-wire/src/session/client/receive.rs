@@ -19,6 +19,7 @@ use crate::session::frame::{FrameKey, FrameOutcome, FrameState};
 use crate::session::hello::Established;
 use crate::session::liveness::Liveness;
 use crate::session::migration::MigrationFailure;
+use crate::session::queue::Limits;
 use crate::session::transmit::{Carrier, PathId};
 
 impl ClientSession {
@@ -39,6 +40,7 @@ impl ClientSession {
         self.counters.packets += 1;
         self.liveness.received(now);
         let header = packet.header();
+        self.events.begin_packet(packet.bytes());
         if self.is_hello_amiss(header.message_type) {
             self.hello_amiss(path, header.message_type, now);
         } else {
@@ -48,6 +50,7 @@ impl ClientSession {
                 Err(error) => self.undecodable(path, header, error, now),
             }
         }
+        self.events.end_packet();
         self.advance_closing(now);
         Ok(())
     }
@@ -89,7 +92,11 @@ impl ClientSession {
         }
         // Submits that wait must not keep results from being read: the server may wait for that before it reads submits.
         let answers = self.outbox.urgent_len();
-        if self.events.len() >= self.options.events_max || answers >= self.options.transmits_max {
+        let events = Limits {
+            items_max: self.options.events_max,
+            bytes_max: self.options.events_bytes_max,
+        };
+        if self.events.is_full(events) || answers >= self.options.transmits_max {
             return Err(HandleError::Congested);
         }
         Ok(())

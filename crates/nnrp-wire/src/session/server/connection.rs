@@ -76,7 +76,7 @@ impl ServerConnection {
             ConnectionState::Deciding => return Err(HandleError::Congested),
             ConnectionState::Taken | ConnectionState::Ended => return Err(HandleError::Over),
         }
-        if self.outbox.len() >= self.options.transmits_max {
+        if self.outbox.is_full(self.options.transmit_limits()) {
             return Err(HandleError::Congested);
         }
         // Unknown extensions that are critical are refused here (Q6).

@@ -18,6 +18,7 @@ use crate::session::hello::ServerCapabilities;
 use crate::session::known::KnownExtensions;
 use crate::session::liveness::LivenessOptions;
 use crate::session::patch::{PatchRules, SessionSettings};
+use crate::session::queue::Limits;
 use crate::session::transmit::PathId;
 
 /// How a server's sessions are set up. Everything that can grow has a limit here.
@@ -70,9 +71,15 @@ pub struct ServerOptions {
     pub migration_grace: Duration,
     /// Events that wait to be taken, before no more packets are taken in; 4096.
     pub events_max: usize,
+    /// Bytes of the packets that these events came of, and of cached objects that they hold, before no more packets are
+    /// taken in; 64 MiB. One packet more may be taken in below that.
+    pub events_bytes_max: u64,
     /// Messages that wait to be sent, before no more packets and no more results are taken in; 4096. The last result of a
     /// frame is always taken.
     pub transmits_max: usize,
+    /// Bytes of the bodies of messages that wait to be sent, before no more packets and no more results are taken in;
+    /// 64 MiB. One message more may be taken in below that, and the last result of each frame that is in flight.
+    pub transmits_bytes_max: u64,
 }
 
 impl Default for ServerOptions {
@@ -99,7 +106,25 @@ impl Default for ServerOptions {
             marks_end: true,
             migration_grace: Duration::from_secs(2),
             events_max: 4096,
+            events_bytes_max: 64 << 20,
             transmits_max: 4096,
+            transmits_bytes_max: 64 << 20,
+        }
+    }
+}
+
+impl ServerOptions {
+    pub(super) const fn transmit_limits(&self) -> Limits {
+        Limits {
+            items_max: self.transmits_max,
+            bytes_max: self.transmits_bytes_max,
+        }
+    }
+
+    pub(super) const fn event_limits(&self) -> Limits {
+        Limits {
+            items_max: self.events_max,
+            bytes_max: self.events_bytes_max,
         }
     }
 }

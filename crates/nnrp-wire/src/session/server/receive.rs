@@ -61,17 +61,19 @@ impl ServerSession {
         if path != self.path && Some(path) != old {
             return Err(HandleError::UnknownPath);
         }
-        if self.events.len() >= self.options.events_max {
+        if self.events.is_full(self.options.event_limits()) {
             return Err(HandleError::Congested);
         }
         self.counters.packets += 1;
         self.liveness.received(now);
         let options = self.options.extensions.decode_options(self.options.rules);
         let header = packet.header();
+        self.events.begin_packet(packet.bytes());
         match Message::decode(packet, &options) {
             Ok(message) => self.receive(path, header, message, now),
             Err(error) => self.undecodable(header, error, now),
         }
+        self.events.end_packet();
         self.advance_closing(now);
         Ok(())
     }
@@ -196,6 +198,9 @@ impl ServerSession {
             let deadline = now.saturating_add(Duration::from_millis(budget_ms));
             self.frames.set_deadline(key, Some(deadline));
         }
+        // They may be forgotten by the cache before they are taken out here.
+        let objects_bytes = objects.iter().map(|(_, object)| object.len() as u64);
+        self.events.hold(objects_bytes.sum());
         self.events.push_back(ServerEvent::FrameSubmitted {
             key,
             envelope,

@@ -1,6 +1,5 @@
 //! A server's session. spec: nnrp-session 5
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::close::Closing;
@@ -21,6 +20,7 @@ use crate::session::fault::{Failure, HandleError};
 use crate::session::frame::{FrameCounts, FrameKey, FrameSlots, FrameState};
 use crate::session::liveness::Liveness;
 use crate::session::patch::{Patching, SessionSettings};
+use crate::session::queue::Events;
 use crate::session::transmit::{Outbox, PathId, Transmit};
 
 /// A server's side of a session, without connections and without a clock. It is driven as clients are; see
@@ -49,7 +49,7 @@ pub struct ServerSession {
     pub(super) closing: Option<Closing>,
     pub(super) failure: Option<Failure>,
     pub(super) outbox: Outbox,
-    pub(super) events: VecDeque<ServerEvent>,
+    pub(super) events: Events<ServerEvent>,
     pub(super) counters: ServerCounters,
 }
 
@@ -90,7 +90,7 @@ impl ServerSession {
             closing: None,
             failure: None,
             outbox,
-            events: VecDeque::new(),
+            events: Events::default(),
             counters: ServerCounters::default(),
             ack,
             options,
@@ -213,7 +213,7 @@ impl ServerSession {
     }
 
     pub(super) fn is_congested(&self) -> bool {
-        self.outbox.len() >= self.options.transmits_max
+        self.outbox.is_full(self.options.transmit_limits())
     }
 
     pub(super) fn check_sending(&self) -> Result<(), HandleError> {
