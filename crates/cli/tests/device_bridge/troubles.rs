@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 
 use autotrainer_api::{Service, Topic};
 use serde_json::{Value, json};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
 
 use crate::setup::{
     Bridge, Hub, ask, device, device_on, error_code, header, json, next, next_on, place_of,
@@ -211,6 +214,40 @@ async fn a_stop_without_a_broker_and_without_requests_waits_for_nothing() {
     bridge.says("command").await;
     hub.broker.kill().await.unwrap();
     // Heartbeats may have come since that are lost now.
+    assert!(bridge.stop().await.is_some());
+    device.stop().await;
+}
+
+/// A way to this server that passes nothing on any more once the token is cancelled, and stays open.
+async fn way_that_hangs(server: String, hang: CancellationToken) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("nats://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let address = server.trim_start_matches("nats://").to_owned();
+            let hang = hang.clone();
+            tokio::spawn(async move {
+                let mut far = TcpStream::connect(address).await.unwrap();
+                tokio::select! {
+                    _ = copy_bidirectional(&mut near, &mut far) => {}
+                    () = hang.cancelled() => std::future::pending().await,
+                }
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn a_stop_with_a_broker_that_hangs_does_not_wait_for_it() {
+    let (hub, device) = (Hub::start().await, device("box").await);
+    let hang = CancellationToken::new();
+    let url = way_that_hangs(hub.broker.url(), hang.clone()).await;
+    // Running requests would be waited for so long, which is longer than this test.
+    let place = place_of(&device);
+    let arguments = ["--device", &place, "--timeout", "3000", "--drain", "0.2"];
+    let bridge = Bridge::bridging(&url, 1, &arguments).await;
+    hang.cancel();
     assert!(bridge.stop().await.is_some());
     device.stop().await;
 }
