@@ -9,9 +9,14 @@
 
 mod common;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use common::{bytes, packets, vectors};
-use nnrp_wire::{Category, DecodeOptions, Envelope, Header, Message, Rules, SubmitBody, WireError};
+use nnrp_wire::{
+    Category, DecodeOptions, Envelope, Header, Message, MessageType, Rules, SubmitBody, WireError,
+};
 use proptest::prelude::*;
 
 const ALL_EXTENSIONS: [DecodeOptions<'_>; 2] = [
@@ -52,10 +57,130 @@ fn decode_frugally(
     decoded.unwrap()
 }
 
-/// What is missing stands where the bytes end.
+/// What is missing stands where the bytes end; a field that is named stands where its structure has it, and says what was
+/// found.
 fn check_place(error: &WireError, packet: &Bytes) {
     let offset = error.offset.unwrap_or_else(|| panic!("no place: {error}"));
     assert!(offset <= packet.len(), "{error} of {}", packet.len());
+    let message_type = packet.get(6).copied().unwrap_or_default();
+    let Some(metadata) = METADATA.get(&message_type) else {
+        return;
+    };
+    let body_at = Header::BYTES + metadata.bytes;
+    // A name may be a structure's of the body too; several of its structures have the same names.
+    let widths: &[usize] = if offset >= body_at && BODY_FIELDS.contains(error.what) {
+        &[1, 2, 4, 8]
+    } else if let Some(field) = metadata.fields.get(error.what) {
+        assert_eq!(offset, Header::BYTES + field.at, "{error}");
+        &[field.bytes]
+    } else {
+        return;
+    };
+    // Two are about what follows from a field.
+    let is_computed = matches!(
+        error.category,
+        Category::SectionTileCountMismatch | Category::DescriptorOutOfRange
+    );
+    let is = |found: u64, bytes: &usize| {
+        let mut field = [0; 8];
+        let room = packet.len().min(offset + bytes) - offset;
+        field[..room].copy_from_slice(&packet[offset..offset + room]);
+        u64::from_le_bytes(field) == found
+    };
+    if let Some(found) = error.found.filter(|_| !is_computed) {
+        assert!(widths.iter().any(|bytes| is(found, bytes)), "{error}");
+    }
+}
+
+/// A structure as its source declares it.
+#[derive(Default)]
+struct Structure {
+    name: &'static str,
+    bytes: usize,
+    fields: BTreeMap<&'static str, Place>,
+}
+
+#[derive(Clone, Copy)]
+struct Place {
+    at: usize,
+    bytes: usize,
+}
+
+/// By type of message.
+static METADATA: LazyLock<BTreeMap<u8, Structure>> = LazyLock::new(|| {
+    let sources = [
+        include_str!("../src/metadata/hello.rs"),
+        include_str!("../src/metadata/patch.rs"),
+        include_str!("../src/metadata/fault.rs"),
+        include_str!("../src/metadata/frame_submit.rs"),
+        include_str!("../src/metadata/result_push.rs"),
+        include_str!("../src/metadata/cache.rs"),
+        include_str!("../src/metadata/flow.rs"),
+        include_str!("../src/metadata/transport.rs"),
+    ];
+    let mut structures: Vec<_> = sources.into_iter().flat_map(structures).collect();
+    let mut by_type = BTreeMap::new();
+    for message_type in (0..=u8::MAX).filter_map(|n| MessageType::from_number(n.into())) {
+        let name = format!("{message_type:?}Metadata");
+        if let Some(place) = structures.iter().position(|found| found.name == name) {
+            let structure = structures.swap_remove(place);
+            assert_eq!(structure.bytes, message_type.metadata_bytes(), "{name}");
+            by_type.insert(message_type as u8, structure);
+        }
+    }
+    by_type
+});
+
+static BODY_FIELDS: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
+    let sources = [
+        include_str!("../src/extension.rs"),
+        include_str!("../src/body/composed.rs"),
+        include_str!("../src/body/section.rs"),
+        include_str!("../src/body/reference.rs"),
+        include_str!("../src/body/inline_object.rs"),
+        include_str!("../src/body/extension.rs"),
+    ];
+    let structures = sources.into_iter().flat_map(structures);
+    structures
+        .flat_map(|structure| structure.fields.into_keys())
+        .collect()
+});
+
+/// The structures of a source: `Name[bytes] {`, then `offset field: type,` in order.
+fn structures(source: &'static str) -> Vec<Structure> {
+    let mut structures: Vec<Structure> = Vec::new();
+    for block in source.split("fixed! {").skip(1) {
+        let block = block.split("\n}").next().unwrap();
+        let lines = block.lines().map(str::trim);
+        let mut lines = lines.filter(|line| !line.is_empty() && !line.starts_with("///"));
+        let (name, bytes) = lines.next().unwrap().split_once('[').unwrap();
+        let bytes = bytes.split(']').next().unwrap().parse().unwrap();
+        let fields = lines.filter_map(|line| line.split_once(':')?.0.split_once(' '));
+        let fields: Vec<(usize, &str)> = fields
+            .map(|(at, field)| (at.parse().unwrap(), field))
+            .collect();
+        let ends = fields.iter().skip(1).map(|(at, _)| *at).chain([bytes]);
+        let places = fields.iter().zip(ends).map(|((at, field), end)| {
+            let bytes = end - at;
+            (*field, Place { at: *at, bytes })
+        });
+        let fields = places.collect();
+        structures.push(Structure {
+            name,
+            bytes,
+            fields,
+        });
+    }
+    structures
+}
+
+#[test]
+fn the_places_of_fields_are_known() {
+    assert_eq!(METADATA.len(), 16);
+    let submit = &METADATA[&0x10];
+    let Place { at, bytes } = submit.fields["object_ref_mask"];
+    assert_eq!((at, bytes, submit.fields.len()), (56, 4, 27));
+    assert!(BODY_FIELDS.contains("payload_bytes"));
 }
 
 fn check_written_again(header: &Header, message: &Message, options: &DecodeOptions<'_>) {
@@ -225,8 +350,8 @@ proptest! {
         metadata_bytes in 0_usize..90,
         noise in proptest::collection::vec(prop_oneof![Just(0_u8), Just(1), any::<u8>()], 90..400),
     ) {
-        let metadata_bytes = nnrp_wire::MessageType::from_number(message_type.into())
-            .map_or(metadata_bytes, nnrp_wire::MessageType::metadata_bytes);
+        let metadata_bytes = MessageType::from_number(message_type.into())
+            .map_or(metadata_bytes, MessageType::metadata_bytes);
         let (metadata, body) = noise.split_at(metadata_bytes);
         check(&packet(message_type, metadata, body));
     }
