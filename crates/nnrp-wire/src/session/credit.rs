@@ -55,7 +55,7 @@ pub enum CreditUpdate {
     Applied,
     /// It is older than the last one of its scope.
     OldEpoch,
-    /// There are updates of too many operations, and frames of each in flight.
+    /// There are updates of too many operations, and each has frames in flight or is held up by its update.
     TooManyOperations,
 }
 
@@ -198,7 +198,8 @@ impl CreditWindow {
         over.flatten().count() > 0
     }
 
-    /// The scope of an operation. If there are too many, an idle one gives way.
+    /// The scope of an operation. If there are too many, one gives way that is idle and holds nothing up; its epoch is
+    /// forgotten, so that an old update of it would hold again.
     fn operation(&mut self, operation_id: u64) -> Option<&mut Scope> {
         let with_updates = self
             .operations
@@ -210,7 +211,7 @@ impl CreditWindow {
             .is_none_or(|scope| scope.epoch.is_none());
         if is_new && with_updates.count() >= self.operations_max {
             let mut all = self.operations.iter();
-            let is_idle = |(_, scope): &(&u64, &Scope)| scope.in_flight == 0;
+            let is_idle = |(_, scope): &(&u64, &Scope)| scope.in_flight == 0 && !scope.is_closed();
             let idle = all.find(is_idle).map(|(id, _)| *id)?;
             self.operations.remove(&idle);
         }
@@ -219,6 +220,12 @@ impl CreditWindow {
 }
 
 impl Scope {
+    /// Whether nothing may be submitted, or not everything, even with nothing in flight.
+    fn is_closed(&self) -> bool {
+        let is_held = self.is_paused || self.is_draining || self.is_background_only;
+        is_held || self.retry_at.is_some() || self.ceiling == Some(0)
+    }
+
     fn update(&mut self, update: &FlowUpdateMetadata, credit: u16, now: Duration) -> CreditUpdate {
         let is_newer = match self.epoch {
             None => true,

@@ -23,6 +23,9 @@ pub enum MigrateRefusal {
     /// It moves already, or ends.
     #[error("the session cannot move now")]
     Busy,
+    /// Frame `u32::MAX` has come: there is no id behind it to go on with.
+    #[error("the session has no frame ids left: begin another one")]
+    NoFrameIds,
 }
 
 impl MigrateRefusal {
@@ -34,6 +37,7 @@ impl MigrateRefusal {
             Self::NotAllowed => 2,
             Self::WrongTransport => 3,
             Self::Busy => 4,
+            Self::NoFrameIds => 5,
         }
     }
 }

@@ -242,6 +242,38 @@ fn operations_are_bounded_and_idle_ones_give_way() {
     assert_eq!(window.update(&operation(2), ms(0)), CreditUpdate::Applied);
 }
 
+#[test]
+fn an_idle_operation_that_is_held_up_does_not_give_way() {
+    let mut window = CreditWindow::new(0, 1);
+    let operation = |id, reason, credit| {
+        let mut update = flow(FlowScope::Operation, reason, credit, 1);
+        update.operation_id = id;
+        update
+    };
+    let pause = operation(1, FlowReason::Pause, 4);
+    assert_eq!(window.update(&pause, ms(0)), CreditUpdate::Applied);
+    let other = operation(2, FlowReason::Grant, 4);
+    assert_eq!(
+        window.update(&other, ms(0)),
+        CreditUpdate::TooManyOperations
+    );
+    let scope = FlowScope::Operation;
+    assert_eq!(
+        window.check(1, false, ms(0)),
+        Err(NoCredit::Paused { scope })
+    );
+    let resume = operation(1, FlowReason::Resume, 0);
+    assert_eq!(window.update(&resume, ms(0)), CreditUpdate::Applied);
+    assert_eq!(
+        window.update(&other, ms(0)),
+        CreditUpdate::TooManyOperations,
+        "none of it may be submitted"
+    );
+    let grant = operation(1, FlowReason::Grant, 1);
+    assert_eq!(window.update(&grant, ms(0)), CreditUpdate::Applied);
+    assert_eq!(window.update(&other, ms(0)), CreditUpdate::Applied);
+}
+
 fn order(start: Option<u32>) -> ResultOrder<char> {
     let gap_timeout = Some(ms(50));
     ResultOrder::new(OrderOptions {

@@ -943,6 +943,25 @@ fn a_session_moves_and_answers_old_frames_where_they_came_from() {
 }
 
 #[test]
+fn a_session_does_not_move_behind_the_last_frame_id() {
+    let mut server = serving(ServerOptions::default(), TransportId::Quic);
+    submit(&mut server, u32::MAX, 0);
+    let (mut connection, offer) = asking(SESSION, TransportId::Quic, TransportId::Tcp);
+    let refusal = MigrateRefusal::NoFrameIds;
+    assert_eq!(
+        server.adopt(&mut connection, &offer, true, ms(0)),
+        Err(refusal)
+    );
+    assert_eq!((server.primary_path(), refusal.accept_code()), (A, 5));
+    submit(&mut server, 0, 0);
+    assert_eq!(
+        server.frames().in_flight,
+        2,
+        "here they may come in any order"
+    );
+}
+
+#[test]
 fn a_session_moves_only_for_its_owner_from_where_it_is() {
     // spec: nnrp-session 4.6
     let mut server = serving(ServerOptions::default(), TransportId::Quic);

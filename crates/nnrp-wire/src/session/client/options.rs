@@ -58,7 +58,8 @@ pub struct ClientOptions {
     pub pending_max: usize,
     /// Frames that are remembered after their end, to tell late results from wrong ones; 1024.
     pub finished_max: usize,
-    /// Operations with credit of their own at most; 256.
+    /// Operations with credit of their own at most; one that is idle gives way to a new one, unless it is paused or
+    /// otherwise held up; 256.
     pub operations_max: usize,
     /// Cached objects that are known of at most; 1024.
     pub cache_entries_max: usize,
@@ -225,7 +226,8 @@ pub enum SubmitRefusal {
         /// Which.
         reference: ObjectReference,
     },
-    /// After a migration, ids must be at least where the server resumes, and grow.
+    /// After a migration, ids must be at least where the server resumes, and grow. They do not wrap around: once frame
+    /// `u32::MAX` was submitted before or after a migration, nothing more can be, and it takes a new session.
     #[error("after a migration, frame ids must grow from {at_least} on")]
     NotResumable {
         /// The least that may come next.

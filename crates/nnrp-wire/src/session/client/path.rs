@@ -53,7 +53,8 @@ impl ClientSession {
     /// Moves the session to another transport, whose connection was made: asks the server there. No hello goes there.
     ///
     /// [`ClientEvent::Migrated`] or [`ClientEvent::MigrationFailed`] follows. Until then everything goes on where it is, even
-    /// if that breaks meanwhile. `proof` shows that the session is this client's, in a way that client and server agree on.
+    /// if that breaks meanwhile. Afterwards frame ids must grow and cannot wrap around; see
+    /// [`SubmitRefusal::NotResumable`](super::SubmitRefusal::NotResumable). `proof` shows that the session is this client's, in a way that client and server agree on.
     ///
     /// # Errors
     /// If it cannot begin; nothing is sent then.

@@ -18,7 +18,8 @@ pub(super) struct OldPath {
 }
 
 impl ServerSession {
-    /// Moves the session to a connection whose client has asked for that. Whether the client is the session's owner is the
+    /// Moves the session to a connection whose client has asked for that. The client goes on behind the greatest frame that
+    /// has come; behind `u32::MAX` there is none, so that such a session does not move. Whether the client is the session's owner is the
     /// caller's to find out: by who it is, or by a token in the message's body.
     ///
     /// # Errors
@@ -73,6 +74,9 @@ impl ServerSession {
             && connection.path() != self.path;
         if !is_right {
             return Err(MigrateRefusal::WrongTransport);
+        }
+        if self.frame_id_max == Some(u32::MAX) {
+            return Err(MigrateRefusal::NoFrameIds);
         }
         let is_free = self.state == ServerState::Active
             && self.old.is_none()
