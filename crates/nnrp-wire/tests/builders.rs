@@ -9,6 +9,7 @@
 use bytes::Bytes;
 use nnrp_wire::body::{
     ComposedBody, ExtensionFrame, InlineObject, ObjectReference, TensorSection, TypedPayload,
+    TypedPayloads,
 };
 use nnrp_wire::build::{ResultWorth, TensorInput, TensorOutput, Tiles};
 use nnrp_wire::metadata::FlowUpdateMetadata;
@@ -322,4 +323,24 @@ fn refusals_become_error_messages_where_the_peer_is_at_fault() {
     survives(report);
     let local = FrameSubmit::builder().build().unwrap_err();
     assert_eq!(ErrorReport::about(&local, ErrorScope::Frame), None);
+}
+
+/// One payload is a region by itself, several are a list: an empty one in front moves none of them.
+#[test]
+fn payloads_come_back_as_they_were_packed() {
+    for texts in [
+        vec![""],
+        vec!["a"],
+        vec!["", "a"],
+        vec!["", "", "a", "", "bc"],
+    ] {
+        let payloads: Vec<_> = texts
+            .iter()
+            .copied()
+            .map(TypedPayload::token_chunk)
+            .collect();
+        let packed = TypedPayloads::new(payloads.clone()).unwrap();
+        assert_eq!(packed.iter().collect::<Vec<_>>(), payloads);
+        assert_eq!(packed.region(), texts.concat());
+    }
 }
