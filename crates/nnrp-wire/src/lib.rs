@@ -26,10 +26,13 @@
 //! | [`names`] | Where each capability of the reference is |
 //!
 //! What must hold:
-//! 1. No input panics, loops, or makes this crate allocate more than a small multiple of its own length. What is refused has a
+//! 1. No input panics, or loops. Reading a packet takes time in proportion to its length (and its logarithm, for very many
+//!    extensions), and at most six times its length in memory, and 256 bytes, besides the packet itself. What is refused has a
 //!    [`Category`], and where it stands, what was found and what it had to be ([`WireError`]).
 //! 2. Two ways to read, [`Rules::STRICT`] and [`Rules::COMPATIBLE`]; each tolerated quirk of the reference is one switch.
-//! 3. What is written can be read under the strict rules, unless it was read under laxer ones before.
+//! 3. What was built with [`build`], or was read under the strict rules, is written so that the strict rules can read it. What
+//!    is put together by hand, or was read under laxer rules, is written if [`Rules::COMPATIBLE`] can read it: a reserved field,
+//!    a frame class or a version is written as it is given.
 //! 4. What was read can be written again, and says the same. Two quirks that [`Rules::COMPATIBLE`] reads are never written: a
 //!    FLOW_UPDATE whose session does not fit its scope (Q10), and a camera block that was cut (Q16).
 

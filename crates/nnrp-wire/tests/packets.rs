@@ -113,3 +113,34 @@ fn irregular_packets_are_tolerated_or_refused_as_the_rules_say() {
         assert_eq!(category, vector["strict_category"], "{}", name(vector));
     }
 }
+
+/// The reference says so too of both.
+#[test]
+fn of_two_faults_the_one_that_is_checked_first_is_told() {
+    let category = |hex: &str| {
+        let packet = bytes(&serde_json::json!({ "hex": hex }));
+        let error = Message::decode_bytes(packet, &DecodeOptions::COMPATIBLE).unwrap_err();
+        (error.category.name(), error.what, error.offset)
+    };
+    // A migration from transport 0 to transport 9. spec: nnrp-wire 2.11
+    let header = |message_type: &str, metadata: &str, body: &str| {
+        format!(
+            "4e4e52500100{message_type}2800000000{metadata}{body}07000000{:032}",
+            0
+        )
+    };
+    let migrate = header("1b", "18000000", "00000000");
+    let migrate = format!("{migrate}0000000009000000{:032}", 0);
+    let old = ("required_value_missing", "old_transport_id", Some(40));
+    assert_eq!(category(&migrate), old);
+    // A loss tolerance of 9 before an extension that is cut. spec: nnrp-wire 2.3
+    let hello = header("01", "40000000", "18000000");
+    let block = "03010000080000000900000000000000_9999000064000000".replace('_', "");
+    let hello = format!("{hello}{:0120}18000000{block}", 0);
+    let cut = (
+        "control_extension_truncated",
+        "control extension",
+        Some(120),
+    );
+    assert_eq!(category(&hello), cut);
+}

@@ -14,7 +14,7 @@ use crate::field::Fixed;
 use crate::header::{Header, VERSION_MAJOR};
 use crate::metadata::{
     ClientHelloMetadata, FlowUpdateMetadata, FrameSubmitMetadata, ProfilePatch, ResultPushMetadata,
-    ServerHelloAckMetadata, SessionPatchAckMetadata, SessionPatchMetadata,
+    ServerHelloAckMetadata, SessionMigrateMetadata, SessionPatchAckMetadata, SessionPatchMetadata,
 };
 use crate::numbers::{MessageType, PayloadKinds};
 use crate::packet::Packet;
@@ -293,6 +293,12 @@ impl<'r> Reader<'r> {
     }
 
     fn session_migrate(&self) -> Result<SessionMigrate, WireError> {
+        // Where it was is checked before where it is to be is looked at. spec: nnrp-wire 2.11
+        let is_whole = self.metadata.len() == SessionMigrateMetadata::BYTES;
+        if is_whole && self.metadata.starts_with(&[0; 4]) {
+            let error = WireError::new(Category::RequiredValueMissing, "old_transport_id");
+            return Err(error.at(Header::BYTES).found(0));
+        }
         let migrate = SessionMigrate {
             metadata: self.metadata()?,
             body: self.body(),
