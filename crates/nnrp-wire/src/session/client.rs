@@ -1,5 +1,6 @@
 //! A client's session: from connecting to the end, over one transport or several. spec: nnrp-session 2 to 5
 
+mod admit;
 mod close;
 mod options;
 mod path;

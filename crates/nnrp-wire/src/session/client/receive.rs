@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
-use super::path::Migrating;
 use super::{ClientEvent, ClientSession, ClientState, FrameError};
 use crate::error::{Category, WireError};
 use crate::header::Header;
 use crate::message::{Envelope, ErrorReport, Message, ResultPush, ServerHelloAck};
 use crate::metadata::{CacheAckMetadata, FlowUpdateMetadata};
-use crate::numbers::{
-    ErrorCode, ErrorScope, HeaderFlags, MessageType, ResultClass, ResultFlags, TransportId,
-};
+use crate::numbers::{ErrorCode, ErrorScope, HeaderFlags, MessageType, ResultClass, ResultFlags};
 use crate::packet::Packet;
 use crate::session::cache_client::CacheClient;
 use crate::session::credit::{CreditUpdate, CreditWindow};
@@ -19,8 +16,7 @@ use crate::session::frame::{FrameKey, FrameOutcome, FrameState};
 use crate::session::hello::Established;
 use crate::session::liveness::Liveness;
 use crate::session::migration::MigrationFailure;
-use crate::session::queue::Limits;
-use crate::session::transmit::{Carrier, PathId};
+use crate::session::transmit::PathId;
 
 impl ClientSession {
     /// A packet has come.
@@ -53,57 +49,6 @@ impl ClientSession {
         self.events.end_packet();
         self.advance_closing(now);
         Ok(())
-    }
-
-    /// Results come on streams of their own, and may be ahead of the answer to the migration. spec: nnrp-session 1.4
-    fn check_early(&self, path: PathId, message_type: MessageType) -> Result<(), HandleError> {
-        let is_result = message_type.carrier() == Carrier::Result;
-        let is_quic = |to: &Migrating| to.path == path && to.transport == TransportId::Quic;
-        if is_result && self.migrating.as_ref().is_some_and(is_quic) {
-            return Err(HandleError::Early);
-        }
-        Ok(())
-    }
-
-    /// Hellos are large, and mean nothing but once: no work is done for others.
-    const fn is_hello_amiss(&self, message_type: MessageType) -> bool {
-        let is_hello = matches!(
-            message_type,
-            MessageType::ClientHello | MessageType::ServerHelloAck
-        );
-        is_hello && !matches!(self.state, ClientState::HelloSent)
-    }
-
-    fn hello_amiss(&mut self, path: PathId, found: MessageType, now: Duration) {
-        if self.is_migrating_to(path) {
-            return self.migration_failed(MigrationFailure::Unexpected { found }, now);
-        }
-        self.counters.unexpected += 1;
-    }
-
-    fn check_path(&self, path: PathId) -> Result<(), HandleError> {
-        if self.is_over() {
-            return Err(HandleError::Over);
-        }
-        let old = self.old.as_ref().map(|old| old.path);
-        let migrating = self.migrating.as_ref().map(|to| to.path);
-        if ![self.primary_path(), old, migrating].contains(&Some(path)) {
-            return Err(HandleError::UnknownPath);
-        }
-        // Submits that wait must not keep results from being read: the server may wait for that before it reads submits.
-        let answers = self.outbox.urgent_len();
-        let events = Limits {
-            items_max: self.options.events_max,
-            bytes_max: self.options.events_bytes_max,
-        };
-        if self.events.is_full(events) || answers >= self.options.transmits_max {
-            return Err(HandleError::Congested);
-        }
-        Ok(())
-    }
-
-    fn is_migrating_to(&self, path: PathId) -> bool {
-        self.migrating.as_ref().is_some_and(|to| to.path == path)
     }
 
     /// Framing is intact: what cannot be read costs as little as can be.
