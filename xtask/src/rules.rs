@@ -111,19 +111,16 @@ pub(crate) const FORBIDDEN_EXTERNAL: &[(&str, &[&str])] = &[
         &["axum", "hyper", "reqwest", "tokio-tungstenite"],
     ),
     ("nodewire-json", &["tokio"]),
-    // Bytes and time go in, bytes and the next deadline come out.
+    ("nodewire-macros", &["tokio"]),
+];
+
+/// The only external packages that a package may depend on, directly and outside its tests.
+pub(crate) const ONLY_EXTERNAL: &[(&str, &[&str])] = &[
+    // Bytes and time go in, bytes and the next deadline come out: none of these can do more.
     (
         "nnrp-wire",
-        &[
-            "futures-util",
-            "jiff",
-            "quinn",
-            "rustls",
-            "tokio",
-            "tokio-util",
-        ],
+        &["bitflags", "bytes", "serde_json", "thiserror"],
     ),
-    ("nodewire-macros", &["tokio"]),
 ];
 
 /// The command of each `sh` block under `## Quick start`.

@@ -70,6 +70,7 @@ fn check_edges(package: &Package, all: &[Package], problems: &mut Vec<String>) {
     };
     let in_tests = find(rules::TEST_EDGES, name).unwrap_or_default();
     let forbidden = find(rules::FORBIDDEN_EXTERNAL, name).unwrap_or_default();
+    let only = find(rules::ONLY_EXTERNAL, name);
     for dependency in &package.dependencies {
         let to = dependency.name.as_str();
         let is_test = dependency.kind.as_deref() == Some("dev");
@@ -79,7 +80,8 @@ fn check_edges(package: &Package, all: &[Package], problems: &mut Vec<String>) {
                 "{name} must not depend on {to} (ARCHITECTURE.md, dependencies)"
             ));
         }
-        if !is_test && forbidden.contains(&to) {
+        let is_listed = only.is_none_or(|only| ours || only.contains(&to));
+        if !is_test && (forbidden.contains(&to) || !is_listed) {
             problems.push(format!("{name} must not depend on {to}: it does no IO"));
         }
         if !ours && (dependency.path.is_some() || !from_registry(dependency)) {
@@ -197,4 +199,40 @@ fn check_readme(problems: &mut Vec<String>) -> anyhow::Result<()> {
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(name: &str, to: &str, kind: Option<&str>) -> Vec<String> {
+        let dependency = Dependency {
+            name: to.to_owned(),
+            kind: kind.map(str::to_owned),
+            path: None,
+            source: Some("registry+https://example.invalid".to_owned()),
+        };
+        let package = Package {
+            name: name.to_owned(),
+            manifest_path: PathBuf::new(),
+            dependencies: vec![dependency],
+        };
+        let mut problems = Vec::new();
+        check_edges(&package, &[], &mut problems);
+        problems
+    }
+
+    #[test]
+    fn what_does_no_io_depends_on_what_is_listed() {
+        for to in ["socket2", "mio", "async-std", "tokio", "chrono"] {
+            for kind in [None, Some("build")] {
+                assert_eq!(problems("nnrp-wire", to, kind).len(), 1, "{to}");
+            }
+            // Tests may do IO.
+            assert!(problems("nnrp-wire", to, Some("dev")).is_empty(), "{to}");
+        }
+        assert!(problems("nnrp-wire", "bytes", None).is_empty());
+        assert!(problems("nats-broker", "socket2", None).is_empty());
+        assert_eq!(problems("nodewire-json", "tokio", None).len(), 1);
+    }
 }
