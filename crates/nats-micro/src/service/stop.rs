@@ -53,7 +53,7 @@ async fn stop(running: &Running) {
     if !in_time {
         tracing::warn!(
             service = running.identity.name,
-            "the stop took too long; running requests were answered with 503"
+            "the stop took too long; requests that were still running were answered with 503"
         );
     }
 }
