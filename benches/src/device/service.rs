@@ -29,6 +29,8 @@ pub async fn serve(
         .command_port(0)
         .heartbeat_interval(heartbeat_interval)
         .level(ProtocolLevel::V0_9_11)
+        // The same fields as the reference writes.
+        .sequence(false)
         .socket_options(socket_options())
         .handler(async |request: CommandRequest| {
             CommandResponse::success().with_verbatim_data(request.verbatim_data)
