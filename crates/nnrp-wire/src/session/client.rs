@@ -326,33 +326,9 @@ impl ClientSession {
 }
 
 /// Nothing is known, and nothing allowed.
-const fn no_ack() -> ServerHelloAckMetadata {
+fn no_ack() -> ServerHelloAckMetadata {
     ServerHelloAckMetadata {
         selected_version_major: 0,
-        selected_wire_format: 0,
-        auth_status: 0,
-        reserved0: crate::field::Reserved(0),
-        session_id: 0,
-        accepted_profile_bitmap: 0,
-        accepted_payload_kind_bitmap: 0,
-        accepted_codec_bitmap: 0,
-        accepted_compression_bitmap: 0,
-        accepted_dtype_bitmap: 0,
-        accepted_layout_bitmap: 0,
-        cache_digest_bitmap: 0,
-        cache_object_bitmap: 0,
-        max_cache_entries: 0,
-        max_cache_bytes: 0,
-        max_lane_count: 0,
-        max_concurrent_frames: 0,
-        target_cadence_x100: 0,
-        latency_budget_ms: 0,
-        quality_tier: 0,
-        degrade_policy: 0,
-        max_body_bytes: 0,
-        token_ttl_ms: 0,
-        retry_after_ms: 0,
-        control_extension_bytes: 0,
-        server_flags: 0,
+        ..ServerHelloAckMetadata::default()
     }
 }
