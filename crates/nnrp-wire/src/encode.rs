@@ -86,11 +86,18 @@ impl Sink for Vec<u8> {
 /// assert_eq!(slices[1].as_ptr(), payload.as_ptr());
 /// # Ok::<(), nnrp_wire::WireError>(())
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Pieces {
     copied: Vec<u8>,
     pieces: Vec<Piece>,
     bytes: usize,
+    payload_bytes_min: usize,
+}
+
+impl Default for Pieces {
+    fn default() -> Self {
+        Self::with_payload_bytes_min(PAYLOAD_BYTES_MIN)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -99,18 +106,38 @@ enum Piece {
     Payload(Bytes),
 }
 
+/// How much was there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark {
+    copied: usize,
+    pieces: usize,
+    bytes: usize,
+}
+
 /// Copying less than this costs less than a slice of its own.
 const PAYLOAD_BYTES_MIN: usize = 256;
 
 impl Pieces {
-    /// Forgets the packet, keeps the memory.
+    /// Payloads of fewer bytes are copied. Where many packets are written at once, copying small ones costs less than a
+    /// slice for each; the default is 256.
+    #[must_use]
+    pub const fn with_payload_bytes_min(payload_bytes_min: usize) -> Self {
+        Self {
+            copied: Vec::new(),
+            pieces: Vec::new(),
+            bytes: 0,
+            payload_bytes_min,
+        }
+    }
+
+    /// Forgets the packets, keeps the memory.
     pub fn clear(&mut self) {
         self.copied.clear();
         self.pieces.clear();
         self.bytes = 0;
     }
 
-    /// Bytes of the packet.
+    /// Bytes of the packets.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.bytes
@@ -135,6 +162,25 @@ impl Pieces {
         self.slices().map(IoSlice::new)
     }
 
+    /// What is there now, to come back to.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark {
+            copied: self.copied.len(),
+            pieces: self.pieces.len(),
+            bytes: self.bytes,
+        }
+    }
+
+    /// What was added since is gone.
+    pub(crate) fn go_back(&mut self, mark: &Mark) {
+        self.copied.truncate(mark.copied);
+        self.pieces.truncate(mark.pieces);
+        self.bytes = mark.bytes;
+        if let Some(Piece::Copied(range)) = self.pieces.last_mut() {
+            range.end = mark.copied.min(range.end);
+        }
+    }
+
     /// The last piece grows if it was copied too.
     fn grow_copied(&mut self, count: usize) {
         let end = self.copied.len();
@@ -155,7 +201,7 @@ impl Sink for Pieces {
     }
 
     fn payload(&mut self, payload: &Bytes) {
-        if payload.len() < PAYLOAD_BYTES_MIN {
+        if payload.len() < self.payload_bytes_min {
             return self.bytes(payload);
         }
         self.bytes += payload.len();

@@ -38,10 +38,23 @@ impl Message {
     /// As [`Self::encode`].
     pub fn encode_pieces(&self, envelope: &Envelope, pieces: &mut Pieces) -> Result<(), WireError> {
         pieces.clear();
-        self.write(&mut Writer {
+        self.append_pieces(envelope, pieces)
+    }
+
+    /// As [`Self::encode_pieces`], behind the packets that `pieces` holds already.
+    ///
+    /// # Errors
+    /// As [`Self::encode`]; `pieces` is as it was then.
+    pub fn append_pieces(&self, envelope: &Envelope, pieces: &mut Pieces) -> Result<(), WireError> {
+        let mark = pieces.mark();
+        let written = self.write(&mut Writer {
             envelope,
             sink: pieces,
-        })
+        });
+        if written.is_err() {
+            pieces.go_back(&mark);
+        }
+        written
     }
 
     #[inline]

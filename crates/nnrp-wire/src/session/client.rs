@@ -142,6 +142,12 @@ impl ClientSession {
         Some(transmit)
     }
 
+    /// Whether [`Self::poll_transmit`] has something.
+    #[must_use]
+    pub fn has_transmit(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
     /// What has happened, if anything has.
     pub fn poll_event(&mut self) -> Option<ClientEvent> {
         self.events.pop_front()

@@ -150,6 +150,11 @@ impl Outbox {
         items >= limits.items_max || bytes.fold(0, u64::saturating_add) >= limits.bytes_max
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        let queues = [&self.urgent, &self.ordered, &self.last];
+        queues.iter().all(|queue| queue.len() == 0)
+    }
+
     /// Those among them that packets which came have caused, for the most part.
     pub(super) fn urgent_len(&self) -> usize {
         self.urgent.len()

@@ -276,6 +276,12 @@ impl ServerConnection {
         self.outbox.pop()
     }
 
+    /// Whether [`Self::poll_transmit`] has something.
+    #[must_use]
+    pub fn has_transmit(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
     /// What has happened, if anything has.
     pub fn poll_event(&mut self) -> Option<ConnectionEvent> {
         self.events.pop_front()

@@ -104,6 +104,12 @@ impl ServerSession {
         Some(transmit)
     }
 
+    /// Whether [`Self::poll_transmit`] has something.
+    #[must_use]
+    pub fn has_transmit(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
     /// What has happened, if anything has.
     pub fn poll_event(&mut self) -> Option<ServerEvent> {
         self.events.pop_front()
