@@ -49,6 +49,26 @@
 //! # Ok(()) }
 //! ```
 //!
+//! Of NNRP there are the real client and server of `nnrp-py` ([`NnrpPeer`]), its console command ([`NnrpSmokeCommand`])
+//! and its recorded exchanges ([`nnrp_traces`]).
+//!
+//! ```no_run
+//! use nodewire_testkit::{NnrpPeer, NnrpServerOptions, NnrpTransport, SelfSignedCertificate};
+//! use serde_json::json;
+//!
+//! # async fn example() -> anyhow::Result<()> {
+//! let certificate = SelfSignedCertificate::new()?;
+//! let options = NnrpServerOptions { certificate: Some(&certificate), ..NnrpServerOptions::default() };
+//! let (mut server, mut client) = (NnrpPeer::server(options).await?, NnrpPeer::client().await?);
+//! let port = server.port(NnrpTransport::Quic)?;
+//! let (session, hello) = tokio::try_join!(
+//!     client.connect(NnrpTransport::Quic, port, json!({"requested_session_id": 9})),
+//!     server.accept(NnrpTransport::Quic, json!({})),
+//! )?;
+//! assert_eq!((&session["session_id"], &hello["session_id"]), (&json!(9), &json!(9)));
+//! # Ok(()) }
+//! ```
+//!
 //! What must hold:
 //! 1. Peers listen on the loopback interface only, on ports that were free.
 //! 2. No peer outlives its harness: each has its own process group, which is killed when the harness is dropped.
@@ -58,8 +78,10 @@
 
 mod autotrainer_peers;
 mod dialogue;
+mod hex;
 mod nats_peers;
 mod nats_server;
+mod nnrp_peers;
 mod process;
 mod python_nanograph;
 
@@ -71,12 +93,17 @@ pub use autotrainer_peers::{
     AutotrainerClient, AutotrainerConsole, AutotrainerService, AutotrainerServiceOptions,
     AutotrainerVersion, ZmqMessage,
 };
+pub use hex::{from_hex, to_hex};
 pub use nats_peers::{
     JsClient, JsService, NatsClientLibrary, NatsJs, NatsLibrary, OfficialNatsPy,
     OfficialNatsPyService, PeerClient, PeerService, PythonMicro, PythonMicroClient,
     PythonMicroService, python_micro_cli, python_micro_scripts,
 };
 pub use nats_server::{NatsServer, NatsServerOptions, nats_server_path};
+pub use nnrp_peers::{
+    NnrpFailure, NnrpPeer, NnrpServerOptions, NnrpSmokeCommand, NnrpTrace, NnrpTraceEvent,
+    NnrpTraceStep, NnrpTransport, SelfSignedCertificate, nnrp_traces,
+};
 pub use process::{PeerProcess, free_port};
 pub use python_nanograph::{PythonNodeServer, SdkVersion};
 

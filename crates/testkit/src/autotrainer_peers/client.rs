@@ -6,8 +6,8 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use super::AutotrainerVersion;
-use crate::PeerProcess;
 use crate::dialogue::{Dialogue, succeeded};
+use crate::{PeerProcess, from_hex, to_hex};
 
 const END_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -241,15 +241,8 @@ impl AutotrainerClient {
 
 fn message(frames: &Value) -> anyhow::Result<ZmqMessage> {
     let frames = frames.as_array().context("a message has frames")?;
-    frames.iter().map(from_hex).collect()
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn from_hex(frame: &Value) -> anyhow::Result<Vec<u8>> {
-    let digits = frame.as_str().context("a frame is text")?.as_bytes();
-    let byte = |pair| Ok(u8::from_str_radix(std::str::from_utf8(pair)?, 16)?);
-    digits.chunks(2).map(byte).collect()
+    let frames = frames.iter();
+    frames
+        .map(|frame| from_hex(frame.as_str().context("a frame is text")?))
+        .collect()
 }
