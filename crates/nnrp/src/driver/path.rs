@@ -1,0 +1,279 @@
+//! The two tasks of a link.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nnrp_wire::Packet;
+use nnrp_wire::session::{HandleError, PathEnd, PathId};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::machine::{App, Machine as _};
+use super::{Shared, State};
+use crate::link::{Link, Reader, Writer};
+
+/// Packets that are handled before the lock is let go.
+const PACKETS_MAX: usize = 64;
+
+/// Packets that are ahead of the one that begins the session on their link.
+const EARLY_MAX: usize = 256;
+
+/// How long a link that is closed may take to send the rest, and the other side to end it.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How the tasks of a link begin.
+#[derive(Debug, Default)]
+pub(crate) struct PathTasks {
+    /// Packets that have come and belong to the session.
+    pub(crate) early: Vec<Packet>,
+}
+
+impl PathTasks {
+    pub(super) fn spawn<A: App>(
+        self,
+        shared: &Arc<Shared<A>>,
+        id: PathId,
+        link: Link,
+        wake: Arc<Notify>,
+        closing: CancellationToken,
+    ) {
+        let Link { reader, writer, .. } = link;
+        let reading = ReadTask {
+            shared: Arc::clone(shared),
+            id,
+            reader,
+            early: self.early,
+            closing: closing.clone(),
+            wake: Arc::clone(&wake),
+        };
+        let writing = WriteTask {
+            shared: Arc::clone(shared),
+            id,
+            writer,
+            wake,
+            closing,
+        };
+        shared.tasks.spawn(reading.run());
+        shared.tasks.spawn(writing.run());
+    }
+}
+
+struct ReadTask<A: App> {
+    shared: Arc<Shared<A>>,
+    id: PathId,
+    reader: Reader,
+    /// Packets that have overtaken the one that begins the session here.
+    early: Vec<Packet>,
+    closing: CancellationToken,
+    wake: Arc<Notify>,
+}
+
+impl<A: App> ReadTask<A> {
+    async fn run(mut self) {
+        let closing = self.closing.clone();
+        let end = tokio::select! {
+            biased;
+            end = self.read() => end,
+            () = closing.cancelled() => None,
+        };
+        if let Some(end) = end {
+            let id = self.id;
+            self.shared
+                .with_state(|state, now| state.path_ended(id, end, now));
+        }
+        // The other side has to see the end of what is sent. After a framing error, too.
+        let is_open = !matches!(end, Some(PathEnd::Finished | PathEnd::Lost));
+        if is_open {
+            let _ = timeout(LINGER, self.reader.discard()).await;
+        } else {
+            // The other side has closed its half; nothing is sent on this one any more than what waits.
+            self.closing.cancel();
+            self.wake.notify_one();
+        }
+    }
+
+    /// Until the link ends, or the session does not want it any more.
+    async fn read(&mut self) -> Option<PathEnd> {
+        let early = std::mem::take(&mut self.early);
+        for packet in early {
+            if !self.handle(packet).await {
+                return None;
+            }
+        }
+        loop {
+            match self.reader.next().await {
+                Ok(packet) => {
+                    if !self.handle(packet).await {
+                        return None;
+                    }
+                }
+                Err(end) => return Some(end),
+            }
+        }
+    }
+
+    /// Hands a packet over, and others that are here already. Says whether to go on.
+    async fn handle(&mut self, packet: Packet) -> bool {
+        let mut next = Some(packet);
+        while let Some(packet) = next.take() {
+            let room = Arc::clone(&self.shared);
+            let room = room.room.notified();
+            tokio::pin!(room);
+            room.as_mut().enable();
+            match self.take_in(packet) {
+                Taken::All => {}
+                Taken::Full(packet) => {
+                    next = Some(packet);
+                    room.await;
+                }
+                Taken::Over => return false,
+            }
+        }
+        true
+    }
+
+    fn take_in(&mut self, packet: Packet) -> Taken {
+        let shared = Arc::clone(&self.shared);
+        shared.with_state(|state, now| {
+            let mut next = Some(packet);
+            for _ in 0..PACKETS_MAX {
+                let Some(packet) = next.take().or_else(|| self.buffered()) else {
+                    return Taken::All;
+                };
+                match self.offer(state, &packet, now) {
+                    Ok(()) => {}
+                    Err(HandleError::Early) => self.keep(packet),
+                    Err(HandleError::Congested) => {
+                        state.is_room_wanted |= !state.is_app_awaited;
+                        return Taken::Full(packet);
+                    }
+                    Err(HandleError::Over | HandleError::UnknownPath | _) => return Taken::Over,
+                }
+            }
+            Taken::All
+        })
+    }
+
+    /// A stream that cannot be split any more says so again to the next read.
+    fn buffered(&mut self) -> Option<Packet> {
+        self.reader.try_next().ok().flatten()
+    }
+
+    fn offer(
+        &mut self,
+        state: &mut State<A>,
+        packet: &Packet,
+        now: Duration,
+    ) -> Result<(), HandleError> {
+        if state.app.is_full() {
+            state.is_app_awaited = true;
+            return Err(HandleError::Congested);
+        }
+        state.machine.handle_packet(self.id, packet, now)?;
+        // It may have been the one that the early ones waited for.
+        if !self.early.is_empty() {
+            let early = std::mem::take(&mut self.early);
+            for packet in early {
+                match state.machine.handle_packet(self.id, &packet, now) {
+                    Err(HandleError::Early | HandleError::Congested) => self.early.push(packet),
+                    Ok(()) | Err(_) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, packet: Packet) {
+        if self.early.len() < EARLY_MAX {
+            self.early.push(packet);
+        } else {
+            tracing::warn!(path = self.id.0, "too many packets ahead of the session");
+        }
+    }
+}
+
+enum Taken {
+    /// And there is no more for now.
+    All,
+    /// This one has to be offered again.
+    Full(Packet),
+    /// Nobody wants packets any more.
+    Over,
+}
+
+struct WriteTask<A: App> {
+    shared: Arc<Shared<A>>,
+    id: PathId,
+    writer: Writer,
+    wake: Arc<Notify>,
+    closing: CancellationToken,
+}
+
+impl<A: App> WriteTask<A> {
+    async fn run(mut self) {
+        let written = self.write().await;
+        let is_finished = match written {
+            Ok(()) => timeout(LINGER, self.writer.finish()).await.is_ok_and(|end| end.is_ok()),
+            Err(_) => false,
+        };
+        let id = self.id;
+        self.shared.with_state(|state, now| {
+            if !is_finished {
+                state.path_ended(id, PathEnd::Lost, now);
+            }
+            state.remove_path(id);
+        });
+        self.closing.cancel();
+    }
+
+    /// Until the link is to be closed and nothing waits, or it breaks.
+    async fn write(&mut self) -> std::io::Result<()> {
+        loop {
+            let is_closing = self.closing.is_cancelled();
+            if self.fill() {
+                if is_closing {
+                    // Whoever does not read any more is not waited for.
+                    match timeout(LINGER, self.writer.flush()).await {
+                        Ok(flushed) => flushed?,
+                        Err(_) => return Err(std::io::ErrorKind::TimedOut.into()),
+                    }
+                } else {
+                    tokio::select! {
+                        flushed = self.writer.flush() => flushed?,
+                        // It goes on where it was.
+                        () = self.closing.cancelled() => {}
+                    }
+                }
+            } else if is_closing {
+                return Ok(());
+            } else {
+                self.wake.notified().await;
+            }
+        }
+    }
+
+    /// Says whether there is something to write.
+    fn fill(&mut self) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let mut is_some = false;
+        let mut state = shared.lock();
+        let now = shared.clock.now();
+        while self.writer.has_room() {
+            let Some(transmit) = state.next_transmit(self.id, now) else {
+                break;
+            };
+            match self.writer.queue(&transmit) {
+                Ok(()) => is_some = true,
+                Err(error) => {
+                    state.unsendable += 1;
+                    tracing::error!(%error, "a message cannot be written");
+                }
+            }
+        }
+        if is_some {
+            shared.tell_room(&mut state);
+        }
+        is_some
+    }
+}

@@ -1,0 +1,8 @@
+//! NNRP/1 over TCP, TLS and QUIC: client and server sessions.
+
+#![forbid(unsafe_code)]
+
+mod driver;
+mod link;
+
+pub use link::Link;

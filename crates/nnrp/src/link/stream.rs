@@ -1,0 +1,177 @@
+//! One byte stream for all packets: TCP, or TLS over it. spec: nnrp-session 1.2, 1.3
+
+use std::future::poll_fn;
+use std::io;
+use std::io::IoSlice;
+use std::pin::Pin;
+
+use bytes::{Bytes, BytesMut};
+use nnrp_wire::session::{PathEnd, Transmit};
+use nnrp_wire::{Packet, Pieces, SplitLimits, Splitter, WireError};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+
+/// Bytes that a read asks for, at least and at most; between them, as much as has come lately.
+const READ_BYTES_MIN: usize = 4 << 10;
+const READ_BYTES_MAX: usize = 256 << 10;
+
+/// Bytes that are queued before they are written.
+const WRITE_BYTES_MAX: usize = 256 << 10;
+
+/// Payloads of fewer bytes are copied together.
+const PAYLOAD_BYTES_MIN: usize = 8 << 10;
+
+/// Slices of one write.
+const SLICES_MAX: usize = 64;
+
+pub(crate) struct StreamReader {
+    io: Box<dyn AsyncRead + Send + Unpin>,
+    splitter: Splitter,
+    buffer: BytesMut,
+    /// What has come and was not split up.
+    chunk: Bytes,
+    read_bytes: usize,
+}
+
+impl StreamReader {
+    pub(crate) fn new(io: impl AsyncRead + Send + Unpin + 'static) -> Self {
+        Self {
+            io: Box::new(io),
+            splitter: Splitter::new(SplitLimits::BEFORE_HELLO),
+            buffer: BytesMut::new(),
+            chunk: Bytes::new(),
+            read_bytes: READ_BYTES_MIN,
+        }
+    }
+
+    pub(crate) const fn set_limits(&mut self, limits: SplitLimits) {
+        self.splitter.set_limits(limits);
+    }
+
+    pub(crate) async fn next(&mut self) -> Result<Packet, PathEnd> {
+        loop {
+            if let Some(packet) = self.try_next()? {
+                return Ok(packet);
+            }
+            self.fill().await?;
+        }
+    }
+
+    pub(crate) fn try_next(&mut self) -> Result<Option<Packet>, PathEnd> {
+        if self.chunk.is_empty() {
+            return Ok(None);
+        }
+        self.splitter
+            .split(&mut self.chunk)
+            .map_err(PathEnd::Framing)
+    }
+
+    pub(crate) async fn discard(&mut self) {
+        self.chunk = Bytes::new();
+        let mut bytes = [0; 4096];
+        while self.io.read(&mut bytes).await.is_ok_and(|count| count > 0) {}
+    }
+
+    async fn fill(&mut self) -> Result<(), PathEnd> {
+        self.buffer.reserve(self.read_bytes);
+        let read = self.io.read_buf(&mut self.buffer).await;
+        match read {
+            Ok(0) if self.splitter.end().is_ok() => Err(PathEnd::Finished),
+            Ok(0) | Err(_) => Err(PathEnd::Lost),
+            Ok(count) => {
+                self.adapt(count);
+                self.chunk = self.buffer.split().freeze();
+                Ok(())
+            }
+        }
+    }
+
+    /// Idle connections hold little, busy ones make few calls.
+    fn adapt(&mut self, count: usize) {
+        if count >= self.read_bytes {
+            self.read_bytes = (self.read_bytes * 2).min(READ_BYTES_MAX);
+        } else if count < self.read_bytes / 8 {
+            self.read_bytes = (self.read_bytes / 2).max(READ_BYTES_MIN);
+        }
+    }
+}
+
+impl std::fmt::Debug for StreamReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StreamReader").finish_non_exhaustive()
+    }
+}
+
+pub(crate) struct StreamWriter {
+    io: Box<dyn AsyncWrite + Send + Unpin>,
+    pieces: Pieces,
+    /// Bytes of them that are written.
+    written: usize,
+}
+
+impl StreamWriter {
+    pub(crate) fn new(io: impl AsyncWrite + Send + Unpin + 'static) -> Self {
+        Self {
+            io: Box::new(io),
+            pieces: Pieces::with_payload_bytes_min(PAYLOAD_BYTES_MIN),
+            written: 0,
+        }
+    }
+
+    pub(crate) const fn has_room(&self) -> bool {
+        self.pieces.len() < WRITE_BYTES_MAX
+    }
+
+    pub(crate) fn queue(&mut self, transmit: &Transmit) -> Result<(), WireError> {
+        transmit
+            .message
+            .append_pieces(&transmit.envelope, &mut self.pieces)
+    }
+
+    pub(crate) async fn flush(&mut self) -> io::Result<()> {
+        while self.written < self.pieces.len() {
+            let count = self.write_some().await?;
+            if count == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            self.written += count;
+        }
+        self.pieces.clear();
+        self.written = 0;
+        self.io.flush().await
+    }
+
+    async fn write_some(&mut self) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let mut count = 0;
+        let mut skip = self.written;
+        for slice in self.pieces.slices() {
+            if skip >= slice.len() {
+                skip -= slice.len();
+                continue;
+            }
+            let Some(place) = slices.get_mut(count) else {
+                break;
+            };
+            *place = IoSlice::new(slice.get(skip..).unwrap_or_default());
+            skip = 0;
+            count += 1;
+        }
+        let slices = slices.get(..count).unwrap_or_default();
+        let io = &mut self.io;
+        poll_fn(|context| Pin::new(&mut *io).poll_write_vectored(context, slices)).await
+    }
+
+    pub(crate) async fn finish(&mut self) -> io::Result<()> {
+        self.flush().await?;
+        self.io.shutdown().await
+    }
+}
+
+impl std::fmt::Debug for StreamWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StreamWriter")
+            .field("queued_bytes", &self.pieces.len())
+            .field("written_bytes", &self.written)
+            .finish_non_exhaustive()
+    }
+}
