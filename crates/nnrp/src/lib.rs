@@ -4,5 +4,6 @@
 
 mod driver;
 mod link;
+mod proof;
 
 pub use link::Link;
