@@ -120,7 +120,7 @@ async fn a_timeout_ends_one_call_and_its_late_reply_shifts_no_other() {
     let remote = remote_of(&service).await;
     // Connected, so that what times out was sent.
     remote.command(Command::GetStatus).send().await.unwrap();
-    let short = Duration::from_millis(300);
+    let short = Duration::from_secs(1);
     let slow = remote.command(Command::EmergencyStop).timeout(short);
     let slow = slow.send().await.unwrap_err();
     assert!(matches!(slow, CallError::TimedOut), "{slow}");

@@ -1,6 +1,8 @@
 //! A service whose process is killed and started again, again and again, while it is commanded.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use autotrainer_api::zmq::SocketOptions;
@@ -73,19 +75,25 @@ impl Ends {
     }
 
     /// Sends one command and counts how it ended; any other end fails the test.
-    async fn take_one(&mut self, remote: &Remote, command: Command) {
+    async fn take_one(&mut self, remote: &Remote, command: Command, came: &AtomicU64) {
         let began = Instant::now();
         match patiently(remote.command(command).send()).await {
             Ok(answer) => match answer.pending {
                 None => self.answered += 1,
                 Some(mut pending) => match pending.result(RESULT_WAIT).await {
-                    Ok(_) => self.late += 1,
+                    Ok(_) => {
+                        self.late += 1;
+                        came.fetch_add(1, Ordering::SeqCst);
+                    }
                     Err(_) => self.result_lost += 1,
                 },
             },
             Err(CallError::ConnectionLost | CallError::TimedOut) => self.lost += 1,
             Err(CallError::Unreachable { .. }) => self.unsent += 1,
-            Err(CallError::ResultOnly(_)) => self.result_only += 1,
+            Err(CallError::ResultOnly(_)) => {
+                self.result_only += 1;
+                came.fetch_add(1, Ordering::SeqCst);
+            }
             Err(error) => panic!("{error}"),
         }
         self.longest = self.longest.max(began.elapsed());
@@ -95,10 +103,16 @@ impl Ends {
 /// How long a caller waits for the result of a command that was answered "pending".
 const RESULT_WAIT: Duration = Duration::from_millis(300);
 
-async fn command_until(remote: Remote, command: Command, stop: CancellationToken) -> Ends {
+/// Counts the results that came to a caller, too.
+async fn command_until(
+    remote: Remote,
+    command: Command,
+    stop: CancellationToken,
+    came: Arc<AtomicU64>,
+) -> Ends {
     let mut ends = Ends::default();
     while !stop.is_cancelled() {
-        ends.take_one(&remote, command).await;
+        ends.take_one(&remote, command, &came).await;
     }
     ends
 }
@@ -122,19 +136,23 @@ async fn killed_under_load(cycles: u64) {
     let (mut service, ports) = serve((0, 0)).await;
     let remote = connected(ports).await;
     let stop = CancellationToken::new();
+    let came = Arc::new(AtomicU64::new(0));
     let quick = [Command::GetConfiguration; 4];
     let pending = [Command::UserDefined; 2];
     let callers: Vec<_> = quick
         .into_iter()
         .chain(pending)
-        .map(|command| tokio::spawn(command_until(remote.clone(), command, stop.clone())))
+        .map(|command| {
+            let (stop, came) = (stop.clone(), Arc::clone(&came));
+            tokio::spawn(command_until(remote.clone(), command, stop, came))
+        })
         .collect();
     for cycle in 0..cycles {
-        let before = remote.counts();
-        until(&remote, |counts| counts.answers > before.answers + 20).await;
+        let (before, came_before) = (remote.counts().answers, came.load(Ordering::SeqCst));
+        until(&remote, |counts| counts.answers > before + 20).await;
         // Every other process lives until a result came later; the others mostly die before.
         if cycle % 2 == 0 {
-            until(&remote, |counts| counts.results > before.results).await;
+            until(&remote, |_| came.load(Ordering::SeqCst) > came_before).await;
         }
         service.signal("KILL").unwrap();
         service.wait(PATIENCE).await.unwrap();

@@ -114,7 +114,7 @@ async fn a_slow_command_shifts_no_other(version: AutotrainerVersion) {
         .command(Command::EmergencyStop)
         .data(&json!({"mode": "block"}));
     let blocked = blocked
-        .timeout(std::time::Duration::from_millis(400))
+        .timeout(std::time::Duration::from_secs(1))
         .send()
         .await;
     assert!(matches!(blocked, Err(CallError::TimedOut)), "{blocked:?}");

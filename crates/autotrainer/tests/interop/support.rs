@@ -15,8 +15,12 @@ use tokio::time::timeout;
 /// Fails a test that waits for something that never comes; nothing is measured with it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Heartbeats come only where a test asks for them, however long it takes.
+const NO_HEARTBEATS: Duration = Duration::from_secs(3600);
+
 pub(crate) fn builder() -> ServiceBuilder {
-    Service::builder().subscriber_port(0).command_port(0)
+    let builder = Service::builder().subscriber_port(0).command_port(0);
+    builder.heartbeat_interval(NO_HEARTBEATS)
 }
 
 pub(crate) async fn started(builder: ServiceBuilder) -> Service {
@@ -83,8 +87,8 @@ pub(crate) async fn marker(remote: &Remote) -> Subscription {
 /// Waits until what was subscribed to so far is in effect at the service: subscriptions arrive in order.
 pub(crate) async fn joined(remote: &Remote, service: &Service) {
     let publisher = service.publisher();
-    let publish = async || {
-        let marker = Bytes::from_static(b"{}");
+    let publish = async |number: u64| {
+        let marker = Bytes::from(number.to_string());
         publisher.publish(MARKER, marker).await.unwrap();
     };
     arrives(&mut marker(remote).await, publish).await;
@@ -92,21 +96,29 @@ pub(crate) async fn joined(remote: &Remote, service: &Service) {
 
 pub(crate) async fn joined_python(remote: &Remote, service: &mut AutotrainerService) {
     let mut marker = marker(remote).await;
-    let publish = async || {
-        let publish = json!({"op": "publish_bytes", "topic": MARKER.0, "text": "{}"});
+    let publish = async |number: u64| {
+        let text = number.to_string();
+        let publish = json!({"op": "publish_bytes", "topic": MARKER.0, "text": text});
         service.call(publish).await.unwrap();
     };
     arrives(&mut marker, publish).await;
 }
 
-async fn arrives(subscription: &mut Subscription, mut publish: impl AsyncFnMut()) {
+/// Publishes until the last one arrives, so that none is under way any more.
+async fn arrives(subscription: &mut Subscription, mut publish: impl AsyncFnMut(u64)) {
     let arrived = async {
-        loop {
-            publish().await;
+        for number in 0.. {
+            publish(number).await;
+            let last = number.to_string();
             // Only how often it is tried depends on this time.
-            let came = timeout(Duration::from_millis(20), subscription.next()).await;
-            if let Ok(Some(Delivery::Message(_))) = came {
-                return;
+            while let Ok(came) = timeout(Duration::from_millis(20), subscription.next()).await {
+                match came {
+                    Some(Delivery::Message(Message::Other { payload, .. })) if payload == last => {
+                        return;
+                    }
+                    Some(_) => {}
+                    None => panic!("the end of the subscription"),
+                }
             }
         }
     };

@@ -12,8 +12,12 @@ use tokio::time::timeout;
 /// Fails a test that waits for something that never comes; nothing is measured with it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Heartbeats come only where a test asks for them, however long it takes.
+const NO_HEARTBEATS: Duration = Duration::from_secs(3600);
+
 pub(crate) fn builder() -> ServiceBuilder {
-    Service::builder().subscriber_port(0).command_port(0)
+    let builder = Service::builder().subscriber_port(0).command_port(0);
+    builder.heartbeat_interval(NO_HEARTBEATS)
 }
 
 pub(crate) async fn started(builder: ServiceBuilder) -> Service {
