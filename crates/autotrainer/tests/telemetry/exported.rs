@@ -1,6 +1,7 @@
 //! What a scripted conversation looks like at the collector.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use autotrainer_api::telemetry::Settings;
@@ -9,10 +10,14 @@ use autotrainer_api::{
     RemoteOptions, ResultCode, Service, Topic, UnixTime,
 };
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 
 use crate::collector::{Collector, Manner, PATIENCE, attributes, options, started};
 
-async fn conversing(builder: autotrainer_api::ServiceBuilder) -> (Service, Remote) {
+/// A service, and a remote for it. What is started takes longer than its deadline: until there is a permit.
+async fn conversing(builder: autotrainer_api::ServiceBuilder) -> (Service, Remote, Arc<Semaphore>) {
+    let gate = Arc::new(Semaphore::new(0));
+    let of_handler = Arc::clone(&gate);
     let service = builder
         .identifier("box-7")
         .subscriber_port(0)
@@ -22,20 +27,25 @@ async fn conversing(builder: autotrainer_api::ServiceBuilder) -> (Service, Remot
             Command::StartAcquisition,
             Deadline::PendingAfter(Duration::from_millis(1)),
         )
-        .handler(async |request: CommandRequest| match request.command {
-            Command::EmergencyStop => CommandResponse::success(),
-            Command::StartAcquisition => {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                CommandResponse::success()
+        .handler(move |request: CommandRequest| {
+            let gate = Arc::clone(&of_handler);
+            async move {
+                match request.command {
+                    Command::EmergencyStop => CommandResponse::success(),
+                    Command::StartAcquisition => {
+                        gate.acquire().await.unwrap().forget();
+                        CommandResponse::success()
+                    }
+                    _ => CommandResponse::new(ResultCode::Failed).with_error(42, "Motor not ready"),
+                }
             }
-            _ => CommandResponse::new(ResultCode::Failed).with_error(42, "Motor not ready"),
         })
         .build();
     service.start().await.unwrap();
     let (events, commands) = (service.event_addresses()[0], service.command_addresses()[0]);
     let options = RemoteOptions::ports("127.0.0.1", events.port(), commands.port());
     let remote = Remote::connect(options).await.unwrap();
-    (service, remote)
+    (service, remote, gate)
 }
 
 async fn call(remote: &Remote, command: Command) -> autotrainer_api::Answer {
@@ -48,12 +58,13 @@ async fn call(remote: &Remote, command: Command) -> autotrainer_api::Answer {
 }
 
 /// Two stops, a failure, a pending command with its result, something unreadable, an event and an emergency.
-async fn converse(service: &Service, remote: &Remote) {
+async fn converse(service: &Service, remote: &Remote, gate: &Semaphore) {
     for _ in 0..2 {
         call(remote, Command::EmergencyStop).await;
     }
     call(remote, Command::StopAcquisition).await;
     let pending = call(remote, Command::StartAcquisition).await.pending;
+    gate.add_permits(1);
     let result = pending.expect("pending").result(PATIENCE).await.unwrap();
     assert_eq!(result.result, ResultCode::Success);
     let garbage = [Bytes::from_static(b"{")];
@@ -76,10 +87,10 @@ fn map<const N: usize>(entries: [(&str, i64); N]) -> BTreeMap<String, i64> {
 async fn metrics_say_what_the_service_counted() {
     let collector = Collector::started(Manner::Takes).await;
     let telemetry = started(&options(collector.endpoint()), Settings::default());
-    let (service, remote) = conversing(Service::builder().telemetry(&telemetry)).await;
+    let (service, remote, gate) = conversing(Service::builder().telemetry(&telemetry)).await;
     assert!(remote.observe(&telemetry, "console"));
     assert!(!remote.observe(&telemetry, "again"));
-    converse(&service, &remote).await;
+    converse(&service, &remote, &gate).await;
     remote.close().await;
     service.stop().await;
     telemetry.stop().await;
@@ -147,9 +158,9 @@ async fn metrics_say_what_the_service_counted() {
 async fn every_command_late_result_and_event_has_a_span() {
     let collector = Collector::started(Manner::Takes).await;
     let telemetry = started(&options(collector.endpoint()), Settings::default());
-    let (service, remote) = conversing(Service::builder().telemetry(&telemetry)).await;
+    let (service, remote, gate) = conversing(Service::builder().telemetry(&telemetry)).await;
     remote.observe(&telemetry, "console");
-    converse(&service, &remote).await;
+    converse(&service, &remote, &gate).await;
     service.stop().await;
     telemetry.stop().await;
 
@@ -233,7 +244,7 @@ async fn requests_are_as_otlp_says_and_name_the_service() {
 
     let collector = Collector::started(Manner::Takes).await;
     let telemetry = started(&options(collector.endpoint()), Settings::default());
-    let (service, remote) = conversing(Service::builder().telemetry(&telemetry)).await;
+    let (service, remote, _) = conversing(Service::builder().telemetry(&telemetry)).await;
     call(&remote, Command::EmergencyStop).await;
     service.stop().await;
     telemetry.stop().await;
@@ -268,7 +279,7 @@ async fn a_flood_of_events_is_sampled_and_the_rest_is_counted() {
         ..Settings::default()
     };
     let telemetry = started(&options(collector.endpoint()), settings);
-    let (service, _remote) = conversing(Service::builder().telemetry(&telemetry)).await;
+    let (service, _remote, _) = conversing(Service::builder().telemetry(&telemetry)).await;
     for index in 0..50 {
         let event = Event::numbered(7, UnixTime::now(), index);
         service
@@ -297,7 +308,7 @@ async fn a_service_that_is_dropped_tells_its_counts_once_more() {
         ..Settings::default()
     };
     let telemetry = started(&options(collector.endpoint()), settings);
-    let (service, remote) = conversing(Service::builder().telemetry(&telemetry)).await;
+    let (service, remote, _) = conversing(Service::builder().telemetry(&telemetry)).await;
     call(&remote, Command::EmergencyStop).await;
     let too_many = Service::builder().telemetry(&telemetry).build();
     assert_eq!(telemetry.counts().sources_refused, 1);
@@ -305,7 +316,7 @@ async fn a_service_that_is_dropped_tells_its_counts_once_more() {
     // Twice: what was read before the drop may be under way.
     let before = telemetry.counts().exports;
     crate::collector::wait_for_counts(&telemetry, |counts| counts.exports >= before + 2).await;
-    let (service, _remote) = conversing(Service::builder().telemetry(&telemetry)).await;
+    let (service, _remote, _) = conversing(Service::builder().telemetry(&telemetry)).await;
     assert_eq!(telemetry.counts().sources_refused, 1);
     service.stop().await;
     telemetry.stop().await;
