@@ -116,6 +116,15 @@ impl Running {
         }
     }
 
+    /// Waits until it has said a line with each of these texts, in whatever order.
+    pub(crate) fn says_all(&self, texts: &[&str]) {
+        let mut missing = texts.to_vec();
+        while !missing.is_empty() {
+            let line = self.says("");
+            missing.retain(|text| !line.contains(text));
+        }
+    }
+
     /// Lines that it has said by now and nobody has waited for.
     pub(crate) fn said(&self) -> Vec<String> {
         self.lines.try_iter().collect()
