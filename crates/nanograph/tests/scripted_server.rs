@@ -318,6 +318,11 @@ async fn a_server_that_never_greets_is_no_node_server() {
         "{refused}"
     );
 
+    // The upgrade itself may take as long as a busy machine needs.
+    let config = ClientConfig {
+        connect_timeout: PATIENCE,
+        ..config
+    };
     let noise = async {
         let _first = server.listener.accept().await.expect("the first attempt");
         let mut socket = server.accept().await;
@@ -348,7 +353,11 @@ async fn a_server_that_never_greets_is_no_node_server() {
         let mut socket = server.accept().await;
         socket.close(None).await.expect("closed");
     };
-    let (refused, ()) = tokio::join!(Client::connect(&url, config.clone()), goodbye);
+    let patient = ClientConfig {
+        handshake_timeout: PATIENCE,
+        ..config.clone()
+    };
+    let (refused, ()) = tokio::join!(Client::connect(&url, patient), goodbye);
     assert!(
         matches!(refused, Err(ConnectError::ClosedEarly { .. })),
         "{refused:?}"
