@@ -2,7 +2,7 @@
 //!
 //! There is nothing between packets and nothing to find the next one by: what is no header ends the stream for good.
 
-use bytes::{Buf as _, Bytes};
+use bytes::{Buf as _, BufMut, Bytes};
 
 use crate::error::{Category, WireError};
 use crate::header::Header;
@@ -81,7 +81,8 @@ impl SplitLimits {
 /// Cuts the packets out of one byte stream: a TCP connection, or a QUIC stream.
 ///
 /// A packet that lies in one chunk is a slice of it. One that does not is put together in a buffer that grows with the
-/// bytes that came: never to more than twice of them, nor to more than the packet has.
+/// bytes that came: never to more than twice of them (or 16 KiB more, with [`Splitter::rest`]), nor to more than the packet
+/// has.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -187,6 +188,44 @@ impl Splitter {
         whole.saturating_sub(self.begun.len() as u64)
     }
 
+    /// Where the rest of a packet can be read to, so that it need not be copied: no more than it misses. `None` between
+    /// packets, and before a header is whole. [`Self::split`] with an empty chunk says then whether it is complete.
+    ///
+    /// ```
+    /// use bytes::{BufMut, Bytes};
+    /// use nnrp_wire::{Envelope, Message, SplitLimits, Splitter};
+    ///
+    /// let mut stream = Vec::new();
+    /// Message::Close(Bytes::from(vec![7; 10_000])).encode(&Envelope::session(7), &mut stream)?;
+    /// let (begin, mut rest) = stream.split_at(1_000);
+    ///
+    /// let mut splitter = Splitter::new(SplitLimits::BEFORE_HELLO);
+    /// assert_eq!(splitter.split(&mut Bytes::copy_from_slice(begin))?, None);
+    /// while let Some(mut room) = splitter.rest() {
+    ///     let (bytes, more) = rest.split_at(room.remaining_mut().min(rest.len()));
+    ///     room.put_slice(bytes);
+    ///     drop(room);
+    ///     rest = more;
+    ///     if let Some(packet) = splitter.split(&mut Bytes::new())? {
+    ///         assert_eq!(packet.body().len(), 10_000);
+    ///     }
+    /// }
+    /// # Ok::<(), nnrp_wire::WireError>(())
+    /// ```
+    #[must_use]
+    pub fn rest(&mut self) -> Option<impl BufMut + '_> {
+        let whole = self.header?.packet_bytes();
+        let present = self.begun.len();
+        let missing = whole.saturating_sub(present as u64);
+        let missing = usize::try_from(missing).unwrap_or(usize::MAX);
+        if self.begun.capacity() == present {
+            let more = present.max(REST_BYTES_MIN).min(missing);
+            self.begun.reserve_exact(more);
+        }
+        let room = missing.min(self.begun.capacity() - present);
+        Some((&mut self.begun).limit(room))
+    }
+
     fn next_packet(&mut self, chunk: &mut Bytes) -> Result<Option<Packet>, WireError> {
         if self.begun.is_empty() {
             if chunk.len() >= Header::BYTES {
@@ -243,6 +282,9 @@ impl Splitter {
         chunk.advance(count);
     }
 }
+
+/// Bytes that a read is worth.
+const REST_BYTES_MIN: usize = 16 << 10;
 
 /// Bytes of the packet, if that many are there.
 fn whole_packet(header: &Header, bytes: usize) -> Option<usize> {

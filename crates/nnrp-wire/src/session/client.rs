@@ -234,6 +234,20 @@ impl ClientSession {
         Ok(())
     }
 
+    /// Asks whether the server is there; [`ClientEvent::RoundTrip`] follows if it answers, which the reference never does.
+    /// Only the answer to the last PING counts.
+    ///
+    /// # Errors
+    /// As [`Self::invalidate`].
+    pub fn ping(&mut self, now: Duration) -> Result<(), HandleError> {
+        self.active_path().ok_or(HandleError::Over)?;
+        if self.is_congested() {
+            return Err(HandleError::Congested);
+        }
+        self.keep_alive(now);
+        Ok(())
+    }
+
     /// Where the session is.
     #[must_use]
     pub const fn state(&self) -> ClientState {

@@ -46,12 +46,20 @@ fn result_bytes(result: &ResultPush) -> Result<u64, WireError> {
     })
 }
 
+impl ResultPush {
+    /// Bytes of its body as it is sent: what it holds of the memory, for the most part.
+    #[must_use]
+    pub fn body_bytes(&self) -> u64 {
+        result_bytes(self).unwrap_or(u64::MAX)
+    }
+}
+
 /// The bytes of a message's body, roughly: what it holds of the memory.
 pub(super) fn held_bytes(message: &Message) -> u64 {
     let bytes = |bytes: &bytes::Bytes| bytes.len() as u64;
     match message {
         Message::FrameSubmit(submit) => submit_bytes(submit).unwrap_or(u64::MAX),
-        Message::ResultPush(result) => result_bytes(result).unwrap_or(u64::MAX),
+        Message::ResultPush(result) => result.body_bytes(),
         Message::CachePut(put) => bytes(&put.object),
         Message::TransportProbe(probe) => bytes(&probe.payload),
         Message::SessionMigrate(migrate) => bytes(&migrate.body),

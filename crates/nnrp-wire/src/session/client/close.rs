@@ -233,7 +233,7 @@ impl ClientSession {
         }
         match self.liveness.due(now) {
             None => {}
-            Some(LivenessAction::KeepAlive) => self.ping(now),
+            Some(LivenessAction::KeepAlive) => self.keep_alive(now),
             Some(LivenessAction::IdleTimeout) => {
                 let timeout = self.options.liveness.idle_timeout.unwrap_or_default();
                 self.fail(Failure::IdleTimeout { timeout }, now);
@@ -249,7 +249,7 @@ impl ClientSession {
         matches!(self.state, ClientState::Active | ClientState::Draining)
     }
 
-    fn ping(&mut self, now: Duration) {
+    pub(super) fn keep_alive(&mut self, now: Duration) {
         let Some(path) = self.primary_path() else {
             return;
         };

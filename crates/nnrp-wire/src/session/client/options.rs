@@ -312,7 +312,7 @@ pub enum ClientEvent {
         /// To what.
         to: MessageType,
     },
-    /// A keep-alive PING was answered, after this time.
+    /// A PING was answered, after this time.
     RoundTrip(Duration),
     /// A probe was answered.
     Probed(ProbeSample),
