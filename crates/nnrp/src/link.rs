@@ -43,6 +43,17 @@ impl Link {
         }
     }
 
+    /// Over a QUIC connection whose handshake is done, on either side of it.
+    pub(crate) fn from_quic(connection: &quinn::Connection) -> Self {
+        let (reader, writer) = quic::halves(connection);
+        Self {
+            transport: TransportId::Quic,
+            remote: Some(connection.remote_address()),
+            reader: Reader::Quic(Box::new(reader)),
+            writer: Writer::Quic(Box::new(writer)),
+        }
+    }
+
     /// Which transport it is; any byte stream counts as TCP.
     #[must_use]
     pub const fn transport(&self) -> TransportId {

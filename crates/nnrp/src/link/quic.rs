@@ -1,44 +1,48 @@
 //! QUIC: a control stream, and a stream for each submit and each result. spec: nnrp-session 1.4
+//!
+//! A stream is never reset, and nothing is dropped half-written: the reference loses the whole connection by it.
 
-use nnrp_wire::session::{PathEnd, Transmit};
-use nnrp_wire::{Packet, SplitLimits, WireError};
+mod backlog;
+mod control;
+mod outgoing;
+mod reader;
+mod writer;
 
-#[derive(Debug)]
-pub(crate) struct QuicReader;
+use std::sync::Arc;
 
-impl QuicReader {
-    pub(crate) async fn next(&mut self) -> Result<Packet, PathEnd> {
-        std::future::pending().await
-    }
+use nnrp_wire::session::PathEnd;
+use quinn::{Connection, ConnectionError, VarInt};
 
-    pub(crate) fn try_next(&mut self) -> Result<Option<Packet>, PathEnd> {
-        Ok(None)
-    }
+use self::control::ControlSlot;
+pub(crate) use self::reader::QuicReader;
+pub(crate) use self::writer::QuicWriter;
 
-    pub(crate) fn set_limits(&mut self, _limits: SplitLimits) {}
+/// What the reference closes a connection with, and what any end without a fault has.
+pub(crate) const CLOSE_CODE: VarInt = VarInt::from_u32(0);
 
-    pub(crate) async fn discard(&mut self) {
-        std::future::ready(()).await;
+/// Both halves of a connection whose handshake is done.
+pub(crate) fn halves(connection: &Connection) -> (QuicReader, QuicWriter) {
+    let control = Arc::new(ControlSlot::default());
+    let reader = QuicReader::new(connection.clone(), Arc::clone(&control));
+    (reader, QuicWriter::new(connection.clone(), control))
+}
+
+/// What the end of a connection means for the session.
+fn path_end(error: &ConnectionError) -> PathEnd {
+    match error {
+        ConnectionError::ApplicationClosed(close) if close.error_code == CLOSE_CODE => {
+            PathEnd::Finished
+        }
+        ConnectionError::LocallyClosed => PathEnd::Finished,
+        ConnectionError::ApplicationClosed(_)
+        | ConnectionError::VersionMismatch
+        | ConnectionError::TransportError(_)
+        | ConnectionError::ConnectionClosed(_)
+        | ConnectionError::Reset
+        | ConnectionError::TimedOut
+        | ConnectionError::CidsExhausted => PathEnd::Lost,
     }
 }
 
-#[derive(Debug)]
-pub(crate) struct QuicWriter;
-
-impl QuicWriter {
-    pub(crate) const fn has_room(&self) -> bool {
-        true
-    }
-
-    pub(crate) fn queue(&mut self, _transmit: &Transmit) -> Result<(), WireError> {
-        Ok(())
-    }
-
-    pub(crate) async fn flush(&mut self) -> std::io::Result<()> {
-        std::future::ready(Ok(())).await
-    }
-
-    pub(crate) async fn finish(&mut self) -> std::io::Result<()> {
-        std::future::ready(Ok(())).await
-    }
-}
+#[cfg(test)]
+mod tests;

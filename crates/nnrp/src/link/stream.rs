@@ -14,6 +14,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 const READ_BYTES_MIN: usize = 4 << 10;
 const READ_BYTES_MAX: usize = 256 << 10;
 
+/// A packet that misses so many bytes is read to where it will lie; it is not worth the calls for fewer.
+const REST_BYTES_MIN: u64 = 32 << 10;
+
 /// Bytes that are queued before they are written.
 const WRITE_BYTES_MAX: usize = 256 << 10;
 
@@ -57,9 +60,6 @@ impl StreamReader {
     }
 
     pub(crate) fn try_next(&mut self) -> Result<Option<Packet>, PathEnd> {
-        if self.chunk.is_empty() {
-            return Ok(None);
-        }
         self.splitter
             .split(&mut self.chunk)
             .map_err(PathEnd::Framing)
@@ -72,16 +72,31 @@ impl StreamReader {
     }
 
     async fn fill(&mut self) -> Result<(), PathEnd> {
+        if self.splitter.missing_bytes() >= REST_BYTES_MIN {
+            return self.fill_rest().await;
+        }
         self.buffer.reserve(self.read_bytes);
         let read = self.io.read_buf(&mut self.buffer).await;
+        let count = self.some_read(read)?;
+        self.adapt(count);
+        self.chunk = self.buffer.split().freeze();
+        Ok(())
+    }
+
+    /// What a large packet misses goes to where it will lie.
+    async fn fill_rest(&mut self) -> Result<(), PathEnd> {
+        let read = match self.splitter.rest() {
+            Some(mut rest) => self.io.read_buf(&mut rest).await,
+            None => Ok(0),
+        };
+        self.some_read(read).map(drop)
+    }
+
+    fn some_read(&self, read: io::Result<usize>) -> Result<usize, PathEnd> {
         match read {
             Ok(0) if self.splitter.end().is_ok() => Err(PathEnd::Finished),
             Ok(0) | Err(_) => Err(PathEnd::Lost),
-            Ok(count) => {
-                self.adapt(count);
-                self.chunk = self.buffer.split().freeze();
-                Ok(())
-            }
+            Ok(count) => Ok(count),
         }
     }
 

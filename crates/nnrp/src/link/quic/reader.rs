@@ -1,0 +1,256 @@
+//! What comes in over all streams of a connection.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream, FuturesUnordered, Stream as _};
+use futures_util::{FutureExt as _, StreamExt as _};
+use nnrp_wire::session::PathEnd;
+use nnrp_wire::{Packet, SplitLimits, Splitter};
+use quinn::{Connection, ConnectionError, ReadError, RecvStream, SendStream};
+use tokio_util::io::poll_read_buf;
+
+use super::control::ControlSlot;
+use super::path_end;
+
+/// Packets that one look at the connection takes.
+const PACKETS_MAX: usize = 64;
+
+/// Chunks that one look at a stream takes.
+const CHUNKS_MAX: usize = 8;
+
+/// Reads all streams at the same time. A stream that ends before its packet does is the loss of that packet.
+pub(crate) struct QuicReader {
+    connection: Connection,
+    limits: SplitLimits,
+    control: Arc<ControlSlot>,
+    unis: BoxStream<'static, Result<RecvStream, ConnectionError>>,
+    /// Streams that are read and had no more bytes, the control stream among them; and the one that is to come.
+    others: FuturesUnordered<BoxFuture<'static, Event>>,
+    ready: VecDeque<Packet>,
+    lost_packets: u64,
+    end: Option<PathEnd>,
+}
+
+enum Event {
+    Opened(Result<(SendStream, RecvStream), ConnectionError>),
+    Read(Incoming, Result<Option<Bytes>, ReadError>),
+}
+
+/// A stream that is read.
+struct Incoming {
+    stream: RecvStream,
+    splitter: Splitter,
+    is_control: bool,
+}
+
+impl QuicReader {
+    pub(super) fn new(connection: Connection, control: Arc<ControlSlot>) -> Self {
+        let unis = stream::unfold(connection.clone(), |connection| async move {
+            let uni = connection.accept_uni().await;
+            Some((uni, connection))
+        });
+        let others = FuturesUnordered::new();
+        others.push(accept_bi(connection.clone()));
+        Self {
+            connection,
+            limits: SplitLimits::BEFORE_HELLO,
+            control,
+            unis: unis.boxed(),
+            others,
+            ready: VecDeque::new(),
+            lost_packets: 0,
+            end: None,
+        }
+    }
+
+    /// Of streams that are read already, too, where no header has come.
+    pub(crate) const fn set_limits(&mut self, limits: SplitLimits) {
+        self.limits = limits;
+    }
+
+    /// Nothing is lost if it is dropped.
+    pub(crate) async fn next(&mut self) -> Result<Packet, PathEnd> {
+        poll_fn(|context| self.poll_next(context)).await
+    }
+
+    pub(crate) fn try_next(&mut self) -> Result<Option<Packet>, PathEnd> {
+        Ok(self.ready.pop_front())
+    }
+
+    /// Until the connection is closed.
+    pub(crate) async fn discard(&mut self) {
+        while self.next().await.is_ok() {}
+        self.connection.closed().await;
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Packet, PathEnd>> {
+        if self.ready.is_empty() && !self.is_framing_lost() {
+            if let Poll::Ready(recv) = self.control.poll_recv(context) {
+                self.begin(recv, true, context);
+            }
+            self.poll_others(context);
+            self.poll_unis(context);
+            // Those that were added have to be asked once, to wake anybody.
+            self.poll_others(context);
+        }
+        if let Some(packet) = self.ready.pop_front() {
+            return Poll::Ready(Ok(packet));
+        }
+        match self.end {
+            // What came before the end can be read after it.
+            Some(end) if self.others.is_empty() || self.is_framing_lost() => Poll::Ready(Err(end)),
+            Some(_) | None => Poll::Pending,
+        }
+    }
+
+    const fn is_framing_lost(&self) -> bool {
+        matches!(self.end, Some(PathEnd::Framing(_)))
+    }
+
+    fn poll_others(&mut self, context: &mut Context<'_>) {
+        while self.ready.len() < PACKETS_MAX {
+            match Pin::new(&mut self.others).poll_next(context) {
+                Poll::Ready(Some(Event::Opened(Ok((send, recv))))) => {
+                    let is_control = self.control.opened_there(send);
+                    self.begin(recv, is_control, context);
+                    self.others.push(accept_bi(self.connection.clone()));
+                }
+                // The end is told by the unidirectional ones.
+                Poll::Ready(Some(Event::Opened(Err(_)))) => {}
+                Poll::Ready(Some(Event::Read(mut incoming, read))) => {
+                    incoming.splitter.set_limits(self.limits);
+                    let goes_on = match read {
+                        Ok(Some(chunk)) => self.split(&mut incoming, chunk),
+                        Ok(None) => self.stream_ended(&incoming, None),
+                        Err(error) => self.stream_ended(&incoming, Some(&error)),
+                    };
+                    if goes_on {
+                        self.read(incoming, context);
+                    }
+                }
+                Poll::Ready(None) | Poll::Pending => return,
+            }
+        }
+    }
+
+    fn poll_unis(&mut self, context: &mut Context<'_>) {
+        while self.ready.len() < PACKETS_MAX && self.end.is_none() {
+            match self.unis.as_mut().poll_next(context) {
+                Poll::Ready(Some(Ok(recv))) => self.begin(recv, false, context),
+                Poll::Ready(Some(Err(error))) => self.end = Some(path_end(&error)),
+                Poll::Ready(None) | Poll::Pending => return,
+            }
+        }
+    }
+
+    fn begin(&mut self, stream: RecvStream, is_control: bool, context: &mut Context<'_>) {
+        let incoming = Incoming {
+            stream,
+            splitter: Splitter::new(self.limits),
+            is_control,
+        };
+        self.read(incoming, context);
+    }
+
+    /// Reads what is here of a stream: mostly, that is all of it.
+    fn read(&mut self, mut incoming: Incoming, context: &mut Context<'_>) {
+        loop {
+            let goes_on = if incoming.splitter.missing_bytes() > 0 {
+                self.read_rest(&mut incoming, context)
+            } else {
+                self.read_chunks(&mut incoming, context)
+            };
+            match goes_on {
+                Poll::Ready(true) => {}
+                Poll::Ready(false) => return,
+                Poll::Pending => {
+                    self.others.push(incoming.wait().boxed());
+                    return;
+                }
+            }
+        }
+    }
+
+    fn read_chunks(&mut self, incoming: &mut Incoming, context: &mut Context<'_>) -> Poll<bool> {
+        let mut chunks = [const { Bytes::new() }; CHUNKS_MAX];
+        let read = pin!(incoming.stream.read_chunks(&mut chunks)).poll(context);
+        match ready!(read) {
+            Ok(Some(count)) => {
+                let mut chunks = chunks.into_iter().take(count);
+                Poll::Ready(chunks.all(|chunk| self.split(incoming, chunk)))
+            }
+            Ok(None) => Poll::Ready(self.stream_ended(incoming, None)),
+            Err(error) => Poll::Ready(self.stream_ended(incoming, Some(&error))),
+        }
+    }
+
+    /// A packet that came in part is read to where it will lie.
+    fn read_rest(&mut self, incoming: &mut Incoming, context: &mut Context<'_>) -> Poll<bool> {
+        let stream = Pin::new(&mut incoming.stream);
+        let rest = incoming.splitter.rest();
+        let Some(read) = rest.map(|mut rest| poll_read_buf(stream, context, &mut rest)) else {
+            return self.read_chunks(incoming, context);
+        };
+        let goes_on = match ready!(read) {
+            Ok(count) if count > 0 => self.split(incoming, Bytes::new()),
+            Ok(_) | Err(_) => self.stream_ended(incoming, None),
+        };
+        Poll::Ready(goes_on)
+    }
+
+    /// Says whether the stream goes on.
+    fn split(&mut self, incoming: &mut Incoming, mut chunk: Bytes) -> bool {
+        loop {
+            match incoming.splitter.split(&mut chunk) {
+                Ok(Some(packet)) => self.ready.push_back(packet),
+                Ok(None) => return true,
+                Err(error) => {
+                    self.end = Some(PathEnd::Framing(error));
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// It does not go on.
+    fn stream_ended(&mut self, incoming: &Incoming, error: Option<&ReadError>) -> bool {
+        let is_reset = matches!(error, Some(ReadError::Reset(_)));
+        if is_reset || incoming.splitter.end().is_err() {
+            if incoming.is_control {
+                // What would have come on it is gone with it.
+                self.end.get_or_insert(PathEnd::Lost);
+            } else {
+                self.lost_packets += 1;
+                tracing::debug!(stream = %incoming.stream.id(), is_reset, "a packet came in part only");
+            }
+        }
+        false
+    }
+}
+
+impl Incoming {
+    async fn wait(mut self) -> Event {
+        let chunk = self.stream.read_chunk(usize::MAX, true).await;
+        let bytes = chunk.map(|chunk| chunk.map(|chunk| chunk.bytes));
+        Event::Read(self, bytes)
+    }
+}
+
+fn accept_bi(connection: Connection) -> BoxFuture<'static, Event> {
+    async move { Event::Opened(connection.accept_bi().await) }.boxed()
+}
+
+impl std::fmt::Debug for QuicReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("QuicReader")
+            .field("lost_packets", &self.lost_packets)
+            .field("end", &self.end)
+            .finish_non_exhaustive()
+    }
+}
