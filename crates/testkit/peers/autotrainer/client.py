@@ -13,7 +13,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from dialogue import say, serve
 
-DEFAULT_TIMEOUT_S = 10
+DEFAULT_TIMEOUT_S = 50
 
 
 class Deadline:

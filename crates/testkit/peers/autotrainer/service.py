@@ -160,7 +160,7 @@ class Operations:
         return self.service.send_result(response, command.get("as_structure", False))
 
     def seen(self, command):
-        return self.service.delegate.take_seen(command["count"], command.get("timeout_s", 10))
+        return self.service.delegate.take_seen(command["count"], command.get("timeout_s", 50))
 
     def release(self, command):
         self.service.delegate.released.release()

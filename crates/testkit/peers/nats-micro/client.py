@@ -37,7 +37,7 @@ async def request(client, command):
         command["subject"],
         command.get("data", "").encode(),
         headers=command.get("headers"),
-        timeout=command.get("timeout_s", 10),
+        timeout=command.get("timeout_s", 50),
     )
     return {"data": text(message.data), "headers": message.headers or {}}
 
@@ -47,7 +47,7 @@ async def discover(client, command):
     verb, service, instance = (command.get(key) for key in ("op", "service", "instance"))
     if instance is not None:
         one = client.service(service).instance(instance)
-        return as_dict(await getattr(one, verb)(command.get("timeout_s", 10)))
+        return as_dict(await getattr(one, verb)(command.get("timeout_s", 50)))
     source = client if service is None else client.service(service)
     limits = {
         "max_wait": command.get("max_wait_s"),

@@ -12,12 +12,12 @@ from nnrp.adapters import (
     create_quic_client_configuration,
     create_tcp_client_configuration,
 )
-from nnrp.core import FlowUpdateMetadata, HeaderFlags, TransportId, TransportPolicy
+from nnrp.core import TransportId, TransportPolicy
 from nnrp.tools import run_quic_smoke_client, run_tcp_smoke_client
 
 from connections import TIMEOUT_S, Connections, Named
 from dialogue import say, serve
-from values import extensions, member, packet_of, request, result_of, structure, written
+from values import extensions, member, packet_of, request, result_of, written
 
 HOST = "127.0.0.1"
 

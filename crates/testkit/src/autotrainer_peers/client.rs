@@ -12,7 +12,7 @@ use crate::{PeerProcess, from_hex, to_hex};
 const END_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a message may take.
-const RECEIVE_TIMEOUT_S: f64 = 10.0;
+const RECEIVE_TIMEOUT_S: f64 = 50.0;
 
 /// The frames of a message.
 pub type ZmqMessage = Vec<Vec<u8>>;
@@ -49,7 +49,7 @@ impl AutotrainerClient {
     /// Opens a socket of a kind such as `DEALER` and waits until it is connected.
     ///
     /// # Errors
-    /// It is not connected within 10 s; or as [`Self::call`].
+    /// It is not connected within 50 s; or as [`Self::call`].
     pub async fn connect(
         &mut self,
         socket: &str,
@@ -132,7 +132,7 @@ impl AutotrainerClient {
     /// Receives so many messages.
     ///
     /// # Errors
-    /// They do not come within 10 s; or as [`Self::call`].
+    /// They do not come within 50 s; or as [`Self::call`].
     pub async fn receive(&mut self, socket: &str, count: usize) -> anyhow::Result<Vec<ZmqMessage>> {
         let messages = self
             .receive_within(socket, count, RECEIVE_TIMEOUT_S)
@@ -176,7 +176,7 @@ impl AutotrainerClient {
     /// Sends a request of one frame through a `REQ` or `DEALER` socket and returns its reply.
     ///
     /// # Errors
-    /// There is none within 10 s, and a `REQ` socket can then only be closed; it has several frames; or as
+    /// There is none within 50 s, and a `REQ` socket can then only be closed; it has several frames; or as
     /// [`Self::call`].
     pub async fn exchange(&mut self, socket: &str, request: &[u8]) -> anyhow::Result<Vec<u8>> {
         let command = json!({"op": "request", "socket": socket, "hex": to_hex(request)});
@@ -197,7 +197,7 @@ impl AutotrainerClient {
     /// What happened to a socket so far, in libzmq's words such as `DISCONNECTED`, after waiting until this has.
     ///
     /// # Errors
-    /// It has not happened within 10 s; or as [`Self::call`].
+    /// It has not happened within 50 s; or as [`Self::call`].
     pub async fn wait_for_event(
         &mut self,
         socket: &str,

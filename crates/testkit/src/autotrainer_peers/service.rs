@@ -160,7 +160,7 @@ impl AutotrainerService {
     /// `custom_command`, `nonce`, `data`.
     ///
     /// # Errors
-    /// They do not come within 10 s; or as [`Self::call`].
+    /// They do not come within 50 s; or as [`Self::call`].
     pub async fn seen(&mut self, count: usize) -> anyhow::Result<Vec<Value>> {
         let seen = self.call(json!({"op": "seen", "count": count})).await?;
         let seen = seen.as_array().cloned().unwrap_or_default();
