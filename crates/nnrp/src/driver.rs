@@ -8,6 +8,7 @@ mod machine;
 mod path;
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use self::machine::{App, Machine, Step};
-use self::path::PathTasks;
+pub(crate) use self::path::PathTasks;
 use crate::link::Link;
 
 /// Messages that wait for another path than the one that has room.
@@ -67,7 +68,7 @@ impl Clock {
         self.0.elapsed()
     }
 
-    fn at(self, time: Duration) -> Instant {
+    pub(crate) fn at(self, time: Duration) -> Instant {
         self.0 + time
     }
 
@@ -87,6 +88,8 @@ struct State<A: App> {
     is_room_wanted: bool,
     /// Whether a reader waits for the application to take what has come.
     is_app_awaited: bool,
+    /// Whether the machine was told something that may have made room without an event.
+    has_moved: bool,
     unsendable: u64,
 }
 
@@ -108,6 +111,7 @@ impl<A: App> Driver<A> {
                 scheduled: None,
                 is_room_wanted: false,
                 is_app_awaited: false,
+                has_moved: false,
                 unsendable: 0,
             }),
             room: Notify::new(),
@@ -122,6 +126,19 @@ impl<A: App> Driver<A> {
 
     /// Sends and receives over a link from now on.
     pub(crate) fn add_link(&self, id: PathId, link: Link, tasks: PathTasks) {
+        let added = self.add_link_with(id, link, tasks, |_, _, _| Ok::<_, Infallible>(()));
+        added.unwrap_or_else(|(never, _)| match never {});
+    }
+
+    /// As [`Self::add_link`], if the machine takes it: nothing comes between telling the machine of it and the link. If not,
+    /// the link comes back.
+    pub(crate) fn add_link_with<E>(
+        &self,
+        id: PathId,
+        link: Link,
+        tasks: PathTasks,
+        act: impl FnOnce(&mut A::Machine, &mut A, Duration) -> Result<(), E>,
+    ) -> Result<(), (E, Link)> {
         let wake = Arc::new(Notify::new());
         let closing = CancellationToken::new();
         let path = PathState {
@@ -130,13 +147,19 @@ impl<A: App> Driver<A> {
             closing: closing.clone(),
             waiting: VecDeque::new(),
         };
-        let mut state = self.shared.lock();
-        if state.machine.is_over() {
-            closing.cancel();
+        let added = self.shared.with_state(|state, now| {
+            act(&mut state.machine, &mut state.app, now)?;
+            if state.machine.is_over() {
+                closing.cancel();
+            }
+            state.paths.push(path);
+            Ok(())
+        });
+        if let Err(error) = added {
+            return Err((error, link));
         }
-        state.paths.push(path);
-        drop(state);
         tasks.spawn(&self.shared, id, link, wake, closing);
+        Ok(())
     }
 
     /// Tells the machine something, or asks it. What comes of that is seen to before this returns.
@@ -167,6 +190,17 @@ impl<A: App> Driver<A> {
             }
             room.await;
         }
+    }
+
+    /// Whoever waits for room tries again: it may not be worth waiting any more.
+    pub(crate) fn with_moved<R>(
+        &self,
+        act: impl FnOnce(&mut A::Machine, &mut A, Duration) -> R,
+    ) -> R {
+        self.shared.with_state(|state, now| {
+            state.has_moved = true;
+            act(&mut state.machine, &mut state.app, now)
+        })
     }
 
     pub(crate) fn clock(&self) -> Clock {
@@ -208,7 +242,7 @@ impl<A: App> Shared<A> {
 
     /// What has happened is told, and whoever has something to do is woken.
     fn settle(&self, state: &mut State<A>, now: Duration) {
-        let mut has_room = false;
+        let mut has_room = std::mem::take(&mut state.has_moved);
         while let Some(event) = state.machine.poll_event() {
             has_room = true;
             match state.app.handle(event, &mut state.machine, now) {
@@ -324,7 +358,10 @@ async fn run_timer<A: App>(shared: Arc<Shared<A>>) {
             Some(next) => {
                 tokio::select! {
                     () = tokio::time::sleep_until(shared.clock.at(next)) => {
-                        shared.with(|machine, _, now| machine.handle_timeout(now));
+                        shared.with_state(|state, now| {
+                            state.has_moved = true;
+                            state.machine.handle_timeout(now);
+                        });
                     }
                     () = shared.timer.notified() => {}
                 }

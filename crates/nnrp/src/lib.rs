@@ -2,8 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod budget;
 mod driver;
 mod link;
 mod proof;
+pub mod server;
 
 pub use link::Link;

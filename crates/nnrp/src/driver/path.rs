@@ -142,7 +142,8 @@ impl<A: App> ReadTask<A> {
                     return Taken::All;
                 };
                 match self.offer(state, &packet, now) {
-                    Ok(()) => {}
+                    // A cancelled frame that is answered makes room, and nothing tells of it.
+                    Ok(()) => state.has_moved = true,
                     Err(HandleError::Early) => self.keep(packet),
                     Err(HandleError::Congested) => {
                         state.is_room_wanted |= !state.is_app_awaited;

@@ -1,0 +1,250 @@
+//! A server: connections come in, sessions come out.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use nnrp_wire::session::{MigrateOffer, PathId, Report, ServerSession};
+use nnrp_wire::{ErrorCode, LossTolerance};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::app::{FrameRules, HeldBytes, InboxLimits, ServerApp};
+use super::counters::ServerTotals;
+use super::handshake::Handshake;
+use super::options::ServerOptions;
+use super::session::{Session, Shared};
+use super::table::Table;
+use crate::driver::{Clock, Driver};
+use crate::link::Link;
+
+/// Connections that are told that the server is busy, at the same time; further ones are dropped without a word.
+const BUSY_MAX: usize = 256;
+
+/// A server. All clones are the same. When the last is dropped, no more sessions begin; those that were taken go on.
+#[derive(Debug, Clone)]
+pub struct Server {
+    shared: Arc<ServerShared>,
+}
+
+#[derive(Debug)]
+pub(super) struct ServerShared {
+    pub(super) options: ServerOptions,
+    pub(super) clock: Clock,
+    pub(super) table: Table,
+    pub(super) stopping: CancellationToken,
+    paths: AtomicU32,
+    handshakes: Arc<Semaphore>,
+    busy: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+    held: HeldBytes,
+    totals: Mutex<ServerTotals>,
+    tasks: TaskTracker,
+}
+
+/// What a stop came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stopped {
+    /// Sessions that ended in time.
+    pub ended: usize,
+    /// Sessions that did not, and were cut.
+    pub cut: usize,
+}
+
+impl Server {
+    /// A server without connections.
+    #[must_use]
+    pub fn new(options: ServerOptions) -> Self {
+        let permits = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
+        let shared = ServerShared {
+            clock: Clock::start(),
+            table: Table::default(),
+            stopping: CancellationToken::new(),
+            paths: AtomicU32::new(1),
+            handshakes: permits(options.handshakes_max),
+            busy: permits(BUSY_MAX),
+            places: permits(options.sessions_max),
+            held: HeldBytes::default(),
+            totals: Mutex::default(),
+            tasks: TaskTracker::new(),
+            options,
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Takes a connection over; its session comes out of [`Self::next_session`] if its client gets one. Says whether there
+    /// was room for it: if not, the client is told so. It needs a Tokio runtime.
+    pub fn adopt_link(&self, link: Link) -> bool {
+        let shared = &self.shared;
+        shared.count(|totals| totals.connections += 1);
+        let permit = Arc::clone(&shared.handshakes).try_acquire_owned().ok();
+        let permit = permit.filter(|_| !shared.stopping.is_cancelled());
+        if let Some(permit) = permit {
+            let handshake = Handshake::new(Arc::clone(shared), link);
+            shared.tasks.spawn(async move {
+                handshake.run().await;
+                drop(permit);
+            });
+            return true;
+        }
+        if let Ok(permit) = Arc::clone(&shared.busy).try_acquire_owned() {
+            let handshake = Handshake::new(Arc::clone(shared), link);
+            shared.tasks.spawn(async move {
+                handshake.run_busy().await;
+                drop(permit);
+            });
+        } else {
+            shared.count(|totals| totals.refuse(super::counters::Refused::Busy));
+        }
+        false
+    }
+
+    /// The next session, whose hello is behind it; `None` when the server has stopped. It can be called by several tasks at
+    /// once. If it is dropped, nothing is lost.
+    pub async fn next_session(&self) -> Option<Session> {
+        loop {
+            let arrivals = self.shared.table.arrivals().notified();
+            tokio::pin!(arrivals);
+            arrivals.as_mut().enable();
+            if self.shared.stopping.is_cancelled() {
+                return None;
+            }
+            if let Some(session) = self.shared.table.pop_ready() {
+                return Some(session);
+            }
+            tokio::select! {
+                () = arrivals => {}
+                () = self.shared.stopping.cancelled() => return None,
+            }
+        }
+    }
+
+    /// How many sessions there are, with those that nobody has taken yet.
+    #[must_use]
+    pub fn session_count(&self) -> usize {
+        self.shared.table.len()
+    }
+
+    /// Stops: no more connections are taken, all sessions are closed with this reason, and those that have not ended after
+    /// `patience` are cut. How long a session has for its frames is [`ServerOptions::session`]'s drain time and close grace,
+    /// so that patience should be longer than both together. If it is dropped, sessions go on closing, and none is cut.
+    pub async fn stop(&self, reason: impl Into<Bytes>, patience: Duration) -> Stopped {
+        let shared = &self.shared;
+        shared.stopping.cancel();
+        let reason = reason.into();
+        let sessions = shared.table.all();
+        for session in &sessions {
+            session.close(reason.clone());
+        }
+        shared.table.drop_ready();
+        shared.tasks.close();
+        let all = async {
+            for session in &sessions {
+                session.driver.ended().await;
+            }
+        };
+        let _ = timeout(patience, all).await;
+        let cut = sessions.iter().filter(|session| cut(session)).count();
+        for session in &sessions {
+            session.driver.ended().await;
+        }
+        shared.tasks.wait().await;
+        Stopped {
+            ended: sessions.len() - cut,
+            cut,
+        }
+    }
+}
+
+/// Says whether there was something to cut.
+fn cut(session: &Arc<Shared>) -> bool {
+    session.fail(Report {
+        code: ErrorCode::ServerBusy,
+        retry_after_ms: 0,
+        diagnostic: "the server stops",
+    })
+}
+
+impl ServerShared {
+    /// A number that no other connection has.
+    pub(super) fn next_path(&self) -> PathId {
+        PathId(self.paths.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(super) fn count<R>(&self, count: impl FnOnce(&mut ServerTotals) -> R) -> R {
+        let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        count(&mut totals)
+    }
+
+    /// A place for a session, if there is one.
+    pub(super) fn session_place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).try_acquire_owned().ok()
+    }
+
+    /// How large bodies are that are read, if only to be refused.
+    pub(super) fn read_body_bytes(&self, session_bytes_max: u32) -> u32 {
+        self.options.read_body_bytes_max.max(session_bytes_max)
+    }
+
+    /// Begins to drive a session, which has no link yet.
+    pub(super) fn start(
+        &self,
+        machine: ServerSession,
+        tolerance: LossTolerance,
+        shared: impl FnOnce(Driver<ServerApp>, Arc<Notify>) -> Shared,
+    ) -> Arc<Shared> {
+        let options = &self.options;
+        let limits = InboxLimits {
+            session_bytes_max: options.input_bytes_max,
+            server_bytes_max: options.total_input_bytes_max,
+        };
+        let rules = FrameRules {
+            tolerance,
+            drops_early: options.drops_early,
+            explains_drops: options.explains_drops,
+            enforces_budget: options.session.enforces_budget,
+        };
+        let arrivals = Arc::new(Notify::new());
+        let app = ServerApp::new(limits, self.held.clone(), rules, Arc::clone(&arrivals));
+        Arc::new(shared(Driver::start(machine, app, self.clock), arrivals))
+    }
+
+    /// There is a session: it is there to be taken, and has its place until it has ended.
+    pub(super) fn began(self: &Arc<Self>, session: Arc<Shared>, place: OwnedSemaphorePermit) {
+        self.count(|totals| totals.sessions += 1);
+        tokio::spawn(watch(Arc::downgrade(self), Arc::clone(&session), place));
+        self.table.push_ready(Session::new(session));
+        if self.stopping.is_cancelled() {
+            // The stop may have come in between, and not know of it.
+            self.table.drop_ready();
+        }
+    }
+
+    /// Whether a migration comes from the session's client. spec: nnrp-session A-6
+    pub(super) fn is_owner(&self, session: &Shared, offer: &MigrateOffer) -> bool {
+        let body = &offer.migrate.body;
+        if body.is_empty() {
+            return self.options.allows_unproven_migration;
+        }
+        session.proof.is_some_and(|proof| proof.is_proven_by(body))
+    }
+}
+
+/// Until a session has ended, and its connections are closed.
+async fn watch(
+    server: std::sync::Weak<ServerShared>,
+    session: Arc<Shared>,
+    place: OwnedSemaphorePermit,
+) {
+    session.driver.ended().await;
+    if let Some(server) = server.upgrade() {
+        server.table.remove(session.id);
+        server.count(|totals| totals.add(&session.counters()));
+    }
+    drop(place);
+}
