@@ -8,6 +8,7 @@
 pub mod device;
 pub mod nanograph;
 pub mod nats;
+pub mod nnrp;
 pub mod nnrp_wire;
 pub mod process;
 pub mod report;

@@ -4,13 +4,16 @@ use std::path::Path;
 use std::process::Command;
 use std::{env, fs};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 
 use crate::command::{self, cargo, root};
 use crate::peers;
 
 /// Where the benches' programs are: `bench_<name>.rs`, and `allocations_<name>.rs` where a bench has allocations counted.
 const PROGRAMS: &str = "benches/src/bin";
+
+/// Peers that are Rust packages outside the workspace, each built for one bench into `target/<last part of its path>`.
+const RUST_PEERS: &[(&str, &str)] = &[("nnrp", "benches/nnrp-runtime")];
 
 pub(crate) fn run(
     name: Option<&str>,
@@ -47,11 +50,26 @@ fn build_and_run(name: &str, json: Option<&Path>, bench_args: &[String]) -> anyh
         build.args(["--bin", &counting]);
     }
     command::run(&mut build)?;
+    for (_, package) in RUST_PEERS.iter().filter(|(bench, _)| *bench == name) {
+        build_peer(Path::new(package))?;
+    }
     let mut program = Command::new(root()?.join("target/measured").join(&binary));
     if let Some(json) = json {
         program.arg("--json").arg(env::current_dir()?.join(json));
     }
     command::run(program.args(bench_args))
+}
+
+fn build_peer(package: &Path) -> anyhow::Result<()> {
+    let target = root()?
+        .join("target")
+        .join(package.file_name().context("a folder")?);
+    let mut build = cargo(["build", "--release", "--locked", "--manifest-path"]);
+    build
+        .arg(root()?.join(package).join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(target);
+    command::run(&mut build)
 }
 
 fn names() -> anyhow::Result<Vec<String>> {

@@ -1,0 +1,100 @@
+//! The bare transports: whole messages are echoed, and nothing else is done with them.
+
+mod quic;
+mod stream;
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use rustls::pki_types::ServerName;
+use tokio::io;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use super::site::{SERVER_NAME, tls_client, tls_server};
+use super::{Carrier, Load, Outcome, Transport};
+
+/// How messages lie in a QUIC connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Streams {
+    /// All in one stream each way.
+    One,
+    /// Each in one of its own, as NNRP has them.
+    PerMessage,
+}
+
+/// A bare transport.
+#[derive(Debug, Clone, Copy)]
+pub struct Raw {
+    /// Over QUIC.
+    pub streams: Streams,
+    /// Of datagrams over QUIC.
+    pub mtu: u16,
+}
+
+impl Carrier for Raw {
+    async fn serve(
+        &self,
+        transport: Transport,
+        certificate: &Path,
+        announce: impl FnOnce(&str),
+    ) -> anyhow::Result<()> {
+        match transport {
+            Transport::Tcp => {
+                let (listener, _) = (listen(announce).await?, certificate);
+                loop {
+                    let (reader, writer) = accept(&listener).await?.into_split();
+                    tokio::spawn(stream::echo(reader, writer));
+                }
+            }
+            Transport::Tls => {
+                let acceptor = TlsAcceptor::from(Arc::new(tls_server(certificate)?));
+                let listener = listen(announce).await?;
+                loop {
+                    let secured = acceptor.accept(accept(&listener).await?).await?;
+                    let (reader, writer) = io::split(secured);
+                    tokio::spawn(stream::echo(reader, writer));
+                }
+            }
+            Transport::Quic => quic::serve(*self, certificate, announce).await,
+        }
+    }
+
+    async fn load(&self, load: &Load) -> anyhow::Result<Outcome> {
+        let meter = match load.transport {
+            Transport::Tcp => {
+                let (reader, writer) = connect(load).await?.into_split();
+                stream::load(reader, writer, load).await
+            }
+            Transport::Tls => {
+                let connector = TlsConnector::from(Arc::new(tls_client(&load.certificate)?));
+                let name = ServerName::try_from(SERVER_NAME)?;
+                let secured = connector.connect(name, connect(load).await?).await?;
+                let (reader, writer) = io::split(secured);
+                stream::load(reader, writer, load).await
+            }
+            Transport::Quic => quic::load(*self, load).await,
+        }?;
+        meter.outcome().context("no message came back")
+    }
+}
+
+async fn listen(announce: impl FnOnce(&str)) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    announce(&listener.local_addr()?.to_string());
+    Ok(listener)
+}
+
+async fn accept(listener: &TcpListener) -> anyhow::Result<TcpStream> {
+    let (stream, _) = listener.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+async fn connect(load: &Load) -> anyhow::Result<TcpStream> {
+    let stream = TcpStream::connect(&load.address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
