@@ -7,6 +7,7 @@ mod bench;
 mod command;
 mod peers;
 mod rules;
+mod sans_io;
 mod test;
 mod tidy;
 

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 
 use crate::command::{cargo, root};
-use crate::rules;
+use crate::{rules, sans_io};
 
 pub(crate) fn run() -> anyhow::Result<()> {
     let packages = packages()?;
@@ -150,7 +150,14 @@ fn check_sources(package: &Package, problems: &mut Vec<String>) -> anyhow::Resul
         if !shown.starts_with("xtask/") && text.contains("../shared") {
             problems.push(format!("{shown}: names a file outside the repository"));
         }
-        let library = file.starts_with(folder.join("src")) && !is_program;
+        let is_source = file.starts_with(folder.join("src"));
+        if is_source && sans_io::applies_to(&package.name) {
+            let found = sans_io::problems(&text).into_iter();
+            problems.extend(found.map(|(line, banned, instead)| {
+                format!("{shown}:{line}: `{banned}` is not for what does no IO; {instead}")
+            }));
+        }
+        let library = is_source && !is_program;
         if !library || rules::PROGRAM_ONLY_EXCEPT.contains(&shown.as_str()) {
             continue;
         }
