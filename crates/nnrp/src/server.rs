@@ -30,6 +30,7 @@ mod drops;
 mod handshake;
 mod hello;
 mod options;
+mod serve;
 mod session;
 mod submitted;
 mod table;
@@ -42,6 +43,7 @@ pub use self::counters::{Refused, ServerTotals, SessionCounters, Tallies};
 pub use self::drops::DropReason;
 pub use self::hello::{Acceptance, Hello, HelloHook, Identity, Refusal};
 pub use self::options::ServerOptions;
+pub use self::serve::{Handler, ServeOptions};
 pub use self::session::Session;
 pub use self::submitted::{AnswerError, Responder, Submitted};
 

@@ -130,6 +130,12 @@ impl Server {
         self.shared.table.len()
     }
 
+    /// What was counted until now.
+    #[must_use]
+    pub fn totals(&self) -> ServerTotals {
+        self.shared.count(|totals| totals.clone())
+    }
+
     /// Stops: no more connections are taken, all sessions are closed with this reason, and those that have not ended after
     /// `patience` are cut. How long a session has for its frames is [`ServerOptions::session`]'s drain time and close grace,
     /// so that patience should be longer than both together. If it is dropped, sessions go on closing, and none is cut.

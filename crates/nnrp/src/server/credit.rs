@@ -57,7 +57,8 @@ impl Session {
         driver
             .with_room(|machine, app, _| {
                 let at_first = machine.ack().max_concurrent_frames;
-                let credit = app.credit.granted.or((at_first > 0).then_some(at_first));
+                let at_first = (at_first > 0).then_some(at_first);
+                let credit = app.credit.granted.or(at_first);
                 let update = update(FlowReason::Resume, credit, None);
                 until_room(send(machine, &mut app.credit, update))
             })

@@ -94,18 +94,16 @@ impl Handshake {
 
     async fn wish(&mut self) -> Wish {
         loop {
-            while let Some(event) = self.connection.poll_event() {
-                match event {
-                    ConnectionEvent::Hello(offer) => return Wish::Hello(offer),
-                    ConnectionEvent::Migrate(offer) => return Wish::Migrate(offer),
-                    ConnectionEvent::Failed(failure) => {
-                        tracing::debug!(%failure, "a connection gets no session");
-                        return Wish::Nothing(Refused::Protocol);
-                    }
-                    ConnectionEvent::Ended(_) | _ => return Wish::Nothing(Refused::Ended),
+            match self.connection.poll_event() {
+                None => self.step().await,
+                Some(ConnectionEvent::Hello(offer)) => return Wish::Hello(offer),
+                Some(ConnectionEvent::Migrate(offer)) => return Wish::Migrate(offer),
+                Some(ConnectionEvent::Failed(failure)) => {
+                    tracing::debug!(%failure, "a connection gets no session");
+                    return Wish::Nothing(Refused::Protocol);
                 }
+                Some(ConnectionEvent::Ended(_) | _) => return Wish::Nothing(Refused::Ended),
             }
-            self.step().await;
         }
     }
 
@@ -213,9 +211,7 @@ impl Handshake {
     ) -> Result<Arc<Shared>, Box<Self>> {
         let server = Arc::clone(&self.server);
         let asked = offer.ack.session_id;
-        let id = server
-            .table
-            .reserve(acceptance.session_id.unwrap_or(asked));
+        let id = server.table.reserve(acceptance.session_id.unwrap_or(asked));
         let proof = MigrationProof::random();
         let terms = Terms::of(offer, self.link.transport());
         let mut ack = ServerHelloAck {
@@ -241,7 +237,9 @@ impl Handshake {
             }
         };
         let read_bytes_max = server.read_body_bytes(body_bytes_max);
-        self.link.reader.set_limits(SplitLimits::session(read_bytes_max));
+        self.link
+            .reader
+            .set_limits(SplitLimits::session(read_bytes_max));
         let session = server.start(machine, terms.tolerance, |driver, arrivals| Shared {
             driver,
             id,
@@ -269,15 +267,17 @@ impl Handshake {
                     .driver
                     .with(|machine, _, _| machine.ack().max_body_bytes);
                 let read_bytes_max = server.read_body_bytes(max_body_bytes);
-                self.link.reader.set_limits(SplitLimits::session(read_bytes_max));
+                self.link
+                    .reader
+                    .set_limits(SplitLimits::session(read_bytes_max));
                 let tasks = PathTasks { early: self.early };
                 let connection = &mut self.connection;
-                let adopted = session.driver.add_link_with(
-                    self.path,
-                    self.link,
-                    tasks,
-                    |machine, _, now| machine.adopt(connection, offer, is_owner, now),
-                );
+                let adopted =
+                    session
+                        .driver
+                        .add_link_with(self.path, self.link, tasks, |machine, _, now| {
+                            machine.adopt(connection, offer, is_owner, now)
+                        });
                 match adopted {
                     Ok(()) => return server.count(|totals| totals.migrations += 1),
                     Err((refusal, link)) => {
@@ -309,7 +309,10 @@ impl Terms {
         let extensions: Vec<_> = known.collect();
         let tolerance = extensions.iter().find_map(|known| match known {
             KnownExtension::LossTolerance(tolerance) => Some(*tolerance),
-            _ => None,
+            KnownExtension::ClientTransportPolicy(_)
+            | KnownExtension::ServerTransportPolicy(_)
+            | KnownExtension::PayloadCapabilities(_)
+            | _ => None,
         });
         Self {
             tolerance: tolerance.unwrap_or(LossTolerance::BestEffort),
@@ -340,7 +343,7 @@ impl Terms {
             KnownExtension::PayloadCapabilities(_) => {
                 ControlExtension::server_payload_capabilities(kinds).ok()
             }
-            _ => None,
+            KnownExtension::ServerTransportPolicy(_) | _ => None,
         };
         let answers = self.extensions.iter().filter_map(answer);
         let open = |extension: &ControlExtension| {
@@ -352,10 +355,7 @@ impl Terms {
 }
 
 /// Sends what is to be sent, then the next packet. Nothing is lost when it is dropped.
-async fn exchange(
-    link: &mut Link,
-    connection: &mut ServerConnection,
-) -> Result<Packet, PathEnd> {
+async fn exchange(link: &mut Link, connection: &mut ServerConnection) -> Result<Packet, PathEnd> {
     send(link, connection).await.map_err(|_| PathEnd::Lost)?;
     link.reader.next().await
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use nnrp_wire::body::ObjectReference;
 use nnrp_wire::metadata::ResultHintMetadata;
-use nnrp_wire::session::{FrameKey, ResultRefusal, ServerSession};
+use nnrp_wire::session::{FrameKey, ResultRefusal, ServerSession, SessionSettings};
 use nnrp_wire::{
     BudgetPolicy, Envelope, ErrorCode, FrameSubmit, ResultClass, ResultFlags, ResultPush, WireError,
 };
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::app::{Arrival, ServerApp};
 use super::drops::DropReason;
+use super::hello::Identity;
 use super::session::Shared;
 use crate::budget::{FrameBudget, Outlook, Timings, Verdict};
 
@@ -216,11 +217,36 @@ impl Responder {
 
     /// Waits until the frame ends by itself. It may be dropped, and called again.
     pub async fn cancelled(&self) {
+        self.over().await;
+    }
+
+    /// As [`Self::cancelled`], for whoever has given the frame away: if that ends it, this waits for ever.
+    pub(super) fn over(&self) -> impl Future<Output = ()> + Send + use<> {
         let driver = &self.session.driver;
         let over = driver.with(|_, app, _| app.over_token(self.key, self.generation));
-        if let Some(over) = over {
-            over.cancelled().await;
+        async move {
+            if let Some(over) = over {
+                over.cancelled().await;
+            }
         }
+    }
+
+    /// Somebody begins to work on it now.
+    pub(super) fn begin(&mut self) {
+        self.taken_at = self.session.driver.clock().now();
+    }
+
+    /// Who the client is, as the hello hook has found.
+    #[must_use]
+    pub fn identity(&self) -> Option<&Identity> {
+        self.session.identity.as_ref()
+    }
+
+    /// What holds for the session now, as far as the client can change it.
+    #[must_use]
+    pub fn settings(&self) -> SessionSettings {
+        let driver = &self.session.driver;
+        driver.with(|machine, _, _| *machine.settings())
     }
 
     /// Which frame.
