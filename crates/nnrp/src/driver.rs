@@ -163,10 +163,7 @@ impl<A: App> Driver<A> {
     }
 
     /// Tells the machine something, or asks it. What comes of that is seen to before this returns.
-    pub(crate) fn with<R>(
-        &self,
-        act: impl FnOnce(&mut A::Machine, &mut A, Duration) -> R,
-    ) -> R {
+    pub(crate) fn with<R>(&self, act: impl FnOnce(&mut A::Machine, &mut A, Duration) -> R) -> R {
         self.shared.with(act)
     }
 
@@ -201,6 +198,11 @@ impl<A: App> Driver<A> {
             state.has_moved = true;
             act(&mut state.machine, &mut state.app, now)
         })
+    }
+
+    /// Whether both are the same session.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     pub(crate) fn clock(&self) -> Clock {

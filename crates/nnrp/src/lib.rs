@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod budget;
+pub mod client;
 mod driver;
 mod link;
 mod proof;

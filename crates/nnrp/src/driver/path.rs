@@ -215,7 +215,9 @@ impl<A: App> WriteTask<A> {
     async fn run(mut self) {
         let written = self.write().await;
         let is_finished = match written {
-            Ok(()) => timeout(LINGER, self.writer.finish()).await.is_ok_and(|end| end.is_ok()),
+            Ok(()) => timeout(LINGER, self.writer.finish())
+                .await
+                .is_ok_and(|end| end.is_ok()),
             Err(_) => false,
         };
         let id = self.id;

@@ -1,0 +1,9 @@
+//! Client sessions over pipes, with a server by script.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+mod basics;
+mod peer;
