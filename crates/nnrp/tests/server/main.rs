@@ -7,4 +7,5 @@
 )]
 
 mod basics;
+mod connections;
 mod support;
