@@ -60,6 +60,14 @@ impl Link {
         self.transport
     }
 
+    /// Counts as another transport. A session moves from one transport to another only, so that one that moves between two
+    /// byte streams has to give one of them another name.
+    #[must_use]
+    pub const fn counted_as(mut self, transport: TransportId) -> Self {
+        self.transport = transport;
+        self
+    }
+
     /// Where the other side is, if that is known.
     #[must_use]
     pub const fn remote(&self) -> Option<SocketAddr> {
@@ -99,6 +107,14 @@ impl Reader {
         }
     }
 
+    /// The number of the QUIC stream that was last opened by the other side for a packet of its own.
+    pub(crate) const fn last_stream(&self) -> Option<u64> {
+        match self {
+            Self::Stream(_) => None,
+            Self::Quic(quic) => quic.last_stream(),
+        }
+    }
+
     /// Throws away what comes, until the other side ends: closing a socket with unread bytes resets it, and what was sent
     /// last may never arrive.
     pub(crate) async fn discard(&mut self) {
@@ -130,6 +146,14 @@ impl Writer {
         match self {
             Self::Stream(stream) => stream.queue(transmit),
             Self::Quic(quic) => quic.queue(transmit),
+        }
+    }
+
+    /// As [`Self::queue`], with the bytes as they are.
+    pub(crate) fn queue_packet(&mut self, packet: &Packet) {
+        match self {
+            Self::Stream(stream) => stream.queue_packet(packet),
+            Self::Quic(quic) => quic.queue_packet(packet),
         }
     }
 
