@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::encode::{Pieces, Sink as _};
 use crate::error::{Category, WireError};
 use crate::header::Header;
 
@@ -122,5 +123,12 @@ impl Packet {
         out.extend_from_slice(&self.header.encode());
         out.extend_from_slice(&self.metadata);
         out.extend_from_slice(&self.body);
+    }
+
+    /// As [`Self::encode_into`], behind the packets that `pieces` holds already, and with a large body left where it is.
+    pub fn append_pieces(&self, pieces: &mut Pieces) {
+        pieces.bytes(&self.header.encode());
+        pieces.bytes(&self.metadata);
+        pieces.payload(&self.body);
     }
 }

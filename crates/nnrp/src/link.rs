@@ -2,15 +2,22 @@
 //!
 //! A half that waits for the other stops a session for good: both sides write, neither reads, and no window ever opens.
 
+mod place;
 mod quic;
 mod stream;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use nnrp_wire::session::{PathEnd, Transmit};
 use nnrp_wire::{Packet, SplitLimits, TransportId, WireError};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsStream;
 
+pub(crate) use self::place::{Place, Places};
+pub use self::quic::QuicOptions;
 use self::quic::{QuicReader, QuicWriter};
 use self::stream::{StreamReader, StreamWriter};
 
@@ -19,6 +26,7 @@ use self::stream::{StreamReader, StreamWriter};
 pub struct Link {
     transport: TransportId,
     remote: Option<SocketAddr>,
+    peer_certificates: Vec<Bytes>,
     pub(crate) reader: Reader,
     pub(crate) writer: Writer,
 }
@@ -30,7 +38,26 @@ impl Link {
         Self::from_halves(read, write, None)
     }
 
-    pub(crate) fn from_halves(
+    pub(crate) fn from_tcp(stream: TcpStream, remote: SocketAddr) -> Self {
+        let (read, write) = stream.into_split();
+        Self::from_halves(read, write, Some(remote))
+    }
+
+    /// TLS over TCP whose handshake is done.
+    pub(crate) fn from_tls(stream: TlsStream<TcpStream>, remote: SocketAddr) -> Self {
+        let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let peer_certificates = certificates
+            .iter()
+            .map(|certificate| Bytes::copy_from_slice(certificate))
+            .collect();
+        let (read, write) = tokio::io::split(stream);
+        Self {
+            peer_certificates,
+            ..Self::from_halves(read, write, Some(remote))
+        }
+    }
+
+    fn from_halves(
         read: impl AsyncRead + Send + Unpin + 'static,
         write: impl AsyncWrite + Send + Unpin + 'static,
         remote: Option<SocketAddr>,
@@ -38,8 +65,9 @@ impl Link {
         Self {
             transport: TransportId::Tcp,
             remote,
-            reader: Reader::Stream(Box::new(StreamReader::new(read))),
-            writer: Writer::Stream(Box::new(StreamWriter::new(write))),
+            peer_certificates: Vec::new(),
+            reader: Reader::new(ReadHalf::Stream(Box::new(StreamReader::new(read)))),
+            writer: Writer::new(WriteHalf::Stream(Box::new(StreamWriter::new(write)))),
         }
     }
 
@@ -49,9 +77,25 @@ impl Link {
         Self {
             transport: TransportId::Quic,
             remote: Some(connection.remote_address()),
-            reader: Reader::Quic(Box::new(reader)),
-            writer: Writer::Quic(Box::new(writer)),
+            peer_certificates: quic::peer_certificates(connection),
+            reader: Reader::new(ReadHalf::Quic(Box::new(reader))),
+            writer: Writer::new(WriteHalf::Quic(Box::new(writer))),
         }
+    }
+
+    /// It counts there until both halves are gone.
+    pub(crate) fn with_place(mut self, place: Place) -> Self {
+        let place = Arc::new(place);
+        self.reader.place = Some(Arc::clone(&place));
+        self.writer.place = Some(place);
+        self
+    }
+
+    /// The certificates that the other side has shown, in DER, its own first. Of a client, there are some only where they
+    /// are asked for.
+    #[must_use]
+    pub fn peer_certificates(&self) -> &[Bytes] {
+        &self.peer_certificates
     }
 
     /// Which transport it is; any byte stream counts as TCP.
@@ -75,103 +119,131 @@ impl Link {
     }
 }
 
-/// What comes in.
+/// What comes in over a link.
 #[derive(Debug)]
-pub(crate) enum Reader {
+pub(crate) struct Reader {
+    half: ReadHalf,
+    place: Option<Arc<Place>>,
+}
+
+#[derive(Debug)]
+enum ReadHalf {
     Stream(Box<StreamReader>),
     Quic(Box<QuicReader>),
 }
 
 impl Reader {
+    const fn new(half: ReadHalf) -> Self {
+        Self { half, place: None }
+    }
+
     /// The next packet. On QUIC, packets of different streams come in any order. Nothing is lost when it is dropped.
     pub(crate) async fn next(&mut self) -> Result<Packet, PathEnd> {
-        match self {
-            Self::Stream(stream) => stream.next().await,
-            Self::Quic(quic) => quic.next().await,
+        match &mut self.half {
+            ReadHalf::Stream(stream) => stream.next().await,
+            ReadHalf::Quic(quic) => quic.next().await,
         }
     }
 
     /// The next packet, if it is here already.
     pub(crate) fn try_next(&mut self) -> Result<Option<Packet>, PathEnd> {
-        match self {
-            Self::Stream(stream) => stream.try_next(),
-            Self::Quic(quic) => quic.try_next(),
+        match &mut self.half {
+            ReadHalf::Stream(stream) => stream.try_next(),
+            ReadHalf::Quic(quic) => Ok(quic.try_next()),
         }
     }
 
-    /// For packets whose header has not come yet.
+    /// For packets whose header has not come yet. Before, [`SplitLimits::BEFORE_HELLO`] holds.
     pub(crate) fn set_limits(&mut self, limits: SplitLimits) {
-        match self {
-            Self::Stream(stream) => stream.set_limits(limits),
-            Self::Quic(quic) => quic.set_limits(limits),
+        match &mut self.half {
+            ReadHalf::Stream(stream) => stream.set_limits(limits),
+            ReadHalf::Quic(quic) => quic.set_limits(limits),
         }
     }
 
     /// The number of the QUIC stream that was last opened by the other side for a packet of its own.
     pub(crate) const fn last_stream(&self) -> Option<u64> {
-        match self {
-            Self::Stream(_) => None,
-            Self::Quic(quic) => quic.last_stream(),
+        match &self.half {
+            ReadHalf::Stream(_) => None,
+            ReadHalf::Quic(quic) => quic.last_stream(),
+        }
+    }
+
+    /// Packets of which a part only has come, each on a stream of its own: the link goes on without them.
+    pub(crate) fn lost_packets(&self) -> u64 {
+        match &self.half {
+            ReadHalf::Stream(_) => 0,
+            ReadHalf::Quic(quic) => quic.lost_packets(),
         }
     }
 
     /// Throws away what comes, until the other side ends: closing a socket with unread bytes resets it, and what was sent
-    /// last may never arrive.
+    /// last may never arrive. Nothing else happens if it is dropped.
     pub(crate) async fn discard(&mut self) {
-        match self {
-            Self::Stream(stream) => stream.discard().await,
-            Self::Quic(quic) => quic.discard().await,
+        match &mut self.half {
+            ReadHalf::Stream(stream) => stream.discard().await,
+            ReadHalf::Quic(quic) => quic.discard().await,
         }
     }
 }
 
-/// What goes out.
+/// What goes out over a link.
 #[derive(Debug)]
-pub(crate) enum Writer {
+pub(crate) struct Writer {
+    half: WriteHalf,
+    place: Option<Arc<Place>>,
+}
+
+#[derive(Debug)]
+enum WriteHalf {
     Stream(Box<StreamWriter>),
     Quic(Box<QuicWriter>),
 }
 
 impl Writer {
+    const fn new(half: WriteHalf) -> Self {
+        Self { half, place: None }
+    }
+
     /// Whether another message may be queued before a flush.
     pub(crate) fn has_room(&self) -> bool {
-        match self {
-            Self::Stream(stream) => stream.has_room(),
-            Self::Quic(quic) => quic.has_room(),
+        match &self.half {
+            WriteHalf::Stream(stream) => stream.has_room(),
+            WriteHalf::Quic(quic) => quic.has_room(),
         }
     }
 
     /// Takes a message; it is on its way with the next flush. A message that cannot be written leaves no trace.
     pub(crate) fn queue(&mut self, transmit: &Transmit) -> Result<(), WireError> {
-        match self {
-            Self::Stream(stream) => stream.queue(transmit),
-            Self::Quic(quic) => quic.queue(transmit),
+        match &mut self.half {
+            WriteHalf::Stream(stream) => stream.queue(transmit),
+            WriteHalf::Quic(quic) => quic.queue(transmit),
         }
     }
 
     /// As [`Self::queue`], with the bytes as they are.
     pub(crate) fn queue_packet(&mut self, packet: &Packet) {
-        match self {
-            Self::Stream(stream) => stream.queue_packet(packet),
-            Self::Quic(quic) => quic.queue_packet(packet),
+        match &mut self.half {
+            WriteHalf::Stream(stream) => stream.queue_packet(packet),
+            WriteHalf::Quic(quic) => quic.queue_packet(packet),
         }
     }
 
     /// Writes what was queued: all of it on a byte stream; on QUIC, until there is room again. If it is dropped, the next
     /// one goes on where it was.
     pub(crate) async fn flush(&mut self) -> std::io::Result<()> {
-        match self {
-            Self::Stream(stream) => stream.flush().await,
-            Self::Quic(quic) => quic.flush().await,
+        match &mut self.half {
+            WriteHalf::Stream(stream) => stream.flush().await,
+            WriteHalf::Quic(quic) => quic.flush().await,
         }
     }
 
     /// Writes what is left, tells the other side that nothing more comes, and waits until it has got that where this can
-    /// be known.
+    /// be known. A QUIC connection is closed then. If it is dropped, another call goes on with it.
     pub(crate) async fn finish(&mut self) -> std::io::Result<()> {
-        match self {
-            Self::Stream(stream) => stream.finish().await,
-            Self::Quic(quic) => quic.finish().await,
+        match &mut self.half {
+            WriteHalf::Stream(stream) => stream.finish().await,
+            WriteHalf::Quic(quic) => quic.finish().await,
         }
     }
 }

@@ -4,16 +4,20 @@
 
 mod backlog;
 mod control;
+mod options;
 mod outgoing;
 mod reader;
 mod writer;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use nnrp_wire::session::PathEnd;
 use quinn::{Connection, ConnectionError, VarInt};
+use rustls::pki_types::CertificateDer;
 
 use self::control::ControlSlot;
+pub use self::options::QuicOptions;
 pub(crate) use self::reader::QuicReader;
 pub(crate) use self::writer::QuicWriter;
 
@@ -25,6 +29,17 @@ pub(crate) fn halves(connection: &Connection) -> (QuicReader, QuicWriter) {
     let control = Arc::new(ControlSlot::default());
     let reader = QuicReader::new(connection.clone(), Arc::clone(&control));
     (reader, QuicWriter::new(connection.clone(), control))
+}
+
+/// What the other side has shown, in DER.
+pub(crate) fn peer_certificates(connection: &Connection) -> Vec<Bytes> {
+    let identity = connection.peer_identity();
+    let shown = identity.and_then(|shown| shown.downcast::<Vec<CertificateDer<'static>>>().ok());
+    let shown = shown.map(|shown| *shown).unwrap_or_default();
+    shown
+        .iter()
+        .map(|certificate| Bytes::copy_from_slice(certificate))
+        .collect()
 }
 
 /// What the end of a connection means for the session.

@@ -142,6 +142,10 @@ impl StreamWriter {
             .append_pieces(&transmit.envelope, &mut self.pieces)
     }
 
+    pub(crate) fn queue_packet(&mut self, packet: &Packet) {
+        packet.append_pieces(&mut self.pieces);
+    }
+
     pub(crate) async fn flush(&mut self) -> io::Result<()> {
         while self.written < self.pieces.len() {
             let count = self.write_some().await?;

@@ -12,7 +12,7 @@ use futures_util::stream::{self, BoxStream, FuturesUnordered, Stream as _};
 use futures_util::{FutureExt as _, StreamExt as _};
 use nnrp_wire::session::PathEnd;
 use nnrp_wire::{Packet, SplitLimits, Splitter};
-use quinn::{Connection, ConnectionError, ReadError, RecvStream, SendStream};
+use quinn::{Connection, ConnectionError, ReadError, RecvStream, SendStream, VarInt};
 use tokio_util::io::poll_read_buf;
 
 use super::control::ControlSlot;
@@ -34,6 +34,8 @@ pub(crate) struct QuicReader {
     others: FuturesUnordered<BoxFuture<'static, Event>>,
     ready: VecDeque<Packet>,
     lost_packets: u64,
+    /// The last stream that was no control stream.
+    last_stream: Option<u64>,
     end: Option<PathEnd>,
 }
 
@@ -65,6 +67,7 @@ impl QuicReader {
             others,
             ready: VecDeque::new(),
             lost_packets: 0,
+            last_stream: None,
             end: None,
         }
     }
@@ -79,8 +82,17 @@ impl QuicReader {
         poll_fn(|context| self.poll_next(context)).await
     }
 
-    pub(crate) fn try_next(&mut self) -> Result<Option<Packet>, PathEnd> {
-        Ok(self.ready.pop_front())
+    pub(crate) fn try_next(&mut self) -> Option<Packet> {
+        self.ready.pop_front()
+    }
+
+    pub(crate) const fn lost_packets(&self) -> u64 {
+        self.lost_packets
+    }
+
+    /// Of those that are no control stream, the one that was opened last.
+    pub(crate) const fn last_stream(&self) -> Option<u64> {
+        self.last_stream
     }
 
     /// Until the connection is closed.
@@ -150,6 +162,9 @@ impl QuicReader {
     }
 
     fn begin(&mut self, stream: RecvStream, is_control: bool, context: &mut Context<'_>) {
+        if !is_control {
+            self.last_stream = Some(VarInt::from(stream.id()).into_inner());
+        }
         let incoming = Incoming {
             stream,
             splitter: Splitter::new(self.limits),

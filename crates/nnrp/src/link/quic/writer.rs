@@ -6,8 +6,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use nnrp_wire::WireError;
 use nnrp_wire::session::{Carrier, Transmit};
+use nnrp_wire::{Packet, WireError};
 use quinn::{Connection, ConnectionError, SendStream, WriteError};
 
 use super::CLOSE_CODE;
@@ -69,11 +69,23 @@ impl QuicWriter {
             Carrier::Submit | Carrier::Result => {
                 let mut packet = Vec::new();
                 transmit.message.encode(&transmit.envelope, &mut packet)?;
-                self.queued_bytes += packet.len();
-                self.queued.push_back(Outgoing::new(packet.into()));
+                self.queue_bytes(packet);
                 Ok(())
             }
         }
+    }
+
+    pub(crate) fn queue_packet(&mut self, packet: &Packet) {
+        match packet.header().message_type.carrier() {
+            Carrier::Control => packet.encode_into(&mut self.control_bytes),
+            Carrier::Submit | Carrier::Result => self.queue_bytes(packet.encode()),
+        }
+    }
+
+    /// For a stream of its own.
+    fn queue_bytes(&mut self, packet: Vec<u8>) {
+        self.queued_bytes += packet.len();
+        self.queued.push_back(Outgoing::new(packet.into()));
     }
 
     /// Nothing is lost if it is dropped.
