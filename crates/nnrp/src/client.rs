@@ -1,6 +1,8 @@
 //! Client sessions. spec: nnrp-session 2 to 6
 
 mod answers;
+mod connect;
+mod control;
 mod core;
 mod counters;
 mod error;
@@ -8,12 +10,14 @@ mod event;
 mod feed;
 mod frame;
 mod inbox;
+mod migrate;
 mod options;
 mod receive;
 mod session;
 mod submit;
 mod waiters;
 
+pub use self::connect::Connector;
 pub use self::counters::{RoundTrips, SessionCounters};
 pub use self::error::{
     CallError, ConnectError, MigrateError, NotSubmitted, ReceiveError, RequestError, SessionEnd,

@@ -12,6 +12,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use nnrp_wire::MessageType;
 use nnrp_wire::session::{PathEnd, PathId, Transmit};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -329,7 +330,7 @@ impl<A: App> State<A> {
         };
         let primary = self.machine.primary_path();
         if let Some(path) = primary.and_then(|primary| self.path_mut(primary)) {
-            let waiting = gone.waiting.into_iter();
+            let waiting = gone.waiting.into_iter().filter(may_go_elsewhere);
             path.waiting.extend(waiting.map(|transmit| Transmit {
                 path: path.id,
                 ..transmit
@@ -344,6 +345,14 @@ impl<A: App> State<A> {
         // It may be over, or not know the path any more: either way there is nothing to tell.
         let _ = self.machine.handle_path_end(id, end, now);
     }
+}
+
+/// A migration is of its own connection only.
+fn may_go_elsewhere(transmit: &Transmit) -> bool {
+    !matches!(
+        transmit.message.message_type(),
+        MessageType::SessionMigrate | MessageType::SessionMigrateAck
+    )
 }
 
 async fn run_timer<A: App>(shared: Arc<Shared<A>>) {

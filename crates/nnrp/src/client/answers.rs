@@ -68,11 +68,14 @@ impl Answers {
         }
     }
 
-    /// Says whether a PING has to be sent, as none is on its way that somebody waits for.
-    pub(super) fn wait_for_pong(&mut self, answer: Answer<Duration>) -> bool {
+    /// Whether a PING is on its way that somebody waits for.
+    pub(super) fn is_pinging(&mut self) -> bool {
         self.pings.retain(|answer| !answer.is_closed());
+        !self.pings.is_empty()
+    }
+
+    pub(super) fn wait_for_pong(&mut self, answer: Answer<Duration>) {
         self.pings.push(answer);
-        self.pings.len() == 1
     }
 
     pub(super) fn ponged(&mut self, round_trip: Duration) {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use nnrp_wire::session::{Established, FrameKey};
+use nnrp_wire::session::{Established, FrameKey, SessionSettings};
 use tokio::sync::{broadcast, watch};
 
 use super::counters::Stats;
@@ -38,6 +38,7 @@ pub(super) struct Core {
 pub(super) struct Agreed {
     pub(super) established: Option<Arc<Established>>,
     pub(super) proof: Option<MigrationProof>,
+    pub(super) settings: Option<SessionSettings>,
 }
 
 /// How a session stands.
@@ -65,22 +66,36 @@ impl Core {
         }
     }
 
-    /// A session has begun. With its driver locked.
-    pub(super) fn began(&self, driver: ClientDriver, established: Established) {
-        let proof = MigrationProof::from_extensions(&established.extensions);
-        self.session_id
-            .store(established.session_id, Ordering::Relaxed);
-        *self.agreed() = Agreed {
+    /// A session has begun. With its driver locked. Says whether it is wanted.
+    pub(super) fn began(&self, driver: ClientDriver, established: Established) -> bool {
+        let session_id = established.session_id;
+        let agreed = Agreed {
+            proof: MigrationProof::from_extensions(&established.extensions),
+            settings: Some(SessionSettings::from_ack(&established.ack)),
             established: Some(Arc::new(without_proof(established))),
-            proof,
         };
-        self.phase.send_replace(Phase::Active(driver));
+        self.phase.send_if_modified(|phase| {
+            let is_wanted = matches!(phase, Phase::Connecting);
+            if is_wanted {
+                self.session_id.store(session_id, Ordering::Relaxed);
+                *self.agreed() = agreed;
+                *phase = Phase::Active(driver);
+            }
+            is_wanted
+        })
     }
 
-    /// The session has ended, and there may be another. With its driver locked.
+    /// The session has ended, and another one is to follow. With its driver locked.
     pub(super) fn lost(&self, cause: SessionEnd) {
         self.phase.send_replace(Phase::Connecting);
         self.tell(SessionEvent::Lost(cause));
+    }
+
+    /// Waits until another session is to be begun. Says whether; the session may have ended for good.
+    pub(super) async fn wait_lost(&self) -> bool {
+        let mut phases = self.phase.subscribe();
+        let phase = phases.wait_for(|phase| !matches!(phase, Phase::Active(_)));
+        matches!(phase.await.as_deref(), Ok(Phase::Connecting))
     }
 
     /// It has ended for good.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use nnrp_wire::TransportId;
 use nnrp_wire::session::{
     ClientEvent, ClientSession, Established, Failure, FrameError, FrameKey, FrameOutcome, PathId,
+    SessionSettings,
 };
+use nnrp_wire::{SessionPatchAck, TransportId};
 use tokio::sync::oneshot;
 
 use super::answers::Answers;
@@ -156,6 +157,21 @@ fn connect_error(core: &Core, end: &SessionEnd) -> ConnectError {
     }
 }
 
+/// All that holds is in the answer, whatever was asked for. spec: nnrp-session 4.3
+const fn settings(ack: &SessionPatchAck) -> SessionSettings {
+    let SessionPatchAck { metadata, profile } = ack;
+    SessionSettings {
+        profile_id: metadata.effective_profile_id,
+        target_cadence_x100: metadata.effective_target_cadence_x100,
+        quality_tier: metadata.effective_quality_tier,
+        degrade_policy: metadata.effective_degrade_policy,
+        lane_mask: metadata.effective_lane_mask,
+        codec_bitmap: metadata.effective_codec_bitmap,
+        compression_bitmap: metadata.effective_compression_bitmap,
+        profile: *profile,
+    }
+}
+
 impl App for Feed {
     type Machine = ClientSession;
 
@@ -179,7 +195,10 @@ impl App for Feed {
                 error,
             } => self.done(&core, machine, (key, outcome, error)),
             ClientEvent::Active(established) => self.active(established),
-            ClientEvent::Patched(ack) => self.answers.patched(*ack),
+            ClientEvent::Patched(ack) => {
+                core.agreed().settings = Some(settings(&ack));
+                self.answers.patched(*ack);
+            }
             ClientEvent::CacheAnswer(ack) => self.answers.put(&ack),
             ClientEvent::Probed(sample) => self.answers.probed(sample),
             ClientEvent::RoundTrip(round_trip) => {

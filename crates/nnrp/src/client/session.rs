@@ -179,13 +179,8 @@ pub(super) async fn begin(
     connected.map_err(|(error, _)| hello_error(error, left))?;
     let established = began.await.map_err(|_| ConnectError::Closed)??;
     // It may have ended since.
-    let has_begun = driver.with(|_, feed, _| {
-        let has_begun = !feed.is_over();
-        if has_begun {
-            core.began(driver.clone(), *established);
-        }
-        has_begun
-    });
+    let has_begun =
+        driver.with(|_, feed, _| !feed.is_over() && core.began(driver.clone(), *established));
     if !has_begun {
         return Err(ConnectError::Closed);
     }

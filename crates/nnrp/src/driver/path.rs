@@ -39,6 +39,7 @@ impl PathTasks {
         closing: CancellationToken,
     ) {
         let Link { reader, writer, .. } = link;
+        let read = CancellationToken::new();
         let reading = ReadTask {
             shared: Arc::clone(shared),
             id,
@@ -46,6 +47,7 @@ impl PathTasks {
             early: self.early,
             closing: closing.clone(),
             wake: Arc::clone(&wake),
+            is_read: read.clone(),
         };
         let writing = WriteTask {
             shared: Arc::clone(shared),
@@ -53,6 +55,7 @@ impl PathTasks {
             writer,
             wake,
             closing,
+            is_read: read,
         };
         shared.tasks.spawn(reading.run());
         shared.tasks.spawn(writing.run());
@@ -67,6 +70,8 @@ struct ReadTask<A: App> {
     early: Vec<Packet>,
     closing: CancellationToken,
     wake: Arc<Notify>,
+    /// All that came was taken in.
+    is_read: CancellationToken,
 }
 
 impl<A: App> ReadTask<A> {
@@ -82,6 +87,7 @@ impl<A: App> ReadTask<A> {
             self.shared
                 .with_state(|state, now| state.path_ended(id, end, now));
         }
+        self.is_read.cancel();
         // The other side has to see the end of what is sent. After a framing error, too.
         let is_open = !matches!(end, Some(PathEnd::Finished | PathEnd::Lost));
         if is_open {
@@ -209,6 +215,7 @@ struct WriteTask<A: App> {
     writer: Writer,
     wake: Arc<Notify>,
     closing: CancellationToken,
+    is_read: CancellationToken,
 }
 
 impl<A: App> WriteTask<A> {
@@ -220,6 +227,10 @@ impl<A: App> WriteTask<A> {
                 .is_ok_and(|end| end.is_ok()),
             Err(_) => false,
         };
+        if !is_finished {
+            // What has come before the connection broke counts. The reader will get to its end.
+            let _ = timeout(LINGER, self.is_read.cancelled()).await;
+        }
         let id = self.id;
         self.shared.with_state(|state, now| {
             if !is_finished {

@@ -7,3 +7,4 @@
 
 mod basics;
 mod peer;
+mod results;

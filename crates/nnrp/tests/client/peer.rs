@@ -36,6 +36,11 @@ impl Peer {
         }
     }
 
+    /// As if these had come.
+    pub(crate) fn given(&mut self, bytes: &[u8]) {
+        self.chunk = Bytes::copy_from_slice(bytes);
+    }
+
     /// What comes next; `None` at the end.
     pub(crate) async fn try_receive(&mut self) -> Option<(Envelope, Message)> {
         loop {
