@@ -7,5 +7,7 @@
 )]
 
 mod basics;
+mod cache;
 mod connections;
+mod submits;
 mod support;

@@ -203,6 +203,7 @@ pub(crate) struct Told {
 pub(crate) fn hello(session_id: u32) -> ClientHello {
     let mut metadata = REFERENCE_HELLO;
     metadata.requested_session_id = session_id;
+    metadata.cache_object_bitmap = 0x3F;
     ClientHello {
         metadata,
         extensions: Vec::new(),
