@@ -9,5 +9,6 @@
 mod basics;
 mod cache;
 mod connections;
+mod frames;
 mod submits;
 mod support;

@@ -10,7 +10,7 @@ use nnrp_wire::build::{ResultWorth, SubmitOptions};
 use nnrp_wire::session::REFERENCE_HELLO;
 use nnrp_wire::{
     ClientHello, DecodeOptions, Envelope, ErrorCode, ErrorScope, FrameSubmit, Message, Packet,
-    ResultPush, ServerHelloAck, SplitLimits, Splitter,
+    ResultPush, ServerHelloAck, SplitLimits, Splitter, TransportId,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
@@ -42,8 +42,12 @@ pub(crate) async fn session(options: ServerOptions) -> (Server, Session, Peer) {
 
 impl Peer {
     pub(crate) fn connect(server: &Server) -> Self {
+        Self::connect_as(server, TransportId::Tcp)
+    }
+
+    pub(crate) fn connect_as(server: &Server, transport: TransportId) -> Self {
         let (near, far) = tokio::io::duplex(PIPE_BYTES);
-        server.adopt_link(Link::from_stream(far));
+        server.adopt_link(Link::from_stream(far).counted_as(transport));
         Self::over(near)
     }
 
