@@ -16,8 +16,9 @@ mod receive;
 mod session;
 mod submit;
 mod waiters;
+mod watch;
 
-pub use self::connect::Connector;
+pub use self::connect::{Connector, Wanted};
 pub use self::counters::{RoundTrips, SessionCounters};
 pub use self::error::{
     CallError, ConnectError, MigrateError, NotSubmitted, ReceiveError, RequestError, SessionEnd,
@@ -25,7 +26,7 @@ pub use self::error::{
 };
 pub use self::event::{Migrated, SessionEvent, SessionEvents};
 pub use self::frame::{Answer, FrameEnd, FrameItem, FrameResult};
-pub use self::options::{ConnectOptions, InboxLimits, ReconnectOptions};
+pub use self::options::{ConnectOptions, InboxLimits, ReconnectOptions, WatchOptions};
 pub use self::receive::FrameStream;
 pub use self::session::Session;
 pub use self::submit::Submit;

@@ -9,14 +9,17 @@ mod driver;
 mod endpoint;
 mod link;
 mod listener;
+mod probe;
 mod proof;
 pub mod server;
 mod tls;
+pub mod tools;
 
 pub use dial::{DialError, DialOptions, DialPolicy, Dialer, HandshakeFault};
 pub use endpoint::{Endpoint, EndpointError};
 pub use link::{Link, QuicOptions};
 pub use listener::{Listener, ListenerError, ListenerOptions, ListenerStats, TcpSecurity};
-pub use tls::{ClientTls, SelfSigned, ServerTls, TlsError};
 #[doc(no_inline)]
 pub use nnrp_wire::{Packet, SplitLimits, TransportId};
+pub use probe::{ProbeError, ProbeFault, ProbeOptions, ProbeReport, TransportReport, probe};
+pub use tls::{ClientTls, SelfSigned, ServerTls, TlsError};

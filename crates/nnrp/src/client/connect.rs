@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use nnrp_wire::ErrorCode;
 use nnrp_wire::session::Failure;
+use nnrp_wire::{ControlExtension, ControlExtensionType, ErrorCode, TransportId, TransportPolicy};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::core::Core;
@@ -14,24 +14,37 @@ use super::error::{ConnectError, SessionEnd};
 use super::event::SessionEvent;
 use super::options::{ConnectOptions, ReconnectOptions};
 use super::session::{Session, begin};
+use crate::dial::{DialPolicy, Dialer};
+use crate::endpoint::Endpoint;
 use crate::link::Link;
+use crate::probe::probe;
 
-/// Makes connections, for a session and for those that replace it.
+/// Makes connections: for a session, for those that replace it, and for moving it to another transport.
 #[derive(Clone)]
 pub struct Connector(Arc<Make>);
 
-type Make = dyn Fn(Instant) -> BoxFuture<'static, Result<Link, DynError>> + Send + Sync;
+type Make = dyn Fn(Wanted) -> BoxFuture<'static, Result<Link, DynError>> + Send + Sync;
 type DynError = Arc<dyn std::error::Error + Send + Sync>;
 
+/// Which connection is wanted.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Wanted {
+    /// Of which transport; `None` is any.
+    pub transport: Option<TransportId>,
+    /// Until when; after that, nobody waits for it any more.
+    pub deadline: Instant,
+}
+
 impl Connector {
-    /// `connect` makes a connection, and is told until when; it is dropped after that.
-    pub fn new<F, E>(connect: impl Fn(Instant) -> F + Send + Sync + 'static) -> Self
+    /// Any way to make connections.
+    pub fn new<F, E>(connect: impl Fn(Wanted) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<Link, E>> + Send + 'static,
         E: std::error::Error + Send + Sync + 'static,
     {
-        Self(Arc::new(move |deadline| {
-            let connecting = connect(deadline);
+        Self(Arc::new(move |wanted| {
+            let connecting = connect(wanted);
             Box::pin(async move {
                 let link = connecting.await;
                 link.map_err(|error| -> DynError { Arc::new(error) })
@@ -39,8 +52,38 @@ impl Connector {
         }))
     }
 
-    pub(super) async fn connect(&self, deadline: Instant) -> Result<Link, DynError> {
-        (self.0)(deadline).await
+    /// Dials, by this policy where no transport is wanted.
+    #[must_use]
+    pub fn dialing(dialer: &Dialer, endpoint: &Endpoint, policy: DialPolicy) -> Self {
+        let (dialer, endpoint) = (dialer.clone(), endpoint.clone());
+        Self::new(move |wanted| {
+            let (dialer, endpoint) = (dialer.clone(), endpoint.clone());
+            async move {
+                match wanted.transport {
+                    Some(transport) => dialer.dial(&endpoint, transport, wanted.deadline).await,
+                    None => {
+                        let dialing = dialer.dial_by_policy(&endpoint, policy, wanted.deadline);
+                        dialing.await
+                    }
+                }
+            }
+        })
+    }
+
+    /// A connection of this transport, or of any.
+    pub(super) async fn connect(
+        &self,
+        transport: Option<TransportId>,
+        deadline: Instant,
+    ) -> Result<Link, Option<DynError>> {
+        let wanted = Wanted {
+            transport,
+            deadline,
+        };
+        match timeout_at(deadline, (self.0)(wanted)).await {
+            Ok(link) => link.map_err(Some),
+            Err(_) => Err(None),
+        }
     }
 }
 
@@ -51,18 +94,44 @@ impl fmt::Debug for Connector {
 }
 
 impl Session {
-    /// Makes a connection and begins a session over it. With [`ConnectOptions::reconnect`], another one follows when it has
-    /// ended without being asked to.
+    /// Connects to a server and begins a session there. With [`ConnectOptions::probe`], its transports are probed first, and
+    /// the better one is used; else [`ConnectOptions::policy`] says which. The hello tells the server what was chosen.
     ///
     /// If this is dropped before it is ready, what was begun ends.
     ///
     /// # Errors
-    /// If there is no session in time. The first one is tried once.
+    /// If there is no session within [`ClientOptions::connect_timeout`](nnrp_wire::session::ClientOptions::connect_timeout),
+    /// which begins when probing is done. The first one is tried once, whatever [`ConnectOptions::reconnect`] says.
+    pub async fn connect(
+        dialer: &Dialer,
+        endpoint: &Endpoint,
+        mut options: ConnectOptions,
+    ) -> Result<Self, ConnectError> {
+        if let Some(probing) = &options.probe {
+            // Boxed, as it holds the state of handshakes.
+            let probed = Box::pin(probe(dialer, endpoint, probing)).await;
+            let probed = probed.map_err(|error| ConnectError::Dial(Arc::new(error)))?;
+            options.policy = match probed.winner {
+                TransportId::Quic => DialPolicy::PreferQuic,
+                TransportId::Tcp | TransportId::Unspecified => DialPolicy::PreferTcp,
+            };
+        }
+        let policy = options.policy;
+        let connector = Connector::dialing(dialer, endpoint, policy);
+        Self::connect_with(connector, with_policy(options, policy)).await
+    }
+
+    /// As [`Self::connect`], with connections that are made in any way.
+    ///
+    /// If this is dropped before it is ready, what was begun ends.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
     pub async fn connect_with(
         connector: Connector,
         options: ConnectOptions,
     ) -> Result<Self, ConnectError> {
-        let core = Arc::new(Core::new(options));
+        let core = Arc::new(Core::new(options, Some(connector.clone())));
         connect_once(&core, &connector).await?;
         if let Some(reconnect) = core.options.reconnect {
             tokio::spawn(keep_connected(Arc::clone(&core), connector, reconnect));
@@ -71,12 +140,32 @@ impl Session {
     }
 }
 
+/// The hello says what was chosen, unless it says so already. spec: nnrp-session 2.2
+fn with_policy(options: ConnectOptions, policy: DialPolicy) -> ConnectOptions {
+    let (policy, transport) = match policy {
+        DialPolicy::Auto => return options,
+        DialPolicy::PreferQuic => (TransportPolicy::PreferQuic, TransportId::Quic),
+        DialPolicy::PreferTcp => (TransportPolicy::PreferTcp, TransportId::Tcp),
+        DialPolicy::ForceQuic => (TransportPolicy::ForceQuic, TransportId::Quic),
+        DialPolicy::ForceTcp => (TransportPolicy::ForceTcp, TransportId::Tcp),
+    };
+    let known = ControlExtensionType::ClientTransportPolicy.number();
+    let mut extensions = options.session.hello.extensions.iter();
+    if extensions.any(|extension| extension.ext_type == known) {
+        return options;
+    }
+    options.with_extension(ControlExtension::client_transport_policy(policy, transport))
+}
+
 async fn connect_once(core: &Arc<Core>, connector: &Connector) -> Result<(), ConnectError> {
     let timeout = core.options.session.connect_timeout;
     let deadline = Instant::now() + timeout;
-    let link = timeout_at(deadline, connector.connect(deadline)).await;
-    let link = link.map_err(|_| ConnectError::Timeout { timeout })?;
-    begin(core, link.map_err(ConnectError::Dial)?, deadline).await
+    let link = connector.connect(None, deadline).await;
+    let link = link.map_err(|error| match error {
+        Some(error) => ConnectError::Dial(error),
+        None => ConnectError::Timeout { timeout },
+    });
+    begin(core, link?, deadline).await
 }
 
 /// Until the session has ended for good.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nnrp_wire::session::{Established, FrameKey, SessionSettings};
 use tokio::sync::{broadcast, watch};
 
+use super::connect::Connector;
 use super::counters::Stats;
 use super::error::{SessionEnd, SubmitError};
 use super::event::SessionEvent;
@@ -20,6 +21,7 @@ pub(super) type ClientDriver = Driver<Feed>;
 #[derive(Debug)]
 pub(super) struct Core {
     pub(super) options: ConnectOptions,
+    pub(super) connector: Option<Connector>,
     pub(super) inbox: Inbox,
     phase: watch::Sender<Phase>,
     pub(super) events: broadcast::Sender<SessionEvent>,
@@ -51,8 +53,9 @@ pub(super) enum Phase {
 }
 
 impl Core {
-    pub(super) fn new(options: ConnectOptions) -> Self {
+    pub(super) fn new(options: ConnectOptions, connector: Option<Connector>) -> Self {
         Self {
+            connector,
             inbox: Inbox::new(options.inbox),
             phase: watch::Sender::new(Phase::Connecting),
             events: broadcast::Sender::new(options.events_max.max(1)),
@@ -100,15 +103,20 @@ impl Core {
 
     /// It has ended for good.
     pub(super) fn ended(&self, end: SessionEnd) {
-        self.phase.send_modify(|phase| {
+        // What has come can be received before anybody hears of the end.
+        self.inbox.end(end.clone());
+        let is_new = self.phase.send_if_modified(|phase| {
             let driver = match phase {
                 Phase::Active(driver) => Some(driver.clone()),
                 Phase::Connecting => None,
-                Phase::Ended(..) => return,
+                Phase::Ended(..) => return false,
             };
             *phase = Phase::Ended(driver, end.clone());
+            true
         });
-        self.inbox.end(end);
+        if is_new {
+            self.tell(SessionEvent::Ended(end));
+        }
     }
 
     /// Where to submit, once there is a session.

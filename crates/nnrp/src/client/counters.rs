@@ -142,15 +142,15 @@ fn sum_frames(a: &FrameCounts, b: &FrameCounts) -> FrameCounts {
 }
 
 const fn sum_packets(a: &ClientCounters, b: &ClientCounters) -> ClientCounters {
-    ClientCounters {
-        packets: a.packets + b.packets,
-        foreign: a.foreign + b.foreign,
-        late: a.late + b.late,
-        unknown: a.unknown + b.unknown,
-        duplicate: a.duplicate + b.duplicate,
-        unexpected: a.unexpected + b.unexpected,
-        undecodable: a.undecodable + b.undecodable,
-        ignored_updates: a.ignored_updates + b.ignored_updates,
-        credit_stalls: a.credit_stalls + b.credit_stalls,
-    }
+    let mut sum = *a;
+    sum.packets += b.packets;
+    sum.foreign += b.foreign;
+    sum.late += b.late;
+    sum.unknown += b.unknown;
+    sum.duplicate += b.duplicate;
+    sum.unexpected += b.unexpected;
+    sum.undecodable += b.undecodable;
+    sum.ignored_updates += b.ignored_updates;
+    sum.credit_stalls += b.credit_stalls;
+    sum
 }

@@ -200,6 +200,15 @@ pub enum MigrateError {
     /// There is no connection to move to.
     #[error("no connection could be made: {0}")]
     Dial(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    /// There was none in time.
+    #[error("no connection could be made within {timeout:?}")]
+    Timeout {
+        /// How long there was.
+        timeout: Duration,
+    },
+    /// The session was begun over a connection of the caller's.
+    #[error("the session does not know how to dial: make the connection, and use migrate")]
+    CannotDial,
     /// It could not begin.
     #[error("{0}")]
     Misuse(#[source] MigrateMisuse),

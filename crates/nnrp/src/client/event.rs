@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nnrp_wire::metadata::{CacheInvalidateMetadata, FlowUpdateMetadata};
-use nnrp_wire::session::{Established, MigrationFailure, PeerError};
+use nnrp_wire::session::{Degraded, Established, PeerError};
 use nnrp_wire::{MessageType, TransportId, WireError};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::error::SessionEnd;
+use super::error::{MigrateError, SessionEnd};
 
 /// What happens to a session beside its frames.
 #[derive(Debug, Clone)]
@@ -32,13 +32,17 @@ pub enum SessionEvent {
     /// The session has moved to another transport.
     Migrated(Migrated),
     /// The session has not moved, and goes on where it was.
-    MigrationFailed(MigrationFailure),
+    MigrationFailed(MigrateError),
+    /// The session's connection is bad, in these ways; see [`WatchOptions`](super::WatchOptions).
+    Degraded(Arc<[Degraded]>),
     /// The server ends the session; results that it has sent may still come.
     CloseReceived(Bytes),
     /// The session has ended, and another one is being begun. All frames that were in flight have ended.
     Lost(SessionEnd),
     /// There is a new session.
     Reconnected(Arc<Established>),
+    /// The session has ended for good. Nothing comes behind this.
+    Ended(SessionEnd),
 }
 
 /// How a session has moved.
@@ -59,6 +63,7 @@ pub struct Migrated {
 pub struct SessionEvents {
     receiver: broadcast::Receiver<SessionEvent>,
     missed: u64,
+    is_over: bool,
 }
 
 impl SessionEvents {
@@ -66,14 +71,21 @@ impl SessionEvents {
         Self {
             receiver,
             missed: 0,
+            is_over: false,
         }
     }
 
     /// What happens next; `None` after the end. Nothing is lost if it is dropped. Who waits too long misses the oldest.
     pub async fn next(&mut self) -> Option<SessionEvent> {
         loop {
+            if self.is_over {
+                return None;
+            }
             match self.receiver.recv().await {
-                Ok(event) => return Some(event),
+                Ok(event) => {
+                    self.is_over = matches!(event, SessionEvent::Ended(_));
+                    return Some(event);
+                }
                 Err(RecvError::Lagged(count)) => self.missed += count,
                 Err(RecvError::Closed) => return None,
             }

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::answers::Answers;
 use super::core::Core;
-use super::error::{ConnectError, SessionEnd};
+use super::error::{ConnectError, MigrateError, SessionEnd};
 use super::event::{Migrated, SessionEvent};
 use super::frame::{FrameEnd, FrameItem, FrameResult};
 use crate::driver::{App, Step};
@@ -234,7 +234,7 @@ impl App for Feed {
             }
             ClientEvent::MigrationFailed { failure, .. } => {
                 self.answers.migrated(Err(failure));
-                core.tell(SessionEvent::MigrationFailed(failure));
+                core.tell(SessionEvent::MigrationFailed(MigrateError::Failed(failure)));
             }
             ClientEvent::ClosePath(path) => {
                 self.paths.retain(|(known, _)| *known != path);

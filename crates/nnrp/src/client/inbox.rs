@@ -247,7 +247,7 @@ impl Inbox {
     /// Nothing comes any more. What has come can be received.
     pub(super) fn end(&self, end: SessionEnd) {
         let mut state = self.lock();
-        state.end = Some(end);
+        state.end.get_or_insert(end);
         for slot in state.slots.values_mut() {
             slot.waiters.wake();
         }

@@ -1,8 +1,10 @@
 //! A session moves to another transport. spec: nnrp-session 4.6
 
 use bytes::Bytes;
+use nnrp_wire::TransportId;
 use nnrp_wire::session::{MigrateMisuse, PathId};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::error::MigrateError;
 use super::event::Migrated;
@@ -26,6 +28,26 @@ impl Session {
         let proof = self.core().agreed().proof;
         let proof = proof.map_or_else(Bytes::new, |proof| proof.body());
         self.migrate_with(link, proof).await
+    }
+
+    /// As [`Self::migrate`], to a connection of this transport that is dialled for that, within
+    /// [`ClientOptions::migration_timeout`](nnrp_wire::session::ClientOptions::migration_timeout).
+    ///
+    /// If this is dropped while it dials, nothing happens; after that, the migration goes on.
+    ///
+    /// # Errors
+    /// As [`Self::migrate`]; [`MigrateError::CannotDial`] for sessions over a connection that was made by the caller.
+    pub async fn migrate_to(&self, transport: TransportId) -> Result<Migrated, MigrateError> {
+        let core = self.core();
+        let connector = core.connector.as_ref().ok_or(MigrateError::CannotDial)?;
+        let timeout = core.options.session.migration_timeout;
+        let deadline = Instant::now() + timeout;
+        let link = connector.connect(Some(transport), deadline).await;
+        let link = link.map_err(|error| match error {
+            Some(error) => MigrateError::Dial(error),
+            None => MigrateError::Timeout { timeout },
+        });
+        self.migrate(link?).await
     }
 
     /// As [`Self::migrate`], with a proof that client and server agree on in another way.

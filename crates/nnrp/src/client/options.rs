@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use nnrp_wire::session::{ClientOptions, KnownExtensions};
+use nnrp_wire::session::{ClientOptions, KnownExtensions, MonitorOptions};
 use nnrp_wire::{ControlExtension, SplitLimits};
 
+use crate::dial::DialPolicy;
+use crate::probe::ProbeOptions;
 use crate::proof::PROOF_EXTENSION_TYPE;
 
 /// How a client's session is set up.
@@ -23,6 +25,12 @@ pub struct ConnectOptions {
     pub inbox: InboxLimits,
     /// Whether, and how, a session that has ended without being asked to is followed by a new one; not.
     pub reconnect: Option<ReconnectOptions>,
+    /// Which transport is used, where connections are dialled; [`DialPolicy::Auto`].
+    pub policy: DialPolicy,
+    /// Whether, and how, transports are probed first; not. The better one is preferred then, whatever the policy says.
+    pub probe: Option<ProbeOptions>,
+    /// Whether, and how, the session's connection is watched; not.
+    pub watch: Option<WatchOptions>,
     /// Events that are kept for each of those who watch ([`Session::events`](super::Session::events)); 16.
     pub events_max: usize,
 }
@@ -34,6 +42,9 @@ impl Default for ConnectOptions {
             result_bytes_max: 32 << 20,
             inbox: InboxLimits::default(),
             reconnect: None,
+            policy: DialPolicy::Auto,
+            probe: None,
+            watch: None,
             events_max: 16,
         }
     }
@@ -82,6 +93,34 @@ impl Default for ReconnectOptions {
     }
 }
 
+/// How a session's connection is watched. What is bad about it is told by
+/// [`SessionEvent::Degraded`](super::SessionEvent::Degraded).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct WatchOptions {
+    /// What is bad. [`MonitorOptions::throughput_min`] needs probes.
+    pub monitor: MonitorOptions,
+    /// Between two samples; 1 s.
+    pub interval: Duration,
+    /// For the answer to a sample; without one it has timed out; 1 s.
+    pub timeout: Duration,
+    /// Bytes of a probe for each sample; `None` is a PING, which the reference does not answer.
+    pub probe_bytes: Option<u32>,
+    /// Whether the session is moved to the other transport when it is time; no. Only sessions that can dial do that.
+    pub migrates: bool,
+}
+
+impl Default for WatchOptions {
+    fn default() -> Self {
+        Self {
+            monitor: MonitorOptions::default(),
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(1),
+            probe_bytes: None,
+            migrates: false,
+        }
+    }
+}
+
 impl ConnectOptions {
     /// The same with this auth block.
     #[must_use]
@@ -122,6 +161,27 @@ impl ConnectOptions {
     #[must_use]
     pub const fn with_connect_timeout(mut self, timeout: Duration) -> Self {
         self.session.connect_timeout = timeout;
+        self
+    }
+
+    /// The same with this policy.
+    #[must_use]
+    pub const fn with_policy(mut self, policy: DialPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// The same, with transports probed first.
+    #[must_use]
+    pub fn with_probe(mut self, probe: ProbeOptions) -> Self {
+        self.probe = Some(probe);
+        self
+    }
+
+    /// The same, with the session's connection watched.
+    #[must_use]
+    pub const fn with_watch(mut self, watch: WatchOptions) -> Self {
+        self.watch = Some(watch);
         self
     }
 

@@ -1,6 +1,6 @@
 //! A session's handle. spec: nnrp-session 2, 4.7
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use super::error::{ConnectError, SessionEnd};
 use super::event::SessionEvents;
 use super::feed::Feed;
 use super::options::ConnectOptions;
+use super::watch;
 use crate::driver::{Clock, Driver, PathTasks};
 use crate::link::Link;
 
@@ -31,6 +32,16 @@ pub struct Session {
 #[derive(Debug)]
 struct Handle {
     core: Arc<Core>,
+}
+
+/// A session that may be closed by its last handle's end.
+#[derive(Debug)]
+pub(super) struct WeakSession(Weak<Handle>);
+
+impl WeakSession {
+    pub(super) fn upgrade(&self) -> Option<Session> {
+        self.0.upgrade().map(|handle| Session { handle })
+    }
 }
 
 impl Drop for Handle {
@@ -54,15 +65,24 @@ impl Session {
             ..options
         };
         let deadline = Instant::now() + options.session.connect_timeout;
-        let core = Arc::new(Core::new(options));
+        let core = Arc::new(Core::new(options, None));
         begin(&core, link, deadline).await?;
         Ok(Self::new(core))
     }
 
     pub(super) fn new(core: Arc<Core>) -> Self {
-        Self {
+        let watch = core.options.watch;
+        let session = Self {
             handle: Arc::new(Handle { core }),
+        };
+        if let Some(options) = watch {
+            tokio::spawn(watch::run(session.downgrade(), options));
         }
+        session
+    }
+
+    fn downgrade(&self) -> WeakSession {
+        WeakSession(Arc::downgrade(&self.handle))
     }
 
     pub(super) fn core(&self) -> &Arc<Core> {

@@ -6,5 +6,8 @@
 )]
 
 mod basics;
+mod control;
+mod credit;
+mod moving;
 mod peer;
 mod results;

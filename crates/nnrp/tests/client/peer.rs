@@ -215,3 +215,10 @@ pub(crate) async fn connected_by(
 pub(crate) async fn connected(max_concurrent_frames: u16) -> (Session, Peer) {
     connected_by(64 << 10, max_concurrent_frames, ConnectOptions::default()).await
 }
+
+/// Lets all other tasks go on until they have nothing to do.
+pub(crate) async fn until_idle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
