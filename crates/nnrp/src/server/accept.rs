@@ -20,6 +20,7 @@ use super::session::{Session, Shared};
 use super::table::Table;
 use crate::driver::{Clock, Driver};
 use crate::link::Link;
+use crate::listener::Listener;
 
 /// Connections that are told that the server is busy, at the same time; further ones are dropped without a word.
 const BUSY_MAX: usize = 256;
@@ -124,6 +125,29 @@ impl Server {
         }
     }
 
+    /// Takes over all connections of a listener, until it is closed or the server has stopped. If it is dropped, no
+    /// connection is lost that it has taken.
+    pub async fn listen(&self, listener: &Listener) {
+        loop {
+            tokio::select! {
+                link = listener.accept() => match link {
+                    Ok(link) => self.adopt_link(link),
+                    Err(_) => return,
+                },
+                () = self.shared.stopping.cancelled() => return,
+            };
+        }
+    }
+
+    /// The next session of a listener's connections, whose hello is behind it; `None` when the listener is closed or the
+    /// server has stopped. Nothing is taken from the listener while nobody waits here. If it is dropped, nothing is lost.
+    pub async fn accept(&self, listener: &Listener) -> Option<Session> {
+        tokio::select! {
+            session = self.next_session() => session,
+            () = self.listen(listener) => None,
+        }
+    }
+
     /// How many sessions there are, with those that nobody has taken yet.
     #[must_use]
     pub fn session_count(&self) -> usize {
@@ -148,22 +172,25 @@ impl Server {
             session.close(reason.clone());
         }
         shared.table.drop_ready();
-        shared.tasks.close();
-        let all = async {
-            for session in &sessions {
-                session.driver.ended().await;
-            }
-        };
-        let _ = timeout(patience, all).await;
+        let _ = timeout(patience, all_ended(&sessions)).await;
         let cut = sessions.iter().filter(|session| cut(session)).count();
-        for session in &sessions {
-            session.driver.ended().await;
-        }
+        all_ended(&sessions).await;
+        // Connections whose hello had come when the stop began.
+        shared.tasks.close();
         shared.tasks.wait().await;
+        let late = shared.table.all();
+        let cut = cut + late.iter().filter(|session| self::cut(session)).count();
+        all_ended(&late).await;
         Stopped {
-            ended: sessions.len() - cut,
+            ended: (sessions.len() + late.len()).saturating_sub(cut),
             cut,
         }
+    }
+}
+
+async fn all_ended(sessions: &[Arc<Shared>]) {
+    for session in sessions {
+        session.driver.ended().await;
     }
 }
 
@@ -232,12 +259,15 @@ impl ServerShared {
     }
 
     /// Whether a migration comes from the session's client. spec: nnrp-session A-6
-    pub(super) fn is_owner(&self, session: &Shared, offer: &MigrateOffer) -> bool {
+    pub(super) fn is_owner(&self, session: &Shared, link: &Link, offer: &MigrateOffer) -> bool {
         let body = &offer.migrate.body;
-        if body.is_empty() {
-            return self.options.allows_unproven_migration;
-        }
-        session.proof.is_some_and(|proof| proof.is_proven_by(body))
+        let is_proven = session.proof.is_some_and(|proof| proof.is_proven_by(body));
+        let certificate = link.peer_certificates().first();
+        let is_known = self.options.moves_by_certificate
+            && certificate.is_some()
+            && certificate == session.certificate.as_ref();
+        let is_trusted = self.options.allows_unproven_migration && body.is_empty();
+        is_proven || is_known || is_trusted
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nnrp_wire::metadata::{FlowUpdateMetadata, Ignored};
+use nnrp_wire::metadata::FlowUpdateMetadata;
 use nnrp_wire::session::{HandleError, ServerSession};
 use nnrp_wire::{BackpressureLevel, FlowFlags, FlowReason, FlowScope};
 
@@ -97,26 +97,15 @@ fn update(
     credit: Option<u16>,
     retry_after: Option<Duration>,
 ) -> FlowUpdateMetadata {
-    let mut flags = FlowFlags::empty();
-    flags.set(FlowFlags::CREDIT_VALID, credit.is_some());
-    flags.set(FlowFlags::RETRY_AFTER_VALID, retry_after.is_some());
-    let level = if reason == FlowReason::Pause {
-        BackpressureLevel::Hard
-    } else {
-        BackpressureLevel::None
-    };
-    FlowUpdateMetadata {
-        scope_kind: FlowScope::Session,
-        update_reason: reason,
-        backpressure_level: level,
-        reserved0: Ignored::default(),
-        connection_credit: 0,
-        session_credit: credit.unwrap_or(0),
-        operation_credit: 0,
-        reserved1: Ignored::default(),
-        operation_id: 0,
-        retry_after_ms: retry_after.map_or(0, super::millis),
-        credit_epoch: 0,
-        flags,
+    let mut update = FlowUpdateMetadata::session(reason);
+    if let Some(credit) = credit {
+        update = update.with_credit(credit, 0);
     }
+    if let Some(time) = retry_after {
+        update = update.with_retry_after_ms(super::millis(time));
+    }
+    if reason == FlowReason::Pause {
+        update = update.with_backpressure(BackpressureLevel::Hard);
+    }
+    update
 }

@@ -178,6 +178,7 @@ impl Handshake {
         let asked = Hello {
             remote: self.link.remote(),
             transport: self.link.transport(),
+            certificates: self.link.peer_certificates().to_vec(),
             offer: offer.clone(),
         };
         let clock = server.clock;
@@ -245,6 +246,7 @@ impl Handshake {
             id,
             remote: self.link.remote(),
             identity: acceptance.identity,
+            certificate: self.link.peer_certificates().first().cloned(),
             proof,
             arrivals,
         });
@@ -262,7 +264,7 @@ impl Handshake {
         let refusal = match server.table.get(id) {
             None => MigrateRefusal::UnknownSession,
             Some(session) => {
-                let is_owner = server.is_owner(&session, offer);
+                let is_owner = server.is_owner(&session, &self.link, offer);
                 let max_body_bytes = session
                     .driver
                     .with(|machine, _, _| machine.ack().max_body_bytes);

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use nnrp_wire::metadata::ServerHelloAckMetadata;
 use nnrp_wire::session::HelloOffer;
@@ -23,6 +24,8 @@ pub struct Hello {
     pub remote: Option<SocketAddr>,
     /// What it has come by.
     pub transport: TransportId,
+    /// Certificates that it has shown, as DER, its own first; TLS has verified that they are its.
+    pub certificates: Vec<Bytes>,
 }
 
 impl Hello {

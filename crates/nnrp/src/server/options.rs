@@ -11,6 +11,10 @@ use super::hello::HelloHook;
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct ServerOptions {
     /// What each session can, what it allows, and how much it keeps.
+    ///
+    /// It enforces budgets: a frame that says how many ms it may take is dropped when they are over, as the budget is a
+    /// contract. The 50 ms that clients of the reference name in every hello are none: only what a submit says counts, and
+    /// theirs say nothing unless their application wants it.
     pub session: session::ServerOptions,
     /// Who gets a session; everybody.
     pub on_hello: HelloHook,
@@ -18,8 +22,8 @@ pub struct ServerOptions {
     pub handshakes_max: usize,
     /// Sessions at most, with those that nobody has taken yet. Further clients are told that the server is busy; 1024.
     pub sessions_max: usize,
-    /// Bytes of a session's input that nobody has taken, before no more is read from its client; 64 MiB. One packet more may
-    /// be taken in below that.
+    /// Bytes of a session's input that nobody has taken, before no more is read from its client; 64 MiB. What came with the
+    /// same read, and one packet more, may be taken in below that.
     pub input_bytes_max: u64,
     /// The same for all sessions together: above that, sessions that have something are not read from; 1 GiB.
     pub total_input_bytes_max: u64,

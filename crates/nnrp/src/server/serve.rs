@@ -9,6 +9,7 @@ use tracing::Instrument as _;
 use super::accept::Server;
 use super::session::Session;
 use super::submitted::Submitted;
+use crate::listener::Listener;
 
 /// Answers frames.
 pub trait Handler: Send + Sync + 'static {
@@ -130,6 +131,14 @@ impl Session {
 }
 
 impl Server {
+    /// Takes over all connections of a listener, and runs a handler for each frame of each session, until the server has
+    /// stopped and all handlers have. If it is dropped, the sessions that it has are closed, and their frames dropped.
+    pub async fn serve(&self, listener: &Listener, handler: impl Handler, options: ServeOptions) {
+        let listening = self.listen(listener);
+        let serving = self.serve_sessions(handler, options);
+        tokio::join!(listening, serving);
+    }
+
     /// Runs a handler for each frame of each session, until the server has stopped and all handlers have. If it is dropped,
     /// the sessions that it has are closed, and their frames dropped.
     pub async fn serve_sessions(&self, handler: impl Handler, options: ServeOptions) {

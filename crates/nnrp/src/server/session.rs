@@ -33,6 +33,8 @@ pub(super) struct Shared {
     pub(super) id: u32,
     pub(super) remote: Option<SocketAddr>,
     pub(super) identity: Option<Identity>,
+    /// The one that it began with, if its client has shown one.
+    pub(super) certificate: Option<Bytes>,
     pub(super) proof: Option<MigrationProof>,
     pub(super) arrivals: Arc<Notify>,
 }

@@ -10,5 +10,8 @@ mod basics;
 mod cache;
 mod connections;
 mod frames;
+mod moves;
+mod pace;
+mod stop;
 mod submits;
 mod support;
