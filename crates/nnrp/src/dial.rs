@@ -195,12 +195,13 @@ impl Dialer {
         let addresses = found.take(ADDRESSES_MAX).collect::<Vec<_>>();
         let is_encrypted = endpoint.is_tls() || transport == TransportId::Quic;
         let is_away = |address: &&SocketAddr| !address.ip().to_canonical().is_loopback();
-        if is_encrypted && self.shared.options.tls.is_loopback_only() {
-            if let Some(address) = addresses.iter().find(is_away) {
-                return Err(DialError::Insecure { address: *address });
+        let away = addresses.iter().find(is_away);
+        match away {
+            Some(address) if is_encrypted && self.shared.options.tls.is_loopback_only() => {
+                Err(DialError::Insecure { address: *address })
             }
+            Some(_) | None => Ok(addresses),
         }
-        Ok(addresses)
     }
 
     async fn dial_tcp(&self, endpoint: &Endpoint, address: SocketAddr) -> Result<Link, DialError> {

@@ -8,6 +8,7 @@ mod stream;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use nnrp_wire::session::{PathEnd, Transmit};
@@ -112,10 +113,37 @@ impl Link {
         self
     }
 
+    /// What the link counts, also once a session has it.
+    #[must_use]
+    pub fn stats(&self) -> LinkStats {
+        match &self.reader.half {
+            ReadHalf::Stream(_) => LinkStats::default(),
+            ReadHalf::Quic(quic) => quic.stats(),
+        }
+    }
+
     /// Where the other side is, if that is known.
     #[must_use]
     pub const fn remote(&self) -> Option<SocketAddr> {
         self.remote
+    }
+}
+
+/// What a link counts. All clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct LinkStats {
+    lost_packets: Arc<AtomicU64>,
+}
+
+impl LinkStats {
+    /// Packets of which a part only has come, each on a QUIC stream of its own: the link goes on without them.
+    #[must_use]
+    pub fn lost_packets(&self) -> u64 {
+        self.lost_packets.load(Ordering::Relaxed)
+    }
+
+    fn count_lost_packet(&self) {
+        self.lost_packets.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -166,14 +194,6 @@ impl Reader {
         match &self.half {
             ReadHalf::Stream(_) => None,
             ReadHalf::Quic(quic) => quic.last_stream(),
-        }
-    }
-
-    /// Packets of which a part only has come, each on a stream of its own: the link goes on without them.
-    pub(crate) fn lost_packets(&self) -> u64 {
-        match &self.half {
-            ReadHalf::Stream(_) => 0,
-            ReadHalf::Quic(quic) => quic.lost_packets(),
         }
     }
 

@@ -87,10 +87,10 @@ pub enum DialError {
     #[error("neither transport was connected: {first}; {second}")]
     Both {
         /// What failed first.
-        first: Box<DialError>,
+        first: Box<Self>,
         /// And then.
         #[source]
-        second: Box<DialError>,
+        second: Box<Self>,
     },
 }
 
@@ -119,6 +119,8 @@ const QUIC_ALERT: u64 = 0x100;
 const ALERT_NO_APPLICATION_PROTOCOL: u64 = 120;
 const ALERT_CERTIFICATE_REQUIRED: u64 = 116;
 const ALERTS_OF_CERTIFICATES: std::ops::RangeInclusive<u64> = 42..=48;
+/// What we send where a signature in a certificate is wrong: another authority of the same name is trusted.
+const ALERT_DECRYPT_ERROR: u64 = 51;
 
 impl DialError {
     pub(super) fn timeout(endpoint: &Endpoint, transport: TransportId) -> Self {
@@ -208,22 +210,37 @@ impl DialError {
     }
 }
 
-const fn tls_fault(error: &rustls::Error) -> HandshakeFault {
+fn tls_fault(error: &rustls::Error) -> HandshakeFault {
     use rustls::AlertDescription as Alert;
     use rustls::Error;
-    match error {
-        Error::InvalidCertificate(_) | Error::NoCertificatesPresented => HandshakeFault::Untrusted,
+    let is_untrusted = matches!(
+        error,
+        Error::InvalidCertificate(_) | Error::NoCertificatesPresented
+    );
+    let is_foreign = matches!(
+        error,
         Error::InvalidMessage(_)
-        | Error::NoApplicationProtocol
-        | Error::AlertReceived(Alert::NoApplicationProtocol) => HandshakeFault::NotNnrp,
+            | Error::NoApplicationProtocol
+            | Error::AlertReceived(Alert::NoApplicationProtocol)
+    );
+    let is_wanted = matches!(
+        error,
         Error::AlertReceived(
             Alert::CertificateRequired
-            | Alert::BadCertificate
-            | Alert::UnknownCA
-            | Alert::CertificateUnknown
-            | Alert::CertificateExpired,
-        ) => HandshakeFault::CertificateWanted,
-        _ => HandshakeFault::Other,
+                | Alert::BadCertificate
+                | Alert::UnknownCA
+                | Alert::CertificateUnknown
+                | Alert::CertificateExpired
+        )
+    );
+    if is_untrusted {
+        HandshakeFault::Untrusted
+    } else if is_foreign {
+        HandshakeFault::NotNnrp
+    } else if is_wanted {
+        HandshakeFault::CertificateWanted
+    } else {
+        HandshakeFault::Other
     }
 }
 
@@ -234,6 +251,7 @@ fn quic_fault(code: u64, is_ours: bool) -> Option<HandshakeFault> {
     Some(match alert {
         ALERT_NO_APPLICATION_PROTOCOL => HandshakeFault::NotNnrp,
         ALERT_CERTIFICATE_REQUIRED => HandshakeFault::CertificateWanted,
+        ALERT_DECRYPT_ERROR if is_ours => HandshakeFault::Untrusted,
         alert if ALERTS_OF_CERTIFICATES.contains(&alert) && is_ours => HandshakeFault::Untrusted,
         alert if ALERTS_OF_CERTIFICATES.contains(&alert) => HandshakeFault::CertificateWanted,
         _ => HandshakeFault::Other,

@@ -103,7 +103,18 @@ impl Acceptor {
         while let Some(Some(incoming)) = self.closing.run_until_cancelled(endpoint.accept()).await {
             self.begin_quic(incoming);
         }
-        endpoint.set_server_config(None);
+        // No more links come of it.
+        drop(self);
+        // Whoever comes later is told, as long as the socket is there for the others.
+        let refuse = async {
+            while let Some(incoming) = endpoint.accept().await {
+                incoming.refuse();
+            }
+        };
+        tokio::select! {
+            () = refuse => {}
+            () = endpoint.wait_idle() => {}
+        }
     }
 
     fn begin_quic(&self, incoming: quinn::Incoming) {

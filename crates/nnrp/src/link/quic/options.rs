@@ -26,8 +26,8 @@ pub struct QuicOptions {
     pub window_bytes: u32,
     /// Bytes that are written and not acknowledged: 16 MiB unless set.
     pub send_window_bytes: u32,
-    /// Bytes that the largest UDP payload may have, found out by trying; from 1200 to 65527. 8 KiB unless set, which is
-    /// what networks with jumbo frames take, and makes loopback faster. Buffers of listeners and dialers grow with it.
+    /// Bytes that the largest UDP payload may have, found out by trying; from 1200 to 6500. 6 KiB unless set, which networks
+    /// with jumbo frames take, and loopback.
     pub udp_payload_bytes_max: u16,
     /// Bytes that the system is asked to buffer for each UDP socket and direction; it may give less. 8 MiB unless set.
     pub socket_buffer_bytes: usize,
@@ -42,13 +42,19 @@ impl Default for QuicOptions {
             stream_window_bytes: 2 << 20,
             window_bytes: 16 << 20,
             send_window_bytes: 16 << 20,
-            udp_payload_bytes_max: 8 << 10,
+            udp_payload_bytes_max: 6 << 10,
             socket_buffer_bytes: 8 << 20,
         }
     }
 }
 
-/// The reference may open as many, and uses one.
+/// Ten of them are handed to the system at once, and lost without a word if they have more than 65,507 bytes.
+const UDP_PAYLOAD_BYTES_MAX: u16 = 6500;
+
+/// The least that QUIC needs.
+const UDP_PAYLOAD_BYTES_MIN: u16 = 1200;
+
+/// The reference uses one.
 const CONTROL_STREAMS_MAX: u32 = 16;
 
 /// What the reference announces; nothing of NNRP is in datagrams.
@@ -88,7 +94,8 @@ impl QuicOptions {
     }
 
     fn udp_payload_bytes_max(&self) -> u16 {
-        self.udp_payload_bytes_max.clamp(1200, 65_527)
+        self.udp_payload_bytes_max
+            .clamp(UDP_PAYLOAD_BYTES_MIN, UDP_PAYLOAD_BYTES_MAX)
     }
 
     fn socket(&self, address: SocketAddr) -> io::Result<UdpSocket> {

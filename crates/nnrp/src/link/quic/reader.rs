@@ -17,6 +17,7 @@ use tokio_util::io::poll_read_buf;
 
 use super::control::ControlSlot;
 use super::path_end;
+use crate::link::LinkStats;
 
 /// Packets that one look at the connection takes.
 const PACKETS_MAX: usize = 64;
@@ -33,7 +34,7 @@ pub(crate) struct QuicReader {
     /// Streams that are read and had no more bytes, the control stream among them; and the one that is to come.
     others: FuturesUnordered<BoxFuture<'static, Event>>,
     ready: VecDeque<Packet>,
-    lost_packets: u64,
+    stats: LinkStats,
     /// The last stream that was no control stream.
     last_stream: Option<u64>,
     end: Option<PathEnd>,
@@ -66,7 +67,7 @@ impl QuicReader {
             unis: unis.boxed(),
             others,
             ready: VecDeque::new(),
-            lost_packets: 0,
+            stats: LinkStats::default(),
             last_stream: None,
             end: None,
         }
@@ -86,8 +87,8 @@ impl QuicReader {
         self.ready.pop_front()
     }
 
-    pub(crate) const fn lost_packets(&self) -> u64 {
-        self.lost_packets
+    pub(crate) fn stats(&self) -> LinkStats {
+        self.stats.clone()
     }
 
     /// Of those that are no control stream, the one that was opened last.
@@ -241,7 +242,7 @@ impl QuicReader {
                 // What would have come on it is gone with it.
                 self.end.get_or_insert(PathEnd::Lost);
             } else {
-                self.lost_packets += 1;
+                self.stats.count_lost_packet();
                 tracing::debug!(stream = %incoming.stream.id(), is_reset, "a packet came in part only");
             }
         }
@@ -264,7 +265,7 @@ fn accept_bi(connection: Connection) -> BoxFuture<'static, Event> {
 impl std::fmt::Debug for QuicReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("QuicReader")
-            .field("lost_packets", &self.lost_packets)
+            .field("stats", &self.stats)
             .field("end", &self.end)
             .finish_non_exhaustive()
     }

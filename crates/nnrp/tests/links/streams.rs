@@ -1,0 +1,140 @@
+//! QUIC streams that are not as they should be. spec: nnrp-session 1.4
+
+use nnrp_wire::MessageType;
+use nnrp_wire::session::PathEnd;
+use tokio::time::timeout;
+
+use crate::support::{LIMIT, Server, Way, next, packet, quic_client, raw, send};
+
+#[tokio::test]
+async fn a_stream_that_is_cut_or_reset_is_the_loss_of_one_packet() {
+    let server = Server::start(Way::Quic).await;
+    let (_endpoint, connection) = quic_client(&server, "nnrp/1").await;
+    let connection = connection.unwrap();
+    let link = server.accept().await;
+    let stats = link.stats();
+    let mut link = raw(link);
+    let submit = packet(MessageType::FrameSubmit, 1, 1000).encode();
+
+    let mut reset = connection.open_uni().await.unwrap();
+    reset.write_all(&submit[..500]).await.unwrap();
+    // The other side sees a reset once it has seen the stream.
+    let mut whole = connection.open_uni().await.unwrap();
+    whole.write_all(&submit).await.unwrap();
+    whole.finish().unwrap();
+    assert_eq!(next(&mut link).await.header().frame_id, 1);
+    reset.reset(0_u32.into()).unwrap();
+
+    let mut cut = connection.open_uni().await.unwrap();
+    cut.write_all(&submit[..500]).await.unwrap();
+    cut.finish().unwrap();
+
+    let mut control = connection.open_bi().await.unwrap();
+    let ping = packet(MessageType::Ping, 2, 0).encode();
+    control.0.write_all(&ping).await.unwrap();
+    assert_eq!(next(&mut link).await.header().frame_id, 2);
+
+    let mut whole = connection.open_uni().await.unwrap();
+    whole.write_all(&submit).await.unwrap();
+    whole.finish().unwrap();
+    assert_eq!(next(&mut link).await.header().frame_id, 1);
+    connection.close(0_u32.into(), b"");
+    let end = timeout(LIMIT, link.next()).await.unwrap();
+    assert_eq!(end, Err(PathEnd::Finished));
+    assert_eq!(stats.lost_packets(), 2);
+}
+
+#[tokio::test]
+async fn several_packets_may_come_on_one_stream() {
+    let server = Server::start(Way::Quic).await;
+    let (_endpoint, connection) = quic_client(&server, "nnrp/1").await;
+    let connection = connection.unwrap();
+    let mut link = raw(server.accept().await);
+    let mut stream = connection.open_uni().await.unwrap();
+    for (message_type, frame_id) in [
+        (MessageType::FrameSubmit, 1),
+        (MessageType::FrameSubmit, 2),
+        (MessageType::Ping, 3),
+    ] {
+        let bytes = packet(message_type, frame_id, 0).encode();
+        stream.write_all(&bytes).await.unwrap();
+    }
+    for frame_id in 1..=3 {
+        assert_eq!(next(&mut link).await.header().frame_id, frame_id);
+    }
+}
+
+#[tokio::test]
+async fn a_control_stream_that_ends_is_no_end_of_the_link() {
+    let server = Server::start(Way::Quic).await;
+    let (_endpoint, connection) = quic_client(&server, "nnrp/1").await;
+    let connection = connection.unwrap();
+    let mut link = raw(server.accept().await);
+    let (mut send_half, mut recv_half) = connection.open_bi().await.unwrap();
+    let ping = packet(MessageType::Ping, 1, 0).encode();
+    send_half.write_all(&ping).await.unwrap();
+    send_half.finish().unwrap();
+    assert_eq!(next(&mut link).await.header().frame_id, 1);
+    let pong = packet(MessageType::Pong, 1, 0);
+    send(&mut link, &pong).await;
+    let mut answer = [0; 40];
+    timeout(LIMIT, recv_half.read_exact(&mut answer))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(answer.as_slice(), pong.encode());
+}
+
+#[tokio::test]
+async fn what_is_no_packet_ends_the_link_after_what_was() {
+    let server = Server::start(Way::Quic).await;
+    let (_endpoint, connection) = quic_client(&server, "nnrp/1").await;
+    let connection = connection.unwrap();
+    let mut link = raw(server.accept().await);
+    let (mut send, _recv) = connection.open_bi().await.unwrap();
+    let mut bytes = packet(MessageType::Ping, 1, 0).encode();
+    bytes.extend_from_slice(&[b'x'; 40]);
+    send.write_all(&bytes).await.unwrap();
+    assert_eq!(next(&mut link).await.header().frame_id, 1);
+    let end = timeout(LIMIT, link.next()).await.unwrap();
+    assert!(matches!(end, Err(PathEnd::Framing(_))), "{end:?}");
+}
+
+#[tokio::test]
+async fn how_the_connection_ended_is_told() {
+    for (code, expected) in [(0_u32, PathEnd::Finished), (1, PathEnd::Lost)] {
+        let server = Server::start(Way::Quic).await;
+        let (_endpoint, connection) = quic_client(&server, "nnrp/1").await;
+        let mut link = raw(server.accept().await);
+        connection.unwrap().close(code.into(), b"");
+        let end = timeout(LIMIT, link.next()).await.unwrap();
+        assert_eq!(end, Err(expected));
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_allows_few_streams_and_reads_none_holds_up_no_control_packet() {
+    let server =
+        Server::start_with(Way::Quic, |options| options.quic_options.streams_max = 2).await;
+    let dialer = server.dialer();
+    let (near, far) = tokio::join!(
+        crate::support::dial(&dialer, &server.endpoint, Way::Quic),
+        server.accept()
+    );
+    let (mut near, _far) = (raw(near.unwrap()), far);
+    // Nobody reads at the other end: of twenty submits, two get a stream.
+    for frame_id in 0..20 {
+        send(&mut near, &packet(MessageType::FrameSubmit, frame_id, 100)).await;
+    }
+    send(&mut near, &packet(MessageType::Ping, 99, 0)).await;
+    let mut far = raw(_far);
+    let mut seen = Vec::new();
+    for _ in 0..21 {
+        seen.push(next(&mut far).await.header().frame_id);
+    }
+    // The ping is there with the first look.
+    let place = seen.iter().position(|frame_id| *frame_id == 99).unwrap();
+    assert!(place <= 2, "{seen:?}");
+    seen.sort_unstable();
+    assert_eq!(seen, (0..20).chain([99]).collect::<Vec<_>>());
+}
