@@ -102,6 +102,10 @@ impl Handshake {
                     tracing::debug!(%failure, "a connection gets no session");
                     return Wish::Nothing(Refused::Protocol);
                 }
+                Some(ConnectionEvent::Ended(PathEnd::Framing(error))) => {
+                    tracing::debug!(%error, "what came is no packet");
+                    return Wish::Nothing(Refused::Protocol);
+                }
                 Some(ConnectionEvent::Ended(_) | _) => return Wish::Nothing(Refused::Ended),
             }
         }

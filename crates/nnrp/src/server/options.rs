@@ -18,7 +18,7 @@ pub struct ServerOptions {
     pub session: session::ServerOptions,
     /// Who gets a session; everybody.
     pub on_hello: HelloHook,
-    /// Connections that have no session yet, at most. Further ones are told that the server is busy; 256.
+    /// Connections that have no session yet, at most. Further ones are told that the server is busy; 1024.
     pub handshakes_max: usize,
     /// Sessions at most, with those that nobody has taken yet. Further clients are told that the server is busy; 1024.
     pub sessions_max: usize,
@@ -60,7 +60,7 @@ impl Default for ServerOptions {
                 ..session::ServerOptions::default()
             },
             on_hello: HelloHook::default(),
-            handshakes_max: 256,
+            handshakes_max: 1024,
             sessions_max: 1024,
             input_bytes_max: 64 << 20,
             total_input_bytes_max: 1 << 30,

@@ -97,7 +97,7 @@ async fn garbage_is_refused() {
     let (server, mut peer) = server(ServerOptions::default());
     peer.send_bytes(&[0xAA; 4096]).await;
     refused(&mut peer, ErrorCode::MalformedHeader).await;
-    assert_refused(&server, Refused::Ended);
+    assert_refused(&server, Refused::Protocol);
 }
 
 /// A header may announce 8 GiB: nothing of that is waited for, or kept.

@@ -12,6 +12,7 @@ mod connections;
 mod frames;
 mod moves;
 mod pace;
+mod sockets;
 mod stop;
 mod submits;
 mod support;

@@ -247,10 +247,11 @@ async fn low_latency_is_dropped_early() {
 }
 
 async fn update(peer: &mut Peer) -> FlowUpdateMetadata {
-    match peer.next().await.1 {
-        Message::FlowUpdate(update) => update,
-        other => panic!("{other:?}"),
-    }
+    let (_, message) = peer.next().await;
+    let Message::FlowUpdate(update) = message else {
+        panic!("{message:?}");
+    };
+    update
 }
 
 #[tokio::test]
