@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use nnrp_wire::session::Failure;
+use nnrp_wire::session::{Failure, PeerError};
 use nnrp_wire::{ControlExtension, ControlExtensionType, ErrorCode, TransportId, TransportPolicy};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -228,18 +228,18 @@ fn is_worth_another(error: &ConnectError) -> bool {
     match error {
         ConnectError::Hello(_) => false,
         ConnectError::Dial(_) | ConnectError::Timeout { .. } | ConnectError::Closed => true,
-        ConnectError::Failed(failure) => match &**failure {
-            Failure::Ack(_) => false,
-            Failure::Peer(error) => !matches!(
-                error.metadata.known_code(),
+        ConnectError::Failed(failure) => {
+            let code = said(failure).and_then(|error| error.metadata.known_code());
+            let is_final = matches!(
+                code,
                 Some(
                     ErrorCode::AuthFailed
                         | ErrorCode::UnsupportedVersion
                         | ErrorCode::UnsupportedCapability
                 )
-            ),
-            _ => true,
-        },
+            );
+            !is_final && !matches!(**failure, Failure::Ack(_))
+        }
     }
 }
 
@@ -252,8 +252,14 @@ fn asked_to_wait(error: &ConnectError) -> Duration {
         | ConnectError::Hello(_)
         | ConnectError::Closed => return Duration::ZERO,
     };
-    match &**failure {
-        Failure::Peer(error) => Duration::from_millis(u64::from(error.metadata.retry_after_ms)),
-        _ => Duration::ZERO,
+    let wait_ms = said(failure).map_or(0, |error| error.metadata.retry_after_ms);
+    Duration::from_millis(u64::from(wait_ms))
+}
+
+fn said(failure: &Failure) -> Option<&PeerError> {
+    if let Failure::Peer(error) = failure {
+        Some(error)
+    } else {
+        None
     }
 }

@@ -210,7 +210,11 @@ impl From<PutRefusal> for NotAsked {
         match refusal {
             PutRefusal::Congested => Self::Congested,
             PutRefusal::NotActive => Self::Over,
-            refusal => Self::For(RequestError::Put(refusal)),
+            PutRefusal::Unsupported { .. }
+            | PutRefusal::TooLarge { .. }
+            | PutRefusal::Unanswered
+            | PutRefusal::Full { .. }
+            | _ => Self::For(RequestError::Put(refusal)),
         }
     }
 }

@@ -15,7 +15,6 @@ use crate::proof::PROOF_EXTENSION_TYPE;
 /// The protocol's part is [`ClientOptions`], with its own limits: the hello, timeouts, keep-alive, frames at most. What is
 /// beside that is here.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct ConnectOptions {
     /// The protocol's part. [`ClientOptions::connect_timeout`] covers everything from dialling to the hello's answer.
     pub session: ClientOptions,

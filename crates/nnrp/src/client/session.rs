@@ -209,9 +209,10 @@ pub(super) async fn begin(
 }
 
 fn hello_error(error: HandleError, timeout: Duration) -> ConnectError {
-    match error {
-        HandleError::Invalid(error) => ConnectError::Hello(error),
-        _ => ConnectError::Timeout { timeout },
+    if let HandleError::Invalid(error) = error {
+        ConnectError::Hello(error)
+    } else {
+        ConnectError::Timeout { timeout }
     }
 }
 

@@ -182,9 +182,9 @@ impl<A: App> ReadTask<A> {
         if !self.early.is_empty() {
             let early = std::mem::take(&mut self.early);
             for packet in early {
-                match state.machine.handle_packet(self.id, &packet, now) {
-                    Err(HandleError::Early | HandleError::Congested) => self.early.push(packet),
-                    Ok(()) | Err(_) => {}
+                let handled = state.machine.handle_packet(self.id, &packet, now);
+                if let Err(HandleError::Early | HandleError::Congested) = handled {
+                    self.early.push(packet);
                 }
             }
         }

@@ -21,12 +21,9 @@ impl App for Client {
     type Machine = ClientSession;
 
     fn handle(&mut self, event: ClientEvent, _: &mut ClientSession, _: Duration) -> Step {
-        let step = match &event {
-            ClientEvent::Closed | ClientEvent::Failed(_) => Step::End,
-            _ => Step::Go,
-        };
+        let is_end = matches!(event, ClientEvent::Closed | ClientEvent::Failed(_));
         self.0.try_send(event).unwrap();
-        step
+        if is_end { Step::End } else { Step::Go }
     }
 
     fn is_full(&self) -> bool {
@@ -40,10 +37,8 @@ impl App for Server {
     type Machine = ServerSession;
 
     fn handle(&mut self, event: ServerEvent, _: &mut ServerSession, _: Duration) -> Step {
-        match event {
-            ServerEvent::Closed | ServerEvent::Failed(_) => Step::End,
-            _ => Step::Go,
-        }
+        let is_end = matches!(event, ServerEvent::Closed | ServerEvent::Failed(_));
+        if is_end { Step::End } else { Step::Go }
     }
 
     fn is_full(&self) -> bool {

@@ -8,6 +8,8 @@
 mod basics;
 mod control;
 mod credit;
+mod faults;
 mod moving;
+mod ordered;
 mod peer;
 mod results;
