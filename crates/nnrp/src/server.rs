@@ -23,6 +23,7 @@
 //! ```
 
 mod accept;
+mod answer;
 mod app;
 mod counters;
 mod credit;
@@ -34,10 +35,12 @@ mod serve;
 mod session;
 mod submitted;
 mod table;
+mod terms;
 
 use std::time::Duration;
 
 pub use self::accept::{Server, Stopped};
+pub use self::answer::AnswerError;
 pub use self::app::SessionEnd;
 pub use self::counters::{Refused, ServerTotals, SessionCounters, Tallies};
 pub use self::drops::DropReason;
@@ -45,7 +48,7 @@ pub use self::hello::{Acceptance, Hello, HelloHook, Identity, Refusal};
 pub use self::options::ServerOptions;
 pub use self::serve::{Handler, ServeOptions};
 pub use self::session::Session;
-pub use self::submitted::{AnswerError, Responder, Submitted};
+pub use self::submitted::{Responder, Submitted};
 
 /// As messages have it; what is too long is the longest that they can say.
 fn millis(time: Duration) -> u32 {

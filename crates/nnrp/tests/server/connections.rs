@@ -2,31 +2,16 @@
 
 use std::time::Duration;
 
-use nnrp::server::{HelloHook, Identity, Refusal, Refused, Server, ServerOptions};
+use nnrp::server::{Refused, Server, ServerOptions};
 use nnrp_wire::metadata::TransportProbeMetadata;
 use nnrp_wire::session::ServerCapabilities;
 use nnrp_wire::{
-    ControlExtension, ControlExtensionFlags, ControlExtensionType, Envelope, ErrorCode, ErrorScope,
-    Header, KnownExtension, LossTolerance, Message, MessageType, Packet, PayloadKinds, TransportId,
+    ControlExtension, ControlExtensionFlags, ControlExtensionType, Envelope, ErrorCode, Header,
+    KnownExtension, LossTolerance, Message, MessageType, Packet, PayloadKinds, TransportId,
     TransportPolicy, TransportProbe,
 };
 
-use crate::support::{Peer, hello, server, submit};
-
-/// The next message is a fatal ERROR of the connection, and the last one.
-async fn refused(peer: &mut Peer, code: ErrorCode) {
-    let told = peer.error().await;
-    assert_eq!(
-        (told.code, told.scope, told.is_fatal),
-        (code, ErrorScope::Connection, true)
-    );
-    assert_eq!(peer.rest().await, []);
-}
-
-/// What is counted is counted before the connection ends.
-fn assert_refused(server: &Server, why: Refused) {
-    assert_eq!(server.totals().refused(), [(why, 1)]);
-}
+use crate::support::{Peer, assert_refused, hello, refused, server, submit};
 
 #[tokio::test]
 async fn a_version_that_is_not_there_is_refused() {
@@ -168,84 +153,6 @@ async fn ids_are_those_asked_for_unless_taken() {
     let other = any.hello(0).await.metadata.session_id;
     assert!(other != id && other != 9 && other != 0);
     assert_eq!(server.session_count(), 3);
-}
-
-fn with_hook(on_hello: HelloHook) -> ServerOptions {
-    ServerOptions {
-        on_hello,
-        ..ServerOptions::default()
-    }
-}
-
-#[tokio::test]
-async fn the_hook_says_what_holds() {
-    let hook = HelloHook::new(|hello| async move {
-        assert_eq!(hello.auth(), b"secret");
-        assert_eq!(hello.transport, TransportId::Tcp);
-        let mut acceptance = hello.accept();
-        acceptance.session_id = Some(77);
-        acceptance.model = "upscaler".into();
-        acceptance.identity = Some(Identity("ann".into()));
-        acceptance.ack.max_concurrent_frames = 3;
-        Ok(acceptance)
-    });
-    let (server, mut peer) = server(with_hook(hook));
-    let mut hello = hello(1);
-    hello.auth = "secret".into();
-    peer.send_hello(hello).await;
-    let (envelope, message) = peer.next().await;
-    let Message::ServerHelloAck(ack) = message else {
-        panic!("{message:?}");
-    };
-    assert_eq!((envelope.session_id, ack.metadata.session_id), (77, 77));
-    assert_eq!(ack.payload, "upscaler");
-    let session = server.next_session().await.unwrap();
-    assert_eq!(session.identity(), Some(&Identity("ann".into())));
-    assert_eq!(session.ack().max_concurrent_frames, 3);
-}
-
-#[tokio::test]
-async fn the_hook_refuses() {
-    let hook = HelloHook::new(|_| std::future::ready(Err(Refusal::auth("who are you?"))));
-    let (server, mut peer) = server(with_hook(hook));
-    peer.send_hello(hello(1)).await;
-    refused(&mut peer, ErrorCode::AuthFailed).await;
-    assert_refused(&server, Refused::ByHook);
-    assert_eq!(server.session_count(), 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_hook_that_takes_too_long_is_dropped() {
-    let (dropped, mut is_dropped) = tokio::sync::mpsc::channel::<()>(1);
-    let hook = HelloHook::new(move |_| {
-        let dropped = dropped.clone();
-        async move {
-            let _dropped = dropped;
-            std::future::pending().await
-        }
-    });
-    let (server, mut peer) = server(with_hook(hook));
-    peer.send_hello(hello(1)).await;
-    refused(&mut peer, ErrorCode::InvalidState).await;
-    assert_refused(&server, Refused::Protocol);
-    drop(server);
-    assert!(is_dropped.recv().await.is_none());
-}
-
-/// The client sees its connection end, and others are served.
-#[tokio::test]
-async fn a_hook_that_panics_ends_its_connection_only() {
-    let hook = HelloHook::new(|hello| async move {
-        assert!(hello.auth().is_empty(), "a test of what panics");
-        Ok(hello.accept())
-    });
-    let (server, mut peer) = server(with_hook(hook));
-    let mut bad = hello(1);
-    bad.auth = "x".into();
-    peer.send_hello(bad).await;
-    assert_eq!(peer.rest().await, []);
-    let mut other = Peer::connect(&server);
-    assert_eq!(other.hello(1).await.metadata.session_id, 1);
 }
 
 #[tokio::test]

@@ -7,11 +7,15 @@
 )]
 
 mod basics;
+mod budgets;
 mod cache;
 mod connections;
 mod frames;
+mod hooks;
+mod input;
 mod moves;
 mod pace;
+mod serving;
 mod sockets;
 mod stop;
 mod submits;

@@ -168,10 +168,10 @@ async fn a_token_moves_a_session_there_and_back() {
 }
 
 fn refused_as(error: &MigrateError) -> Option<u32> {
-    match error {
-        MigrateError::Failed(MigrationFailure::Refused { accept_code }) => Some(*accept_code),
-        _ => None,
-    }
+    let MigrateError::Failed(MigrationFailure::Refused { accept_code }) = error else {
+        return None;
+    };
+    Some(*accept_code)
 }
 
 /// The session still moves, on either side.

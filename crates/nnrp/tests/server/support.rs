@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use nnrp::Link;
-use nnrp::server::{Server, ServerOptions, Session};
+use nnrp::server::{Refused, Server, ServerOptions, Session};
 use nnrp_wire::body::TypedPayload;
 use nnrp_wire::build::{ResultWorth, SubmitOptions};
+use nnrp_wire::metadata::FlowUpdateMetadata;
 use nnrp_wire::session::REFERENCE_HELLO;
 use nnrp_wire::{
-    ClientHello, DecodeOptions, Envelope, ErrorCode, ErrorScope, FrameSubmit, Message, Packet,
-    ResultPush, ServerHelloAck, SplitLimits, Splitter, TransportId,
+    ClientHello, DecodeOptions, Envelope, ErrorCode, ErrorScope, FrameClass, FrameSubmit,
+    LossTolerance, Message, Packet, ResultPush, ServerHelloAck, SplitLimits, Splitter, TransportId,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
@@ -227,9 +228,54 @@ pub(crate) fn submit_with(options: SubmitOptions) -> FrameSubmit {
         .unwrap()
 }
 
+/// Of so many ms, and not a key frame.
+pub(crate) fn of(latency_budget_ms: u16, tolerance: Option<LossTolerance>) -> SubmitOptions {
+    SubmitOptions {
+        latency_budget_ms,
+        loss_tolerance: tolerance,
+        frame_class: FrameClass::Delta,
+        ..SubmitOptions::default()
+    }
+}
+
 pub(crate) fn result() -> ResultPush {
     ResultPush::builder(ResultWorth::COMPLETE)
         .payload(TypedPayload::token_chunk("out"))
         .build()
         .unwrap()
+}
+
+/// The client says how many results it takes, and the server has seen it.
+pub(crate) async fn flow(peer: &mut Peer, update: FlowUpdateMetadata) {
+    let message = Message::FlowUpdate(update);
+    peer.send(Envelope::session(1), message).await;
+    peer.ping(1).await;
+}
+
+pub(crate) fn is_push(message: &Message) -> bool {
+    matches!(message, Message::ResultPush(_))
+}
+
+/// The next message has to be a result.
+pub(crate) async fn pushed(peer: &mut Peer) -> (Envelope, ResultPush) {
+    let (envelope, message) = peer.next().await;
+    let Message::ResultPush(result) = message else {
+        panic!("{message:?}");
+    };
+    (envelope, result)
+}
+
+/// The next message is a fatal ERROR of the connection, and the last one.
+pub(crate) async fn refused(peer: &mut Peer, code: ErrorCode) {
+    let told = peer.error().await;
+    assert_eq!(
+        (told.code, told.scope, told.is_fatal),
+        (code, ErrorScope::Connection, true)
+    );
+    assert_eq!(peer.rest().await, []);
+}
+
+/// What is counted is counted before the connection ends.
+pub(crate) fn assert_refused(server: &Server, why: Refused) {
+    assert_eq!(server.totals().refused(), [(why, 1)]);
 }
