@@ -88,6 +88,7 @@ pub mod server;
 mod tls;
 pub mod tools;
 
+pub use driver::Traffic;
 pub use dial::{DialError, DialOptions, DialPolicy, Dialer, HandshakeFault};
 pub use endpoint::{Endpoint, EndpointError};
 pub use link::{Link, LinkStats, QuicOptions};
