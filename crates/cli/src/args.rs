@@ -50,7 +50,7 @@ pub(crate) enum Command {
     Micro(Box<MicroArgs>),
     /// Work with Autotrainer devices: be one, command one, watch one.
     Device(Box<DeviceArgs>),
-    /// Work with packets of NNRP/1: show, verify, compare.
+    /// Work with NNRP/1: show packets, probe, serve, measure, record and replay sessions.
     Nnrp(Box<NnrpArgs>),
     /// Print a shell's completions.
     Completions {

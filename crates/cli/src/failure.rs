@@ -53,6 +53,14 @@ impl Failure {
         }
     }
 
+    /// The same with the status 1, unless the person interrupted it.
+    pub(crate) fn as_failed(mut self) -> Self {
+        if self.status != 130 {
+            self.status = 1;
+        }
+        self
+    }
+
     /// With this before its message.
     pub(crate) fn prefixed(mut self, prefix: &str) -> Self {
         self.message.insert_str(0, prefix);

@@ -12,7 +12,7 @@ pub(crate) fn install(args: &Args) {
         // What async-nats reports as an error is in our own messages.
         0 => "warn,async_nats=off",
         1 => {
-            "autotrainer_api=info,nanocore=info,nanograph=info,nats_broker=info,nats_micro=info,nodewire=info,warn,async_nats=off"
+            "autotrainer_api=info,nanocore=info,nanograph=info,nats_broker=info,nats_micro=info,nnrp=info,nodewire=info,warn,async_nats=off"
         }
         _ => "debug",
     };

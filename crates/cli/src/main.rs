@@ -60,7 +60,7 @@ async fn execute(command: Command) -> Result<(), Failure> {
         Command::Dev(args) => dev::dev(args).await,
         Command::Micro(args) => Box::pin(micro::micro(*args)).await,
         Command::Device(args) => Box::pin(device::device(*args)).await,
-        Command::Nnrp(args) => nnrp::nnrp(*args),
+        Command::Nnrp(args) => Box::pin(nnrp::nnrp(*args)).await,
         Command::Completions { shell } => {
             clap_complete::generate(
                 shell,

@@ -29,6 +29,7 @@ pub(crate) use connect::{Place, Purpose};
 pub(crate) use connection_flags::ConnectionFlags;
 pub(crate) use environment::lookup;
 pub(crate) use settings::Settings;
+pub(crate) use table::Table;
 pub(crate) use units::seconds;
 
 use crate::failure::Failure;

@@ -13,7 +13,7 @@ const LONG_CELL: usize = 60;
 
 /// Rows of texts in columns; numbers stand right.
 #[derive(Debug, Default)]
-pub(super) struct Table {
+pub(crate) struct Table {
     columns: Vec<Column>,
     rows: Vec<Vec<String>>,
 }
@@ -32,7 +32,7 @@ struct Column {
 
 impl Table {
     /// A name that ends with `#` heads a column of numbers.
-    pub(super) fn new(names: &[&'static str]) -> Self {
+    pub(crate) fn new(names: &[&'static str]) -> Self {
         let column = |name: &&'static str| match name.strip_suffix('#') {
             Some(name) => Column {
                 name,
@@ -50,12 +50,12 @@ impl Table {
     }
 
     /// The texts come from others; what would steer the terminal or break the line is taken out.
-    pub(super) fn row<const N: usize>(&mut self, cells: [String; N]) {
+    pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
         let clean = |cell: String| terminal::plain(&cell).replace(['\n', '\t'], " ");
         self.rows.push(cells.into_iter().map(clean).collect());
     }
 
-    pub(super) fn print(&self) {
+    pub(crate) fn print(&self) {
         self.lines().iter().for_each(terminal::result);
     }
 

@@ -1,0 +1,265 @@
+//! `nodewire nnrp serve`: a server that sends back what it gets.
+
+mod echo;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use nnrp::Listener;
+use nnrp::server::{ServeOptions, Server, ServerOptions, Session, Submitted};
+use nnrp_wire::ErrorCode;
+use nnrp_wire::session::{FrameCounts, FrameOutcome};
+use serde_json::{Map, Value, json};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::stats_page::{StatsFlags, StatsPage};
+use super::trust::ListenFlags;
+use crate::failure::Failure;
+use crate::signals::Signals;
+use crate::terminal;
+
+const HELP: &str = "\
+Examples:
+  nodewire nnrp serve --listen nnrps://127.0.0.1:9444 --certificate-out serve.pem
+  nodewire nnrp serve --listen nnrp+tcp://127.0.0.1:9444 --quic --delay 0.005 --stats 127.0.0.1:0
+
+  # Then, elsewhere
+  nodewire nnrp bench nnrps://127.0.0.1:9444 --ca serve.pem --size 65536 --in-flight 64
+
+Each frame is answered with the tiles, sections and payloads that it brought, whatever its session; probes, pings, cached objects, \
+cancellations and migrations are served as the library does. --stats tells the counts as JSON over HTTP, to whoever knows the \
+token that is printed with the address: see `nodewire nnrp top --stats`.
+
+Exit status: 0 stopped; 2 wrong usage; 3 the address cannot be listened on.";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
+pub(super) struct ServeArgs {
+    #[command(flatten)]
+    listen: ListenFlags,
+    /// Take so long for each frame, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = crate::micro::seconds)]
+    delay: Duration,
+    /// Frames in flight that a session is allowed.
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    max_concurrent_frames: u16,
+    /// Bytes of a body that a session is allowed.
+    #[arg(long, value_name = "BYTES", default_value_t = 32 << 20)]
+    max_body_bytes: u32,
+    /// Sessions at the same time.
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    max_sessions: usize,
+    /// Let whoever knows a session's id move it, as clients of the reference cannot prove that it is theirs.
+    #[arg(long)]
+    allow_unproven_migration: bool,
+    #[command(flatten)]
+    stats: StatsFlags,
+    /// Print JSON objects, one per line: `listening`, `session` for each that has ended, `stopped`.
+    #[arg(long)]
+    json: bool,
+}
+
+impl ServeArgs {
+    fn server_options(&self) -> ServerOptions {
+        let mut options = ServerOptions::default();
+        let capabilities = &mut options.session.capabilities;
+        capabilities.max_concurrent_frames = self.max_concurrent_frames;
+        capabilities.max_body_bytes = self.max_body_bytes;
+        let frames = usize::from(self.max_concurrent_frames);
+        options.session.frames_max = options.session.frames_max.max(frames * 2);
+        options.read_body_bytes_max = options.read_body_bytes_max.max(self.max_body_bytes);
+        options.sessions_max = self.max_sessions;
+        options.allows_unproven_migration = self.allow_unproven_migration;
+        options
+    }
+
+    fn serve_options(&self) -> ServeOptions {
+        ServeOptions {
+            session_frames_max: usize::from(self.max_concurrent_frames).max(1),
+            frames_max: 4096,
+            ..ServeOptions::default()
+        }
+    }
+}
+
+/// For sessions to end when the server stops.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+pub(super) async fn serve(args: ServeArgs) -> Result<(), Failure> {
+    let signals = Signals::listen()?;
+    let listening = args.listen.bind().await?;
+    let serving = Arc::new(Serving {
+        server: Server::new(args.server_options()),
+        live: Mutex::default(),
+        began: Instant::now(),
+    });
+    let page = args.stats.open().await?;
+    listening.tell(args.json);
+    if let Some(page) = &page {
+        page.tell(args.json);
+    }
+    tokio::select! {
+        () = serving.run(&listening.listener, &args) => {}
+        () = show_stats(page, &serving) => {}
+        () = signals.stop.cancelled() => {}
+    }
+    listening.listener.close();
+    let stopping = async {
+        serving.server.stop("the server stops", PATIENCE).await;
+        Ok(())
+    };
+    signals.unless_killed(stopping).await?;
+    let mut stats = serving.stats(&listening.listener);
+    if args.json {
+        stats["type"] = "stopped".into();
+        terminal::json(stats);
+    } else {
+        terminal::say(format_args!(
+            "stopped after {} sessions with {} frames",
+            stats["sessions_begun"], stats["frames"]["submitted"]
+        ));
+    }
+    terminal::results_written()
+}
+
+async fn show_stats(page: Option<StatsPage>, serving: &Serving) {
+    match page {
+        Some(page) => page.serve(|| serving.stats_now()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The server, and what is there now.
+#[derive(Debug)]
+struct Serving {
+    server: Server,
+    live: Mutex<BTreeMap<u64, Session>>,
+    began: Instant,
+}
+
+impl Serving {
+    async fn run(self: &Arc<Self>, listener: &Listener, args: &ServeArgs) {
+        let mut sessions = JoinSet::new();
+        let mut number = 0;
+        while let Some(session) = self.server.accept(listener).await {
+            while sessions.try_join_next().is_some() {}
+            number += 1;
+            self.live_sessions(|live| live.insert(number, session.clone()));
+            let serving = Arc::clone(self);
+            let (options, delay, json) = (args.serve_options(), args.delay, args.json);
+            sessions.spawn(async move {
+                let (id, remote) = (session.id(), session.remote());
+                let kept = session.clone();
+                session
+                    .serve(move |frame| answer(frame, delay), options)
+                    .await;
+                if json {
+                    let counters = kept.counters();
+                    terminal::json(json!({
+                        "type": "session", "session_id": id, "remote": remote,
+                        "frames": frames_json(&counters.frames),
+                    }));
+                }
+                serving.live_sessions(|live| live.remove(&number));
+            });
+        }
+    }
+
+    fn live_sessions<R>(&self, act: impl FnOnce(&mut BTreeMap<u64, Session>) -> R) -> R {
+        act(&mut self.live.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn stats(&self, listener: &Listener) -> Value {
+        let mut stats = self.stats_now();
+        let links = listener.stats();
+        stats["listener"] = json!({
+            "accepted_tcp": links.accepted_tcp,
+            "accepted_quic": links.accepted_quic,
+            "refused_connections": links.refused_connections,
+            "failed_handshakes": links.failed_handshakes,
+            "slow_handshakes": links.slow_handshakes,
+            "displaced_handshakes": links.displaced_handshakes,
+            "accept_errors": links.accept_errors,
+        });
+        stats
+    }
+
+    /// What has been counted until now.
+    fn stats_now(&self) -> Value {
+        let totals = self.server.totals();
+        let mut frames = totals.frames;
+        let (mut stalls, mut late) = (totals.tallies.stalls, totals.tallies.late);
+        let sessions: Vec<_> = self.live_sessions(|live| live.values().cloned().collect());
+        let mut round_trips = Vec::new();
+        for session in &sessions {
+            let counters = session.counters();
+            frames.submitted += counters.frames.submitted;
+            frames.pending += counters.frames.pending;
+            frames.in_flight += counters.frames.in_flight;
+            let pairs = frames.done.iter_mut().zip(counters.frames.done);
+            pairs.for_each(|(sum, more)| *sum += more);
+            stalls += counters.tallies.stalls;
+            late += counters.tallies.late;
+            round_trips.extend(session.round_trip().map(super::time::as_micros));
+        }
+        round_trips.sort_unstable();
+        let refused = totals.refused().iter();
+        json!({
+            "uptime_s": self.began.elapsed().as_secs_f64(),
+            "connections": totals.connections,
+            "refused": refused.map(|(why, count)| (format!("{why:?}"), Value::from(*count))).collect::<Map<_, _>>(),
+            "sessions": sessions.len(),
+            "sessions_begun": totals.sessions,
+            "migrations": totals.migrations,
+            "frames": frames_json(&frames),
+            "stalls": stalls,
+            "late_answers": late,
+            "round_trip_us": round_trips.get(round_trips.len() / 2),
+        })
+    }
+}
+
+/// By how they ended, and those that have not.
+pub(super) fn frames_json(frames: &FrameCounts) -> Value {
+    let mut counts = Map::new();
+    counts.insert("submitted".into(), frames.submitted.into());
+    counts.insert(
+        "in_flight".into(),
+        (frames.in_flight + frames.pending).into(),
+    );
+    for outcome in FrameOutcome::ALL {
+        let name = outcome_name(outcome).to_owned();
+        counts.insert(name, frames.done_as(outcome).into());
+    }
+    Value::Object(counts)
+}
+
+/// As it is called in JSON.
+pub(super) const fn outcome_name(outcome: FrameOutcome) -> &'static str {
+    match outcome {
+        FrameOutcome::Complete => "complete",
+        FrameOutcome::Stale => "stale",
+        FrameOutcome::Degraded => "degraded",
+        FrameOutcome::Dropped => "dropped",
+        FrameOutcome::Cancelled => "cancelled",
+        FrameOutcome::Expired => "expired",
+        FrameOutcome::Error => "error",
+        FrameOutcome::ConnectionLost => "connection_lost",
+    }
+}
+
+async fn answer(frame: Submitted, delay: Duration) {
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+    match echo::echo(&frame.message) {
+        // It may have ended by itself.
+        Ok(result) => drop(frame.answer.complete(result)),
+        Err(error) => {
+            let text = format!("the frame cannot be sent back: {error}");
+            frame.answer.fail(ErrorCode::UnsupportedCapability, &text);
+        }
+    }
+}

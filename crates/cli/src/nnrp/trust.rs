@@ -1,0 +1,313 @@
+//! Whom a client trusts, and what a server shows.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use nnrp::{
+    ClientTls, DialOptions, DialPolicy, Dialer, Link, Listener, ListenerOptions, ServerTls,
+    TcpSecurity,
+};
+use tempfile::NamedTempFile;
+
+use crate::failure::{Failure, chain};
+use crate::terminal;
+
+/// Whom a client trusts.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct TrustFlags {
+    /// Trust the certificates of this PEM file, and what they have signed; without it, what browsers trust.
+    #[arg(long, visible_alias = "cafile", value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Trust whoever answers, on this machine only.
+    #[arg(long, conflicts_with = "ca")]
+    insecure: bool,
+    /// Trust whoever answers anywhere: anybody on the way can read and change everything.
+    #[arg(long, conflicts_with_all = ["ca", "insecure"])]
+    insecure_anywhere: bool,
+    /// Expect a certificate for this name instead of the endpoint's host.
+    #[arg(long, value_name = "NAME")]
+    server_name: Option<String>,
+    /// Show this certificate, PEM, to servers that ask for one.
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    client_certificate: Option<PathBuf>,
+    /// Its private key, PEM.
+    #[arg(long, value_name = "FILE", requires = "client_certificate")]
+    client_key: Option<PathBuf>,
+}
+
+impl TrustFlags {
+    pub(super) fn dialer(&self) -> Result<Dialer, Failure> {
+        Ok(Dialer::new(DialOptions::tls(self.tls()?)))
+    }
+
+    fn tls(&self) -> Result<ClientTls, Failure> {
+        let wrong = |error: nnrp::TlsError| Failure::usage(chain(&error));
+        let mut tls = match &self.ca {
+            Some(file) => ClientTls::with_authority_file(file).map_err(wrong)?,
+            None if self.insecure => ClientTls::insecure(),
+            None if self.insecure_anywhere => ClientTls::insecure_anywhere(),
+            None => ClientTls::new(),
+        };
+        if let Some(name) = &self.server_name {
+            tls = tls.with_server_name(name).map_err(wrong)?;
+        }
+        if let (Some(chain), Some(key)) = (&self.client_certificate, &self.client_key) {
+            tls = tls
+                .with_certificate(&read(chain)?, &read(key)?)
+                .map_err(wrong)?;
+        }
+        Ok(tls)
+    }
+}
+
+/// Which transport a client uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Policy {
+    /// QUIC has a head start; whichever is connected first.
+    Auto,
+    /// TCP has the head start.
+    PreferTcp,
+    /// QUIC only.
+    Quic,
+    /// TCP only.
+    Tcp,
+}
+
+impl From<Policy> for DialPolicy {
+    fn from(policy: Policy) -> Self {
+        match policy {
+            Policy::Auto => Self::Auto,
+            Policy::PreferTcp => Self::PreferTcp,
+            Policy::Quic => Self::ForceQuic,
+            Policy::Tcp => Self::ForceTcp,
+        }
+    }
+}
+
+/// What a server shows.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct IdentityFlags {
+    /// Show this certificate chain, PEM; without it, one that is made for this run and signed by itself.
+    #[arg(long, value_name = "FILE", requires = "private_key")]
+    certificate: Option<PathBuf>,
+    /// Its private key, PEM.
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    private_key: Option<PathBuf>,
+    /// Write the certificate that is made to this file, for clients to trust; without it, to a temporary file.
+    #[arg(long, value_name = "FILE", conflicts_with = "certificate")]
+    certificate_out: Option<PathBuf>,
+}
+
+/// A certificate to show.
+#[derive(Debug)]
+pub(super) struct ShownIdentity {
+    pub(super) tls: ServerTls,
+    /// Where clients find what to trust, if it was made here.
+    pub(super) trust: Option<PathBuf>,
+    /// Gone when this is.
+    _file: Option<NamedTempFile>,
+}
+
+impl IdentityFlags {
+    /// For a server at this address.
+    pub(super) fn identity(&self, address: IpAddr) -> Result<ShownIdentity, Failure> {
+        if let (Some(chain_file), Some(key)) = (&self.certificate, &self.private_key) {
+            let tls = ServerTls::from_files(chain_file, key);
+            return Ok(ShownIdentity {
+                tls: tls.map_err(|error| Failure::usage(chain(&error)))?,
+                trust: None,
+                _file: None,
+            });
+        }
+        let mut names = vec!["localhost".to_owned(), "127.0.0.1".into(), "::1".into()];
+        if !address.is_unspecified() && !names.contains(&address.to_string()) {
+            names.push(address.to_string());
+        }
+        let made = ServerTls::self_signed(names);
+        let made = made.map_err(|error| Failure::usage(chain(&error)))?;
+        let (trust, file) =
+            write_certificate(self.certificate_out.as_deref(), &made.certificate_pem)?;
+        Ok(ShownIdentity {
+            tls: made.tls,
+            trust: Some(trust),
+            _file: file,
+        })
+    }
+}
+
+fn write_certificate(
+    to: Option<&Path>,
+    pem: &str,
+) -> Result<(PathBuf, Option<NamedTempFile>), Failure> {
+    let failed =
+        |path: &Path, error: std::io::Error| Failure::usage(format!("{}: {error}", path.display()));
+    if let Some(path) = to {
+        std::fs::write(path, pem).map_err(|error| failed(path, error))?;
+        return Ok((path.to_owned(), None));
+    }
+    let mut builder = tempfile::Builder::new();
+    let file = builder.prefix("nodewire-nnrp-").suffix(".pem").tempfile();
+    let file = file.map_err(|error| failed(&std::env::temp_dir(), error))?;
+    std::fs::write(file.path(), pem).map_err(|error| failed(file.path(), error))?;
+    Ok((file.path().to_owned(), Some(file)))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+}
+
+/// Where to listen, as an endpoint whose host is an address, and whose port may be 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ListenAt {
+    pub(super) tcp: TcpSecurity,
+    pub(super) address: SocketAddr,
+}
+
+impl FromStr for ListenAt {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (tcp, address) = if let Some(address) = text.strip_prefix("nnrps://") {
+            (TcpSecurity::Tls, address)
+        } else if let Some(address) = text.strip_prefix("nnrp+tcp://") {
+            (TcpSecurity::Plain, address)
+        } else {
+            return Err(
+                "write nnrps://ADDRESS:PORT, or nnrp+tcp://ADDRESS:PORT for plain TCP".into(),
+            );
+        };
+        let address = address.replacen("localhost:", "127.0.0.1:", 1);
+        let address = address.trim_end_matches('/').parse();
+        let address = address.map_err(|_| {
+            "an address of this machine and a port are expected, such as 127.0.0.1:9444 or [::]:0"
+        })?;
+        Ok(Self { tcp, address })
+    }
+}
+
+/// Where a server listens, and what it shows.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct ListenFlags {
+    /// Where to listen: nnrps://ADDRESS:PORT for TLS over TCP and QUIC, nnrp+tcp://ADDRESS:PORT for plain TCP. With port 0,
+    /// one that is free.
+    #[arg(long, value_name = "ENDPOINT", default_value = "nnrps://127.0.0.1:0")]
+    pub(super) listen: ListenAt,
+    /// Take QUIC connections beside plain TCP, on the same port number.
+    #[arg(long)]
+    quic: bool,
+    #[command(flatten)]
+    identity: IdentityFlags,
+}
+
+/// A listener, and what is needed to reach it.
+#[derive(Debug)]
+pub(super) struct Listening {
+    pub(super) listener: Listener,
+    /// As clients write it.
+    pub(super) endpoint: String,
+    pub(super) identity: Option<ShownIdentity>,
+}
+
+impl ListenFlags {
+    pub(super) async fn bind(&self) -> Result<Listening, Failure> {
+        let has_quic = self.quic || self.listen.tcp == TcpSecurity::Tls;
+        let transports = Transports {
+            tcp: Some(self.listen.tcp),
+            quic: has_quic,
+        };
+        listen(self.listen.address, transports, &self.identity).await
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Transports {
+    pub(super) tcp: Option<TcpSecurity>,
+    pub(super) quic: bool,
+}
+
+pub(super) async fn listen(
+    address: SocketAddr,
+    transports: Transports,
+    identity: &IdentityFlags,
+) -> Result<Listening, Failure> {
+    let needs_identity = transports.quic || transports.tcp == Some(TcpSecurity::Tls);
+    let identity = if needs_identity {
+        Some(identity.identity(address.ip())?)
+    } else {
+        None
+    };
+    let mut options = ListenerOptions::plain(address);
+    options.tcp = transports.tcp;
+    options.quic = transports.quic;
+    options.tls = identity.as_ref().map(|identity| identity.tls.clone());
+    let listener = Listener::bind(options).await;
+    let listener = listener.map_err(|error| Failure::servers(chain(&error)))?;
+    let address = listener.local_addr();
+    let endpoint = match transports.tcp {
+        Some(TcpSecurity::Plain) if transports.quic => {
+            format!("nnrp+tcp://{address}?quic={}", address.port())
+        }
+        Some(TcpSecurity::Plain) => format!("nnrp+tcp://{address}"),
+        Some(TcpSecurity::Tls) | None => format!("nnrps://{address}"),
+    };
+    Ok(Listening {
+        listener,
+        endpoint,
+        identity,
+    })
+}
+
+impl Listening {
+    /// Where clients find what to trust, if it was made here.
+    pub(super) fn trust(&self) -> Option<&Path> {
+        self.identity.as_ref()?.trust.as_deref()
+    }
+
+    /// Tells where it is: people on standard error, programs on standard output.
+    pub(super) fn tell(&self, json: bool) {
+        let trust = self.trust().map(|path| path.display().to_string());
+        if json {
+            terminal::json(serde_json::json!({
+                "type": "listening", "endpoint": self.endpoint, "certificate": trust,
+            }));
+            return;
+        }
+        terminal::say(format_args!("listening on {}", self.endpoint));
+        if let Some(trust) = trust {
+            terminal::say(format_args!(
+                "with a certificate that is signed by itself; clients trust it by --ca {trust}"
+            ));
+        }
+    }
+}
+
+/// The other side's address, for people.
+pub(super) fn remote(link: &Link) -> String {
+    link.remote()
+        .map_or_else(|| "somewhere".to_owned(), |remote| remote.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ListenAt;
+
+    #[test]
+    fn where_to_listen() {
+        for good in [
+            "nnrps://127.0.0.1:0",
+            "nnrp+tcp://[::1]:9444",
+            "nnrps://localhost:1/",
+        ] {
+            assert!(good.parse::<ListenAt>().is_ok(), "{good}");
+        }
+        for wrong in [
+            "127.0.0.1:0",
+            "nnrps://host",
+            "nnrp+tcp://example.org:1",
+            "http://[::]:1",
+        ] {
+            assert!(wrong.parse::<ListenAt>().is_err(), "{wrong}");
+        }
+    }
+}
