@@ -28,6 +28,8 @@ async fn main() -> anyhow::Result<()> {
     };
     let (event_port, command_port) = (number(5556)?, number(5557)?);
     let homing = Duration::from_millis(number(2000)?.into());
+    // Heard from here on, so that none ends the program in the middle of its start.
+    let interrupted = tokio::spawn(tokio::signal::ctrl_c());
     let service = Service::builder()
         .identifier("example")
         .subscriber_port(event_port)
@@ -50,7 +52,7 @@ async fn main() -> anyhow::Result<()> {
         .send_event(&publisher.event(EventKind::ApplicationLaunched)?)
         .await?;
 
-    tokio::signal::ctrl_c().await?;
+    interrupted.await??;
     let reason = EventPayload::Reason(Reason {
         reason: "Ctrl-C".to_owned(),
     });

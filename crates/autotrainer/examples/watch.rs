@@ -22,6 +22,8 @@ async fn main() -> anyhow::Result<()> {
         None => Ok(default),
     };
     let options = RemoteOptions::ports("127.0.0.1", port(0, 5556)?, port(1, 5557)?);
+    // Heard from here on, and also while something else is dealt with.
+    let mut interrupted = tokio::spawn(tokio::signal::ctrl_c());
     let remote = Remote::connect(options).await?;
     let (mut events, mut changes) = (remote.events().await, remote.changes());
     if let Some(name) = arguments.get(2) {
@@ -37,7 +39,7 @@ async fn main() -> anyhow::Result<()> {
                     println!("{delivery:?}");
                 }
             }
-            ended = tokio::signal::ctrl_c() => break ended?,
+            ended = &mut interrupted => break ended??,
         }
     }
     remote.close().await;
@@ -45,13 +47,16 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Three heartbeats, and a bit.
+const PATIENCE: Duration = Duration::from_secs(16);
+
 #[expect(clippy::print_stdout, reason = "this is what the example shows")]
 async fn ask(remote: &Remote, name: &str) -> anyhow::Result<()> {
     // A heartbeat tells which numbers the service has for its commands.
-    let heartbeat = remote.wait_for_heartbeat(Duration::from_secs(16)).await?;
+    let heartbeat = remote.wait_for_heartbeat(PATIENCE).await?;
     println!("{} {}", heartbeat.identifier, heartbeat.version);
     let command = resolve(name, Command::members(remote.level()))?;
-    let answer = remote.command(command).send().await?;
+    let answer = remote.command(command).timeout(PATIENCE).send().await?;
     println!(
         "{:?} {}",
         answer.answer.result,

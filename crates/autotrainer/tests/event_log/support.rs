@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use autotrainer_api::{
     Delivery, Event, EventLogOptions, Gap, Message, Remote, RemoteOptions, Resume, Service,
-    ServiceBuilder, SubscribeOptions, Subscription, UnixTime,
+    ServiceBuilder, StartError, SubscribeOptions, Subscription, UnixTime,
 };
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -19,7 +19,11 @@ pub(crate) async fn patiently<T>(future: impl Future<Output = T>) -> T {
 }
 
 pub(crate) fn log_in(folder: &TempDir) -> EventLogOptions {
-    EventLogOptions::at(folder.path().join("events.db"))
+    EventLogOptions {
+        // A busy machine is no failure.
+        lock_wait_ms: 30_000,
+        ..EventLogOptions::at(folder.path().join("events.db"))
+    }
 }
 
 pub(crate) fn builder(log: &EventLogOptions) -> ServiceBuilder {
@@ -30,9 +34,16 @@ pub(crate) fn builder(log: &EventLogOptions) -> ServiceBuilder {
         .event_log(log.clone())
 }
 
+/// As soon as its ports are free: a process that another test is just starting has a copy of every open socket until it
+/// runs its own program.
 pub(crate) async fn started(builder: ServiceBuilder) -> Service {
     let service = builder.build();
-    service.start().await.unwrap();
+    loop {
+        match service.start().await {
+            Err(StartError::Bind { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
+            started => break started.unwrap(),
+        }
+    }
     service
 }
 
@@ -51,7 +62,11 @@ pub(crate) async fn again(log: &EventLogOptions, (events, commands): (u16, u16))
 }
 
 pub(crate) async fn remote_at((events, commands): (u16, u16)) -> Remote {
-    let options = RemoteOptions::ports("127.0.0.1", events, commands);
+    let options = RemoteOptions {
+        // A busy machine is no failure.
+        timeout: PATIENCE / 2,
+        ..RemoteOptions::ports("127.0.0.1", events, commands)
+    };
     Remote::connect(options).await.unwrap()
 }
 

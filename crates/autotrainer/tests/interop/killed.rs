@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use autotrainer_api::zmq::SocketOptions;
-use autotrainer_api::{CallError, Command, Remote, RemoteOptions};
+use autotrainer_api::{CallError, Channel, Command, Remote, RemoteOptions};
 use nodewire_testkit::PeerProcess;
 use tokio_util::sync::CancellationToken;
 
@@ -150,6 +150,8 @@ async fn killed_under_load(cycles: u64) {
     for cycle in 0..cycles {
         let (before, came_before) = (remote.counts().answers, came.load(Ordering::SeqCst));
         until(&remote, |counts| counts.answers > before + 20).await;
+        // Else its end would interrupt nothing.
+        until(&remote, |_| remote.is_connected(Channel::Events)).await;
         // Every other process lives until a result came later; the others mostly die before.
         if cycle % 2 == 0 {
             until(&remote, |_| came.load(Ordering::SeqCst) > came_before).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use autotrainer_api::{
     Delivery, Event, Handler, Message, Remote, RemoteCounts, RemoteOptions, Service,
-    ServiceBuilder, SubscribeOptions, Subscription, Topic, UnixTime,
+    ServiceBuilder, StartError, SubscribeOptions, Subscription, Topic, UnixTime,
 };
 use bytes::Bytes;
 use nodewire_testkit::{AutotrainerService, AutotrainerServiceOptions, AutotrainerVersion};
@@ -23,9 +23,16 @@ pub(crate) fn builder() -> ServiceBuilder {
     builder.heartbeat_interval(NO_HEARTBEATS)
 }
 
+/// As soon as its ports are free: a process that another test is just starting has a copy of every open socket until it
+/// runs its own program.
 pub(crate) async fn started(builder: ServiceBuilder) -> Service {
     let service = builder.build();
-    service.start().await.unwrap();
+    loop {
+        match service.start().await {
+            Err(StartError::Bind { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
+            started => break started.unwrap(),
+        }
+    }
     service
 }
 

@@ -4,13 +4,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use autotrainer_api::zmq::{EventSocket, RequestSocket, SocketOptions};
-use autotrainer_api::{Deadline, Handler, Service, ServiceBuilder, ServiceCounts, Topic};
+use autotrainer_api::{
+    Deadline, Handler, Service, ServiceBuilder, ServiceCounts, StartError, Topic,
+};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
 /// Fails a test that waits for something that never comes; nothing is measured with it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Heartbeats come only where a test asks for them, however long it takes.
 const NO_HEARTBEATS: Duration = Duration::from_secs(3600);
@@ -20,9 +22,16 @@ pub(crate) fn builder() -> ServiceBuilder {
     builder.heartbeat_interval(NO_HEARTBEATS)
 }
 
+/// As soon as its ports are free: a process that another test is just starting has a copy of every open socket until it
+/// runs its own program.
 pub(crate) async fn started(builder: ServiceBuilder) -> Service {
     let service = builder.build();
-    service.start().await.unwrap();
+    loop {
+        match service.start().await {
+            Err(StartError::Bind { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
+            started => break started.unwrap(),
+        }
+    }
     service
 }
 

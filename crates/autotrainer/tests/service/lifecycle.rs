@@ -239,8 +239,7 @@ async fn clients_and_subscribers_survive_restarts_on_the_same_ports() {
         let builder = Service::builder()
             .subscriber_port(events)
             .command_port(commands);
-        running = builder.handler(success).build();
-        running.start().await.unwrap();
+        running = started(builder.handler(success)).await;
         client.assert_served(10 + round).await;
         crate::clients::until(&running, |counts| counts.event_connections.opened == 1).await;
         let marker = round.to_string();
