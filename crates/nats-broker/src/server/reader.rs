@@ -182,8 +182,9 @@ impl Reader {
         counters
             .bytes_undelivered
             .add(self.client.outbox().discard() as u64);
-        counters.connections_open.subtract(1);
+        // Whoever sees that it is gone finds the reason, too.
         counters.count_closed(reason);
+        counters.connections_open.subtract(1);
         tracing::debug!(
             client = self.client.id,
             name = ?self.options.name,
