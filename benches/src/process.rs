@@ -135,6 +135,20 @@ impl ServerProcess {
         process_cpu_seconds(self.child.id())
     }
 
+    /// What it keeps in memory for itself alone, in bytes.
+    ///
+    /// # Errors
+    /// The process is gone.
+    pub fn memory_bytes(&self) -> anyhow::Result<u64> {
+        let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id()))?;
+        let mut kib = 0;
+        for line in rollup.lines().filter(|line| line.starts_with("Private_")) {
+            let value = line.split_whitespace().nth(1);
+            kib += value.context("an unknown format")?.parse::<u64>()?;
+        }
+        Ok(kib * 1024)
+    }
+
     /// Seconds of processor time that its threads have used, to the nanosecond; those that have ended do not count.
     ///
     /// # Errors

@@ -1,11 +1,11 @@
-//! Both ends of a session by `nnrp-runtime`: `serve TRANSPORT CERTIFICATE` and `load LOAD`.
+//! Both ends of a session by `nnrp-runtime`: `serve TRANSPORT CERTIFICATE`, `load LOAD` and `idle IDLE`.
 
 #[path = "../../src/nnrp/load.rs"]
 mod load;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use std::{env, fs};
 
@@ -20,6 +20,7 @@ use nnrp_runtime::{
 };
 use nnrp_transport_quic::{QuicClientEndpointConfig, QuicProvider, QuicServerEndpointConfig};
 use nnrp_transport_tcp::{TcpTlsFramedListener, TcpTlsTransport};
+use serde::Deserialize;
 
 /// More than any case has under way.
 const IN_FLIGHT_MAX: u16 = 1024;
@@ -37,7 +38,12 @@ async fn main() -> anyhow::Result<()> {
             println!("{}", serde_json::to_string(&outcome)?);
             Ok(())
         }
-        _ => bail!("serve TRANSPORT CERTIFICATE, or load LOAD"),
+        ["idle", idle] => {
+            let _open = open_idle(serde_json::from_str(idle)?).await?;
+            println!("open");
+            std::future::pending().await
+        }
+        _ => bail!("serve TRANSPORT CERTIFICATE, load LOAD, or idle IDLE"),
     }
 }
 
@@ -110,7 +116,7 @@ fn result() -> ResultPushMetadata {
 }
 
 async fn put(load: &Load) -> anyhow::Result<Outcome> {
-    let client = connect(load).await?;
+    let client = connect(load.transport, &load.address, &load.certificate).await?;
     let mut session = client.open_session().await?;
     let payload: Vec<u8> = (0..=255).cycle().take(load.payload_bytes).collect();
     let mut sent = HashMap::new();
@@ -159,14 +165,36 @@ async fn submit(
     Ok(())
 }
 
-async fn connect(load: &Load) -> anyhow::Result<NnrpClient> {
+#[derive(Deserialize)]
+struct Idle {
+    transport: Transport,
+    address: String,
+    certificate: PathBuf,
+    sessions: usize,
+}
+
+async fn open_idle(idle: Idle) -> anyhow::Result<Vec<(NnrpClient, NnrpClientSession)>> {
+    let mut open = Vec::new();
+    for _ in 0..idle.sessions {
+        let client = connect(idle.transport, &idle.address, &idle.certificate).await?;
+        let session = client.open_session().await?;
+        open.push((client, session));
+    }
+    Ok(open)
+}
+
+async fn connect(
+    transport: Transport,
+    address: &str,
+    certificate: &Path,
+) -> anyhow::Result<NnrpClient> {
     let config = NnrpClientConfig {
         max_in_flight_operations: IN_FLIGHT_MAX,
         ..Default::default()
     };
-    let address: SocketAddr = load.address.parse()?;
-    let certificate = fs::read(load.certificate.join("cert.der"))?;
-    Ok(match load.transport {
+    let address: SocketAddr = address.parse()?;
+    let certificate = fs::read(certificate.join("cert.der"))?;
+    Ok(match transport {
         Transport::Tcp => NnrpClient::connect_tcp(address, config).await?,
         Transport::Tls => {
             let security = ClientTransportSecurity {

@@ -2,14 +2,16 @@
 
 #![expect(clippy::print_stdout, reason = "a program's output")]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
+use nodewire_bench::nnrp::ours::Ours;
 use nodewire_bench::nnrp::raw::{Raw, Streams};
 use nodewire_bench::nnrp::table::{Measured, Table, print, write_json};
-use nodewire_bench::nnrp::{Carrier, Load, Program, Transport, site};
-use nodewire_bench::process::{children_cpu_seconds, machine_cpu_seconds};
+use nodewire_bench::nnrp::{Carrier, FanOut, Idle, Load, Outcome, Program, Transport, site};
+use nodewire_bench::process::{ServerProcess, children_cpu_seconds, machine_cpu_seconds};
 use nodewire_bench::report::median;
 use tempfile::TempDir;
 
@@ -33,13 +35,24 @@ struct Args {
         default_value = "tcp,tls,quic"
     )]
     only: Vec<Only>,
+    /// Only these kinds of load.
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "echo,fan-out,idle"
+    )]
+    kinds: Vec<Kind>,
     /// Only payloads of these sizes.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "1k,64k,1m")]
     sizes: Vec<Size>,
     /// Only so many frames under way at once.
     #[arg(long, value_delimiter = ',', default_value = "1,16,64")]
     in_flight: Vec<usize>,
-    /// Only subjects whose name contains this.
+    /// How many idle sessions are opened.
+    #[arg(long, default_value_t = 1000)]
+    sessions: usize,
+    /// Only subjects whose name begins like this.
     #[arg(long)]
     subject: Option<String>,
     /// Everything on one core: without the wake-up of an idle one, which is most of the time with one frame under way.
@@ -54,6 +67,13 @@ enum Only {
     Tcp,
     Tls,
     Quic,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    Echo,
+    FanOut,
+    Idle,
 }
 
 impl Only {
@@ -98,25 +118,61 @@ impl Size {
 #[derive(Debug, Clone, Subcommand)]
 enum Role {
     #[command(hide = true)]
-    Raw {
+    End {
+        subject: Own,
         #[command(subcommand)]
         end: End,
     },
-    #[command(hide = true)]
-    RawLargeMtu {
-        #[command(subcommand)]
-        end: End,
-    },
-    #[command(hide = true)]
-    RawOneStream {
-        #[command(subcommand)]
-        end: End,
-    },
-    #[command(hide = true)]
-    RawOneStreamLargeMtu {
-        #[command(subcommand)]
-        end: End,
-    },
+}
+
+/// Subjects that this program is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Own {
+    Ours,
+    OursByHandlers,
+    OursLargeMtu,
+    Raw,
+    RawLargeMtu,
+    RawOneStream,
+    RawOneStreamLargeMtu,
+}
+
+impl Own {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Ours => OURS,
+            Self::OursByHandlers => "ours, handler per frame",
+            Self::OursLargeMtu => "ours, 6 KiB datagrams",
+            Self::Raw => RAW,
+            Self::RawLargeMtu => "raw, 6 KiB datagrams",
+            Self::RawOneStream => "raw, one stream",
+            Self::RawOneStreamLargeMtu => "raw, one stream, 6 KiB",
+        }
+    }
+
+    const fn mtu(self) -> u16 {
+        match self {
+            Self::Ours | Self::OursByHandlers | Self::Raw | Self::RawOneStream => site::MTU,
+            Self::OursLargeMtu | Self::RawLargeMtu | Self::RawOneStreamLargeMtu => site::LARGE_MTU,
+        }
+    }
+
+    fn run(self, end: &End) -> anyhow::Result<()> {
+        let mtu = self.mtu();
+        let ours = |has_handlers| Ours { mtu, has_handlers };
+        let raw = |streams| Raw { streams, mtu };
+        match self {
+            Self::Ours | Self::OursLargeMtu => run_end(&ours(false), end),
+            Self::OursByHandlers => run_end(&ours(true), end),
+            Self::Raw | Self::RawLargeMtu => run_end(&raw(Streams::PerMessage), end),
+            Self::RawOneStream | Self::RawOneStreamLargeMtu => run_end(&raw(Streams::One), end),
+        }
+    }
+
+    fn program(self) -> anyhow::Result<Program> {
+        let value = self.to_possible_value().context("it has a name")?;
+        Program::own(self.name(), &["end", value.get_name()])
+    }
 }
 
 #[derive(Debug, Clone, Subcommand)]
@@ -128,71 +184,92 @@ enum End {
     Load {
         load: String,
     },
+    Idle {
+        idle: String,
+    },
+    Publish {
+        fan_out: String,
+    },
+    Receive {
+        fan_out: String,
+    },
 }
 
 /// The limit: the bare transport, with messages laid out as NNRP lays out frames.
 const RAW: &str = "raw";
-const RAW_LARGE_MTU: &str = "raw, 6500 B datagrams";
-const RAW_ONE_STREAM: &str = "raw, one stream";
-const RAW_ONE_STREAM_LARGE_MTU: &str = "raw, one stream, 6500 B";
+const OURS: &str = "ours";
 
 /// Above this the rates say more about the other programs.
 const FOREIGN_CORES_MAX: f64 = 0.35;
 const WARM_UP_MS: u64 = 300;
-/// The slowest that goes on at all needs 20 s.
-const PATIENCE: Duration = Duration::from_secs(40);
+const RECEIVERS: usize = 400;
+const FAN_OUT_BYTES: usize = 4 << 10;
+const FAN_OUT_PER_S: u32 = 60;
+/// What opening sessions causes comes to its end.
+const SETTLE: Duration = Duration::from_millis(500);
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let Some(role) = &args.role else {
-        return Bench::new(args)?.run();
-    };
-    let raw = |streams, mtu| Raw { streams, mtu };
-    match role {
-        Role::Raw { end } => run_end(&raw(Streams::PerMessage, site::MTU), end),
-        Role::RawLargeMtu { end } => run_end(&raw(Streams::PerMessage, site::LARGE_MTU), end),
-        Role::RawOneStream { end } => run_end(&raw(Streams::One, site::MTU), end),
-        Role::RawOneStreamLargeMtu { end } => run_end(&raw(Streams::One, site::LARGE_MTU), end),
+    match &args.role {
+        None => Bench::new(args)?.run(),
+        Some(Role::End { subject, end }) => subject.run(end),
     }
 }
 
 /// One thread for each end, whatever is measured.
 fn run_end(carrier: &impl Carrier, end: &End) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    match end {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().build()?.block_on(be(carrier, end))
+}
+
+async fn be(carrier: &impl Carrier, end: &End) -> anyhow::Result<()> {
+    let announce = |address: &str| println!("listening {address}");
+    let outcome = match end {
         End::Serve {
             transport,
             certificate,
         } => {
-            let announce = |address: &str| println!("listening {address}");
-            runtime.block_on(carrier.serve(transport.transport(), certificate, announce))
+            let transport = transport.transport();
+            return carrier.serve(transport, certificate, announce).await;
         }
-        End::Load { load } => {
-            let load: Load = serde_json::from_str(load)?;
-            let outcome = runtime.block_on(carrier.load(&load))?;
-            println!("{}", serde_json::to_string(&outcome)?);
-            Ok(())
+        End::Publish { fan_out } => {
+            return carrier
+                .publish(&serde_json::from_str(fan_out)?, announce)
+                .await;
         }
-    }
+        End::Idle { idle } => {
+            let _open = carrier.open_idle(&serde_json::from_str(idle)?).await?;
+            println!("open");
+            // Until it is killed.
+            std::future::pending().await
+        }
+        End::Load { load } => carrier.load(&serde_json::from_str(load)?).await?,
+        End::Receive { fan_out } => {
+            let fan_out: FanOut = serde_json::from_str(fan_out)?;
+            let ages_ns = carrier.receive(&fan_out).await?;
+            fan_out.outcome(ages_ns).context("nothing was received")?
+        }
+    };
+    println!("{}", serde_json::to_string(&outcome)?);
+    Ok(())
 }
 
 fn subjects(transport: Transport) -> anyhow::Result<Vec<Program>> {
-    let mut subjects = Vec::new();
+    let mut subjects = vec![Own::Ours.program()?, Own::OursByHandlers.program()?];
     // It has no TLS over TCP.
     if transport != Transport::Tls {
         subjects.push(Program::nnrp_py());
     }
     subjects.push(Program::nnrp_runtime());
-    subjects.push(Program::own(RAW, "raw")?);
+    subjects.push(Own::Raw.program()?);
     if transport == Transport::Quic {
-        for (name, role) in [
-            (RAW_ONE_STREAM, "raw-one-stream"),
-            (RAW_LARGE_MTU, "raw-large-mtu"),
-            (RAW_ONE_STREAM_LARGE_MTU, "raw-one-stream-large-mtu"),
+        for own in [
+            Own::RawOneStream,
+            Own::OursLargeMtu,
+            Own::RawLargeMtu,
+            Own::RawOneStreamLargeMtu,
         ] {
-            subjects.push(Program::own(name, role)?);
+            subjects.push(own.program()?);
         }
     }
     Ok(subjects)
@@ -232,10 +309,29 @@ impl Bench {
     fn round(&mut self, transport: Transport) -> anyhow::Result<()> {
         let part = self.args.subject.clone().unwrap_or_default();
         let mut subjects = subjects(transport)?;
-        subjects.retain(|subject| subject.name.contains(&part));
+        subjects.retain(|subject| subject.name.starts_with(&part));
+        for kind in self.args.kinds.clone() {
+            match kind {
+                Kind::Echo => self.echo(transport, &subjects)?,
+                Kind::FanOut => {
+                    for subject in subjects.iter().filter(|subject| subject.is_own()) {
+                        self.fan_out(transport, subject)?;
+                    }
+                }
+                Kind::Idle => {
+                    for subject in &subjects {
+                        self.idle(transport, subject)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn echo(&mut self, transport: Transport, subjects: &[Program]) -> anyhow::Result<()> {
         for size in self.args.sizes.clone() {
             for in_flight in self.args.in_flight.clone() {
-                for subject in &subjects {
+                for subject in subjects {
                     self.sample(transport, size, in_flight, subject)?;
                 }
             }
@@ -255,26 +351,70 @@ impl Bench {
         if self.table.has_stalled(transport, &case, subject.name) {
             return Ok(());
         }
+        let certificate = self.certificate.path();
+        let core = self.args.one_core.then_some(0);
+        let server = subject.serve(transport, certificate, core)?;
         let load = Load {
             transport,
-            address: String::new(),
-            certificate: self.certificate.path().to_owned(),
+            address: server.address.clone(),
+            certificate: certificate.to_owned(),
             payload_bytes: size.bytes(),
             in_flight,
             warm_up_ms: WARM_UP_MS,
             time_ms: self.args.sample_ms,
         };
-        let core = self.args.one_core.then_some(0);
-        let (measured, foreign) = measure(subject, load, self.certificate.path(), core)?;
+        let (measured, foreign) = measure(&server, || subject.load(&load, core))?;
         self.table.add(transport, &case, subject.name, measured);
         self.foreign.push(foreign);
+        Ok(())
+    }
+
+    fn fan_out(&mut self, transport: Transport, subject: &Program) -> anyhow::Result<()> {
+        let mut fan_out = FanOut {
+            transport,
+            address: String::new(),
+            certificate: self.certificate.path().to_owned(),
+            receivers: RECEIVERS,
+            payload_bytes: FAN_OUT_BYTES,
+            per_second: FAN_OUT_PER_S,
+            messages: usize::try_from(self.args.sample_ms * u64::from(FAN_OUT_PER_S) / 1000)?,
+        };
+        let sender = subject.publish(&fan_out)?;
+        fan_out.address.clone_from(&sender.address);
+        let (measured, foreign) = measure(&sender, || subject.receive(&fan_out))?;
+        let case = format!("1 sender, {RECEIVERS} receivers of 4 KiB at {FAN_OUT_PER_S}/s");
+        self.table.add(transport, &case, subject.name, measured);
+        self.foreign.push(foreign);
+        Ok(())
+    }
+
+    fn idle(&mut self, transport: Transport, subject: &Program) -> anyhow::Result<()> {
+        let certificate = self.certificate.path();
+        let server = subject.serve(transport, certificate, None)?;
+        let before = server.memory_bytes()?;
+        let idle = Idle {
+            transport,
+            address: server.address.clone(),
+            certificate: certificate.to_owned(),
+            sessions: self.args.sessions,
+        };
+        let _open = subject.open_idle(&idle)?;
+        std::thread::sleep(SETTLE);
+        let used = server.memory_bytes()?.saturating_sub(before);
+        let measured = Measured {
+            session_kib: Some(used as f64 / 1024.0 / idle.sessions as f64),
+            ..Measured::default()
+        };
+        let case = format!("memory of each of {} idle sessions", idle.sessions);
+        self.table
+            .add(transport, &case, subject.name, Some(measured));
         Ok(())
     }
 
     fn report(&self) -> anyhow::Result<()> {
         let mut all = Vec::new();
         for only in &self.args.only {
-            let rows = self.table.rows(only.transport(), RAW);
+            let rows = self.table.rows(only.transport(), OURS, RAW);
             println!("\n{}\n\n{}", title(only.transport()), print(&rows));
             all.extend(rows);
         }
@@ -300,29 +440,26 @@ impl Bench {
     }
 }
 
-/// A server and a load; what came of it, and how many cores others used.
+/// A server under load; what came of it, and how many cores others used.
 fn measure(
-    subject: &Program,
-    mut load: Load,
-    certificate: &Path,
-    core: Option<u32>,
+    server: &ServerProcess,
+    load: impl FnOnce() -> anyhow::Result<Option<Outcome>>,
 ) -> anyhow::Result<(Option<Measured>, f64)> {
-    let server = subject.serve(load.transport, certificate, core)?;
-    load.address.clone_from(&server.address);
     let cpu = || -> anyhow::Result<[f64; 2]> {
         let own = server.cpu_seconds()? + children_cpu_seconds()?;
         Ok([own, machine_cpu_seconds()?])
     };
     let (start, before) = (Instant::now(), cpu()?);
-    let outcome = subject.load(&load, core, PATIENCE)?;
+    let outcome = load()?;
     let after = cpu()?;
     let (own, machine) = (after[0] - before[0], after[1] - before[1]);
     let foreign = (machine - own).max(0.0) / start.elapsed().as_secs_f64();
     let measured = outcome.map(|outcome| Measured {
-        frames_per_s: outcome.frames as f64 / outcome.seconds,
-        p50_us: outcome.p50_us,
-        p99_us: outcome.p99_us,
-        cpu_us: own * 1e6 / outcome.frames_in_all as f64,
+        frames_per_s: Some(outcome.frames as f64 / outcome.seconds),
+        p50_us: Some(outcome.p50_us),
+        p99_us: Some(outcome.p99_us),
+        cpu_us: Some(own * 1e6 / outcome.frames_in_all as f64),
+        session_kib: None,
     });
     Ok((measured, foreign))
 }

@@ -1,4 +1,4 @@
-"""Both ends of a session by nnrp-py: `serve TRANSPORT CERTIFICATE` and `load LOAD`."""
+"""Both ends of a session by nnrp-py: `serve TRANSPORT CERTIFICATE`, `load LOAD` and `idle IDLE`."""
 
 import asyncio
 import json
@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from nnrp.adapters import create_quic_server_configuration, serve_quic, serve_tcp
@@ -85,11 +86,15 @@ class Meter:
         }
 
 
+def connect(to):
+    host, port = to["address"].split(":")
+    where = {"quic_port" if to["transport"] == "quic" else "tcp_port": int(port)}
+    return connect_client_session(host, **where, timeout=PATIENCE_S)
+
+
 async def put(load):
-    host, port = load["address"].split(":")
     payload = (bytes(range(256)) * (load["payload_bytes"] // 256 + 1))[: load["payload_bytes"]]
-    where = {"quic_port" if load["transport"] == "quic" else "tcp_port": int(port)}
-    async with connect_client_session(host, **where, timeout=PATIENCE_S) as session:
+    async with connect(load) as session:
         async with session.manage_results() as router:
             numbers = iter(range(1, 1 << 31))
             meter = Meter(load)
@@ -120,7 +125,18 @@ async def put(load):
             os._exit(0)
 
 
-if sys.argv[1] == "serve":
-    asyncio.run(serve(sys.argv[2], sys.argv[3]))
-else:
-    asyncio.run(put(json.loads(sys.argv[2])))
+async def open_idle(idle):
+    async with AsyncExitStack() as sessions:
+        for _ in range(idle["sessions"]):
+            await sessions.enter_async_context(connect(idle))
+        print("open", flush=True)
+        await asyncio.Event().wait()
+
+
+match sys.argv[1]:
+    case "serve":
+        asyncio.run(serve(sys.argv[2], sys.argv[3]))
+    case "load":
+        asyncio.run(put(json.loads(sys.argv[2])))
+    case "idle":
+        asyncio.run(open_idle(json.loads(sys.argv[2])))

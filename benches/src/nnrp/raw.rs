@@ -1,8 +1,10 @@
 //! The bare transports: whole messages are echoed, and nothing else is done with them.
 
+mod many;
 mod quic;
 mod stream;
 
+use std::any::Any;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,10 +13,11 @@ use anyhow::Context;
 use rustls::pki_types::ServerName;
 use tokio::io;
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::site::{SERVER_NAME, tls_client, tls_server};
-use super::{Carrier, Load, Outcome, Transport};
+use super::{Carrier, FanOut, Idle, Load, Outcome, Transport};
 
 /// How messages lie in a QUIC connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,19 +68,28 @@ impl Carrier for Raw {
     async fn load(&self, load: &Load) -> anyhow::Result<Outcome> {
         let meter = match load.transport {
             Transport::Tcp => {
-                let (reader, writer) = connect(load).await?.into_split();
+                let (reader, writer) = connect(&load.address).await?.into_split();
                 stream::load(reader, writer, load).await
             }
             Transport::Tls => {
-                let connector = TlsConnector::from(Arc::new(tls_client(&load.certificate)?));
-                let name = ServerName::try_from(SERVER_NAME)?;
-                let secured = connector.connect(name, connect(load).await?).await?;
-                let (reader, writer) = io::split(secured);
+                let (reader, writer) = io::split(secure(&load.address, &load.certificate).await?);
                 stream::load(reader, writer, load).await
             }
             Transport::Quic => quic::load(*self, load).await,
         }?;
         meter.outcome().context("no message came back")
+    }
+
+    async fn open_idle(&self, idle: &Idle) -> anyhow::Result<Box<dyn Any>> {
+        many::open_idle(*self, idle).await
+    }
+
+    async fn publish(&self, fan_out: &FanOut, announce: impl FnOnce(&str)) -> anyhow::Result<()> {
+        many::publish(*self, fan_out, announce).await
+    }
+
+    async fn receive(&self, fan_out: &FanOut) -> anyhow::Result<Vec<u64>> {
+        many::receive(*self, fan_out).await
     }
 }
 
@@ -93,8 +105,14 @@ async fn accept(listener: &TcpListener) -> anyhow::Result<TcpStream> {
     Ok(stream)
 }
 
-async fn connect(load: &Load) -> anyhow::Result<TcpStream> {
-    let stream = TcpStream::connect(&load.address).await?;
+async fn connect(address: &str) -> anyhow::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+async fn secure(address: &str, certificate: &Path) -> anyhow::Result<TlsStream<TcpStream>> {
+    let connector = TlsConnector::from(Arc::new(tls_client(certificate)?));
+    let name = ServerName::try_from(SERVER_NAME)?;
+    Ok(connector.connect(name, connect(address).await?).await?)
 }

@@ -14,10 +14,10 @@ use socket2::{Domain, Socket, Type};
 pub const SERVER_NAME: &str = "localhost";
 /// As the reference calls its protocol.
 const ALPN: &[u8] = b"nnrp/1";
-/// A path's usual size, and what loopback (or a path with jumbo frames) takes: ten of them are one batch for the system.
+/// Datagrams that every path takes.
 pub const MTU: u16 = 1452;
-/// See [`MTU`].
-pub const LARGE_MTU: u16 = 6500;
+/// Datagrams that loopback and paths with jumbo frames take; ten of them are one batch for the system.
+pub const LARGE_MTU: u16 = 6 << 10;
 /// The system gives what it allows (`rmem_max`).
 const UDP_BUFFER_BYTES: usize = 8 << 20;
 const STREAM_WINDOW_BYTES: u32 = 16 << 20;

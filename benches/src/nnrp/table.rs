@@ -8,17 +8,19 @@ use serde::Serialize;
 use super::Transport;
 use crate::report::median;
 
-/// What one sample gave.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// What one sample gave, as far as it was measured.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Measured {
     /// Results per second.
-    pub frames_per_s: f64,
+    pub frames_per_s: Option<f64>,
     /// From submit to result.
-    pub p50_us: f64,
+    pub p50_us: Option<f64>,
     /// From submit to result.
-    pub p99_us: f64,
+    pub p99_us: Option<f64>,
     /// Of both ends, for each frame.
-    pub cpu_us: f64,
+    pub cpu_us: Option<f64>,
+    /// Memory of the server, for each session.
+    pub session_kib: Option<f64>,
 }
 
 /// All samples.
@@ -48,7 +50,11 @@ pub struct Row {
     p50_us: Option<f64>,
     p99_us: Option<f64>,
     cpu_us: Option<f64>,
+    session_kib: Option<f64>,
+    /// Of the limit's rate.
     of_limit: Option<f64>,
+    /// How many times this rate ours is.
+    ours: Option<f64>,
 }
 
 impl Table {
@@ -88,16 +94,18 @@ impl Table {
         })
     }
 
-    /// Medians, and what share of the rate of `limit` they are.
+    /// Medians, and how they compare with those of two of the subjects.
     #[must_use]
-    pub fn rows(&self, transport: Transport, limit: &str) -> Vec<Row> {
+    pub fn rows(&self, transport: Transport, ours: &str, limit: &str) -> Vec<Row> {
         let rows = self.rows.iter().filter(|row| row.transport == transport);
-        rows.map(|row| self.row(row, limit)).collect()
+        rows.map(|row| self.row(row, ours, limit)).collect()
     }
 
-    fn row(&self, samples: &Samples, limit: &str) -> Row {
-        let limit = self.find(samples.transport, &samples.case, limit);
-        let limit = limit.and_then(|at| self.rows[at].median(|measured| measured.frames_per_s));
+    fn row(&self, samples: &Samples, ours: &str, limit: &str) -> Row {
+        let rate = |subject| {
+            let at = self.find(samples.transport, &samples.case, subject)?;
+            self.rows[at].median(|measured| measured.frames_per_s)
+        };
         let frames_per_s = samples.median(|measured| measured.frames_per_s);
         Row {
             bench: "nnrp",
@@ -109,14 +117,18 @@ impl Table {
             p50_us: samples.median(|measured| measured.p50_us),
             p99_us: samples.median(|measured| measured.p99_us),
             cpu_us: samples.median(|measured| measured.cpu_us),
-            of_limit: frames_per_s.zip(limit).map(|(own, limit)| own / limit),
+            session_kib: samples.median(|measured| measured.session_kib),
+            of_limit: frames_per_s
+                .zip(rate(limit))
+                .map(|(own, limit)| own / limit),
+            ours: rate(ours).zip(frames_per_s).map(|(ours, own)| ours / own),
         }
     }
 }
 
 impl Samples {
-    fn median(&self, of: impl Fn(&Measured) -> f64) -> Option<f64> {
-        median(&self.measured.iter().map(of).collect::<Vec<_>>())
+    fn median(&self, of: impl Fn(&Measured) -> Option<f64>) -> Option<f64> {
+        median(&self.measured.iter().filter_map(of).collect::<Vec<_>>())
     }
 }
 
@@ -128,35 +140,49 @@ pub fn print(rows: &[Row]) -> String {
     for row in rows {
         if row.case != case {
             case = &row.case;
-            // Writing to a string cannot fail.
-            let _ = writeln!(
-                out,
-                "{case:<28}{:>12}{:>12}{:>12}{:>12}{:>10}",
-                "frames/s", "p50 µs", "p99 µs", "cpu µs", "of limit"
-            );
+            let columns = match row.session_kib {
+                Some(_) => ["KiB", "", "", "", "", ""],
+                None => ["frames/s", "p50 µs", "p99 µs", "cpu µs", "of limit", "ours"],
+            };
+            out.push_str(&line(case, columns));
         }
-        let _ = writeln!(out, "{}", line(row));
+        out.push_str(&line(
+            &format!("  {}", row.subject),
+            row.shown().each_ref().map(String::as_str),
+        ));
     }
     out
 }
 
-fn line(row: &Row) -> String {
-    let shown = |value: Option<f64>| value.map_or_else(String::new, number);
-    let frames_per_s = match (row.frames_per_s, row.stalled) {
-        (None, true) => "stalled".to_owned(),
-        (value, true) => format!("{} *", shown(value)),
-        (value, false) => shown(value),
-    };
-    let of_limit = row
-        .of_limit
-        .map_or_else(String::new, |share| format!("{:.1} %", share * 100.0));
-    format!(
-        "  {:<26}{frames_per_s:>12}{:>12}{:>12}{:>12}{of_limit:>10}",
-        row.subject,
-        shown(row.p50_us),
-        shown(row.p99_us),
-        shown(row.cpu_us)
-    )
+fn line(name: &str, columns: [&str; 6]) -> String {
+    let mut line = format!("{name:<30}");
+    for column in columns {
+        // Writing to a string cannot fail.
+        let _ = write!(line, "{column:>11}");
+    }
+    format!("{}\n", line.trim_end())
+}
+
+impl Row {
+    fn shown(&self) -> [String; 6] {
+        let shown = |value: Option<f64>| value.map_or_else(String::new, number);
+        let value = self.frames_per_s.or(self.session_kib);
+        let first = match (value, self.stalled) {
+            (None, true) => "stalled".to_owned(),
+            (Some(value), true) => format!("{} *", number(value)),
+            (value, false) => shown(value),
+        };
+        let ours = self.ours.map(|times| format!("{times:.2} x"));
+        let of_limit = self.of_limit.map(|share| format!("{:.1} %", share * 100.0));
+        [
+            first,
+            shown(self.p50_us),
+            shown(self.p99_us),
+            shown(self.cpu_us),
+            of_limit.unwrap_or_default(),
+            ours.unwrap_or_default(),
+        ]
+    }
 }
 
 fn number(value: f64) -> String {
@@ -184,11 +210,9 @@ mod tests {
 
     #[test]
     fn medians_are_shares_of_the_limit_and_stalls_show() {
-        let measured = |frames_per_s| Measured {
-            frames_per_s,
-            p50_us: 1.0,
-            p99_us: 2.0,
-            cpu_us: 3.0,
+        let measured = |frames_per_s: f64| Measured {
+            frames_per_s: Some(frames_per_s),
+            ..Measured::default()
         };
         let mut table = Table::default();
         for rate in [10.0, 30.0, 20.0] {
@@ -199,12 +223,13 @@ mod tests {
         table.add(Transport::Quic, "c", "raw", Some(measured(1.0)));
         assert!(table.has_stalled(Transport::Tcp, "c", "peer"));
         assert!(!table.has_stalled(Transport::Tcp, "c", "raw"));
-        let rows = table.rows(Transport::Tcp, "raw");
+        let rows = table.rows(Transport::Tcp, "subject", "raw");
         assert_eq!(rows.len(), 3);
         assert_eq!(
             (rows[0].frames_per_s, rows[0].of_limit),
             (Some(20.0), Some(0.25))
         );
+        assert_eq!((rows[0].ours, rows[1].ours), (Some(1.0), Some(0.25)));
         let text = print(&rows);
         assert!(
             text.contains("stalled") && text.contains("25.0 %"),

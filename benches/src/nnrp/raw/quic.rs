@@ -57,7 +57,7 @@ async fn echo_message(connection: Connection, reader: RecvStream) -> anyhow::Res
     Ok(writer.finish()?)
 }
 
-async fn read_to_end(mut reader: RecvStream) -> anyhow::Result<Vec<Bytes>> {
+pub(super) async fn read_to_end(mut reader: RecvStream) -> anyhow::Result<Vec<Bytes>> {
     let mut message = Vec::new();
     let mut chunks = [const { Bytes::new() }; CHUNKS];
     while let Some(read) = reader.read_chunks(&mut chunks).await? {
