@@ -79,6 +79,29 @@ impl Clock {
     }
 }
 
+/// What has gone over all of a session's connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Traffic {
+    /// Bytes of packets that were taken in.
+    pub received_bytes: u64,
+    /// Packets that were sent, or are about to be.
+    pub sent_packets: u64,
+    /// Their bytes.
+    pub sent_bytes: u64,
+    /// Messages that could not be sent: their connection was gone and there was no other.
+    pub unsendable: u64,
+}
+
+impl std::ops::AddAssign for Traffic {
+    fn add_assign(&mut self, other: Self) {
+        self.received_bytes += other.received_bytes;
+        self.sent_packets += other.sent_packets;
+        self.sent_bytes += other.sent_bytes;
+        self.unsendable += other.unsendable;
+    }
+}
+
 struct State<A: App> {
     machine: A::Machine,
     app: A,
@@ -91,7 +114,7 @@ struct State<A: App> {
     is_app_awaited: bool,
     /// Whether the machine was told something that may have made room without an event.
     has_moved: bool,
-    unsendable: u64,
+    traffic: Traffic,
 }
 
 struct PathState {
@@ -113,7 +136,7 @@ impl<A: App> Driver<A> {
                 is_room_wanted: false,
                 is_app_awaited: false,
                 has_moved: false,
-                unsendable: 0,
+                traffic: Traffic::default(),
             }),
             room: Notify::new(),
             timer: Notify::new(),
@@ -204,6 +227,11 @@ impl<A: App> Driver<A> {
     /// Whether both are the same session.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    /// What has gone over the links until now.
+    pub(crate) fn traffic(&self) -> Traffic {
+        self.shared.lock().traffic
     }
 
     pub(crate) fn clock(&self) -> Clock {
@@ -308,7 +336,7 @@ impl<A: App> State<A> {
                     path.wake.notify_one();
                     path.waiting.push_back(transmit);
                 }
-                None => self.unsendable += 1,
+                None => self.traffic.unsendable += 1,
             }
         }
         None
@@ -337,7 +365,7 @@ impl<A: App> State<A> {
             }));
             path.wake.notify_one();
         } else {
-            self.unsendable += gone.waiting.len() as u64;
+            self.traffic.unsendable += gone.waiting.len() as u64;
         }
     }
 

@@ -233,6 +233,14 @@ impl Writer {
         }
     }
 
+    /// Bytes that wait for a flush.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        match &self.half {
+            WriteHalf::Stream(stream) => stream.queued_bytes(),
+            WriteHalf::Quic(quic) => quic.queued_bytes(),
+        }
+    }
+
     /// Takes a message; it is on its way with the next flush. A message that cannot be written leaves no trace.
     pub(crate) fn queue(&mut self, transmit: &Transmit) -> Result<(), WireError> {
         match &mut self.half {

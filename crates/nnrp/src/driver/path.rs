@@ -178,13 +178,16 @@ impl<A: App> ReadTask<A> {
             return Err(HandleError::Congested);
         }
         state.machine.handle_packet(self.id, packet, now)?;
+        state.traffic.received_bytes += packet.bytes();
         // It may have been the one that the early ones waited for.
         if !self.early.is_empty() {
             let early = std::mem::take(&mut self.early);
             for packet in early {
                 let handled = state.machine.handle_packet(self.id, &packet, now);
-                if let Err(HandleError::Early | HandleError::Congested) = handled {
-                    self.early.push(packet);
+                match handled {
+                    Ok(()) => state.traffic.received_bytes += packet.bytes(),
+                    Err(HandleError::Early | HandleError::Congested) => self.early.push(packet),
+                    Err(_) => {}
                 }
             }
         }
@@ -277,10 +280,16 @@ impl<A: App> WriteTask<A> {
             let Some(transmit) = state.next_transmit(self.id, now) else {
                 break;
             };
+            let queued = self.writer.queued_bytes();
             match self.writer.queue(&transmit) {
-                Ok(()) => is_some = true,
+                Ok(()) => {
+                    is_some = true;
+                    let bytes = self.writer.queued_bytes().saturating_sub(queued);
+                    state.traffic.sent_packets += 1;
+                    state.traffic.sent_bytes += bytes as u64;
+                }
                 Err(error) => {
-                    state.unsendable += 1;
+                    state.traffic.unsendable += 1;
                     tracing::error!(%error, "a message cannot be written");
                 }
             }

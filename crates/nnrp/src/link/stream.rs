@@ -136,6 +136,10 @@ impl StreamWriter {
         self.pieces.len() < WRITE_BYTES_MAX
     }
 
+    pub(crate) const fn queued_bytes(&self) -> usize {
+        self.pieces.len()
+    }
+
     pub(crate) fn queue(&mut self, transmit: &Transmit) -> Result<(), WireError> {
         transmit
             .message

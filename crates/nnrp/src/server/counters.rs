@@ -3,6 +3,7 @@
 use nnrp_wire::session::{FrameCounts, MigrateRefusal, ServerCounters, SubmitFault};
 
 use super::drops::DropReason;
+use crate::driver::Traffic;
 
 /// Of one session, until now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -14,6 +15,8 @@ pub struct SessionCounters {
     pub packets: ServerCounters,
     /// Why frames were not taken, or dropped.
     pub tallies: Tallies,
+    /// What has gone over its connections.
+    pub traffic: Traffic,
 }
 
 /// What was counted by its reason.
@@ -134,6 +137,8 @@ pub struct ServerTotals {
     pub frames: FrameCounts,
     /// Why frames of these were not taken, or dropped.
     pub tallies: Tallies,
+    /// What has gone over the connections of these.
+    pub traffic: Traffic,
     refused: Vec<(Refused, u64)>,
 }
 
@@ -162,6 +167,7 @@ impl ServerTotals {
     pub(super) fn add(&mut self, session: &SessionCounters) {
         self.ended += 1;
         self.tallies.add(&session.tallies);
+        self.traffic += session.traffic;
         let frames = &session.frames;
         self.frames.submitted += frames.submitted;
         let pairs = self.frames.done.iter_mut().zip(frames.done);

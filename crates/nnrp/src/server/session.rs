@@ -56,10 +56,12 @@ impl Shared {
     }
 
     pub(super) fn counters(&self) -> SessionCounters {
+        let traffic = self.driver.traffic();
         self.driver.with(|machine, app, _| SessionCounters {
             frames: machine.frames(),
             packets: machine.counters(),
             tallies: app.tallies,
+            traffic,
         })
     }
 }

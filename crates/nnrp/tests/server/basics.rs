@@ -59,3 +59,39 @@ async fn a_server_closes() {
     let frames = session.counters().frames;
     assert_eq!(frames.done_as(FrameOutcome::Complete), 1);
 }
+
+#[tokio::test]
+async fn what_goes_over_the_connection_is_counted() {
+    let (server, session, mut peer) = session(ServerOptions::default()).await;
+    // The answer to the hello.
+    let before = session.counters().traffic;
+    assert_eq!((before.sent_packets, before.received_bytes), (1, 0));
+    peer.submit(1, 7, submit()).await;
+    let frame = session.next_submit().await.unwrap();
+    frame.answer.complete(result()).unwrap();
+    peer.next().await;
+    let traffic = session.counters().traffic;
+    let bytes = |message: Message| {
+        let mut bytes = Vec::new();
+        message.encode(&Envelope::frame(1, 7), &mut bytes).unwrap();
+        bytes.len() as u64
+    };
+    let (input, output) = (
+        Message::FrameSubmit(submit()),
+        Message::ResultPush(result()),
+    );
+    assert_eq!(traffic.received_bytes, bytes(input));
+    assert_eq!(traffic.sent_bytes - before.sent_bytes, bytes(output));
+    assert_eq!((traffic.sent_packets, traffic.unsendable), (2, 0));
+    assert_eq!(session.counters().packets.packets, 1);
+
+    peer.finish().await;
+    session.ended().await;
+    while server.session_count() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(
+        server.totals().traffic.received_bytes,
+        traffic.received_bytes
+    );
+}

@@ -61,6 +61,10 @@ impl QuicWriter {
         self.queued.len() < QUEUED_MAX && bytes < QUEUED_BYTES_MAX && self.backlog.has_room()
     }
 
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.control_bytes.len() + self.queued_bytes
+    }
+
     pub(crate) fn queue(&mut self, transmit: &Transmit) -> Result<(), WireError> {
         match transmit.carrier() {
             Carrier::Control => transmit
