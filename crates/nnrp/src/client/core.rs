@@ -13,7 +13,7 @@ use super::event::SessionEvent;
 use super::feed::Feed;
 use super::inbox::{Inbox, Taken};
 use super::options::ConnectOptions;
-use crate::driver::Driver;
+use crate::driver::{Driver, Traffic};
 use crate::proof::{MigrationProof, PROOF_EXTENSION_TYPE};
 
 pub(super) type ClientDriver = Driver<Feed>;
@@ -46,8 +46,8 @@ pub(super) struct Agreed {
 /// How a session stands.
 #[derive(Debug, Clone)]
 pub(super) enum Phase {
-    /// There is none yet, or none again.
-    Connecting,
+    /// There is none yet; or none again, after this one.
+    Connecting(Option<ClientDriver>),
     Active(ClientDriver),
     Ended(Option<ClientDriver>, SessionEnd),
 }
@@ -57,7 +57,7 @@ impl Core {
         Self {
             connector,
             inbox: Inbox::new(options.inbox),
-            phase: watch::Sender::new(Phase::Connecting),
+            phase: watch::Sender::new(Phase::Connecting(None)),
             events: broadcast::Sender::new(options.events_max.max(1)),
             turn: tokio::sync::Mutex::new(()),
             stats: Stats::default(),
@@ -77,8 +77,11 @@ impl Core {
             settings: Some(SessionSettings::from_ack(&established.ack)),
             established: Some(Arc::new(without_proof(established))),
         };
+        if let Some(lost) = self.lost_driver() {
+            self.stats.add_traffic(lost.traffic());
+        }
         self.phase.send_if_modified(|phase| {
-            let is_wanted = matches!(phase, Phase::Connecting);
+            let is_wanted = matches!(phase, Phase::Connecting(_));
             if is_wanted {
                 self.session_id.store(session_id, Ordering::Relaxed);
                 *self.agreed() = agreed;
@@ -90,7 +93,8 @@ impl Core {
 
     /// The session has ended, and another one is to follow. With its driver locked.
     pub(super) fn lost(&self, cause: SessionEnd) {
-        self.phase.send_replace(Phase::Connecting);
+        let driver = self.current_driver();
+        self.phase.send_replace(Phase::Connecting(driver));
         self.tell(SessionEvent::Lost(cause));
     }
 
@@ -98,7 +102,7 @@ impl Core {
     pub(super) async fn wait_lost(&self) -> bool {
         let mut phases = self.phase.subscribe();
         let phase = phases.wait_for(|phase| !matches!(phase, Phase::Active(_)));
-        matches!(phase.await.as_deref(), Ok(Phase::Connecting))
+        matches!(phase.await.as_deref(), Ok(Phase::Connecting(_)))
     }
 
     /// It has ended for good.
@@ -108,7 +112,7 @@ impl Core {
         let is_new = self.phase.send_if_modified(|phase| {
             let driver = match phase {
                 Phase::Active(driver) => Some(driver.clone()),
-                Phase::Connecting => None,
+                Phase::Connecting(lost) => lost.take(),
                 Phase::Ended(..) => return false,
             };
             *phase = Phase::Ended(driver, end.clone());
@@ -125,11 +129,11 @@ impl Core {
             return Ok(driver);
         }
         let mut phases = self.phase.subscribe();
-        let phase = phases.wait_for(|phase| !matches!(phase, Phase::Connecting));
+        let phase = phases.wait_for(|phase| !matches!(phase, Phase::Connecting(_)));
         match phase.await.map(|phase| phase.clone()) {
             Ok(Phase::Active(driver)) => Ok(driver),
             Ok(Phase::Ended(_, end)) => Err(end),
-            Ok(Phase::Connecting) | Err(_) => Err(SessionEnd::Closed),
+            Ok(Phase::Connecting(_)) | Err(_) => Err(SessionEnd::Closed),
         }
     }
 
@@ -137,7 +141,7 @@ impl Core {
     pub(super) fn driver(&self) -> Result<ClientDriver, SubmitError> {
         match &*self.phase.borrow() {
             Phase::Active(driver) => Ok(driver.clone()),
-            Phase::Connecting => Err(SubmitError::Connecting),
+            Phase::Connecting(_) => Err(SubmitError::Connecting),
             Phase::Ended(_, end) => Err(SubmitError::Over(end.clone())),
         }
     }
@@ -145,15 +149,29 @@ impl Core {
     pub(super) fn current_driver(&self) -> Option<ClientDriver> {
         match &*self.phase.borrow() {
             Phase::Active(driver) => Some(driver.clone()),
-            Phase::Connecting | Phase::Ended(..) => None,
+            Phase::Connecting(_) | Phase::Ended(..) => None,
         }
+    }
+
+    /// What was driven last, if nothing is now.
+    fn lost_driver(&self) -> Option<ClientDriver> {
+        match &*self.phase.borrow() {
+            Phase::Connecting(driver) | Phase::Ended(driver, _) => driver.clone(),
+            Phase::Active(_) => None,
+        }
+    }
+
+    /// What has gone over the connections of the session, or of the last one if there is none.
+    pub(super) fn traffic(&self) -> Traffic {
+        let driver = self.current_driver().or_else(|| self.lost_driver());
+        driver.map_or_else(Traffic::default, |driver| driver.traffic())
     }
 
     /// How it has ended, if it has.
     pub(super) fn end(&self) -> Option<SessionEnd> {
         match &*self.phase.borrow() {
             Phase::Ended(_, end) => Some(end.clone()),
-            Phase::Active(_) | Phase::Connecting => None,
+            Phase::Active(_) | Phase::Connecting(_) => None,
         }
     }
 
@@ -175,7 +193,7 @@ impl Core {
         let mut phases = self.phase.subscribe();
         let is_left = |phase: &Phase| match phase {
             Phase::Active(current) => !current.is_same(driver),
-            Phase::Connecting | Phase::Ended(..) => true,
+            Phase::Connecting(_) | Phase::Ended(..) => true,
         };
         // The sender is here, so that there is always an answer.
         let _ = phases.wait_for(is_left).await;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use nnrp_wire::session::{ClientCounters, ClientSession, FrameCounts, FrameOutcome};
 
 use super::submit::Refused;
+use crate::driver::Traffic;
 
 /// What a session has done, the ones before it that it replaced included.
 ///
@@ -19,6 +20,8 @@ pub struct SessionCounters {
     pub frames: FrameCounts,
     /// Packets that came, and what was left out of them and why.
     pub packets: ClientCounters,
+    /// What went over the connections.
+    pub traffic: Traffic,
     /// Submits that had to wait for credit, or were refused for want of it.
     pub credit_stalls: u64,
     /// Submits that had to wait for room: behind what is to be sent, or among the frames in flight.
@@ -66,6 +69,7 @@ pub(super) struct Stats {
 struct Past {
     frames: FrameCounts,
     packets: ClientCounters,
+    traffic: Traffic,
     round_trips: RoundTrips,
 }
 
@@ -107,6 +111,11 @@ impl Stats {
         past.packets = sum_packets(&past.packets, &machine.counters());
     }
 
+    /// It is replaced by another one.
+    pub(super) fn add_traffic(&self, traffic: Traffic) {
+        self.past().traffic += traffic;
+    }
+
     /// With what is counted of the session that is not over.
     pub(super) fn snapshot(
         &self,
@@ -117,6 +126,7 @@ impl Stats {
         SessionCounters {
             frames: sum_frames(&past.frames, &frames),
             packets: sum_packets(&past.packets, &packets),
+            traffic: past.traffic,
             credit_stalls: self.credit_stalls.load(Ordering::Relaxed),
             room_stalls: self.room_stalls.load(Ordering::Relaxed),
             round_trips: past.round_trips,

@@ -125,13 +125,14 @@ impl Session {
             let current = machine.map(|machine| (machine.frames(), machine.counters()));
             core.stats.snapshot(current)
         };
-        let counters = match core.current_driver() {
+        let mut counters = match core.current_driver() {
             // Once it is over, it is among what was.
             Some(driver) => {
                 driver.with(|machine, feed, _| snapshot((!feed.is_over()).then_some(machine)))
             }
             None => snapshot(None),
         };
+        counters.traffic += core.traffic();
         let (waiting_items, waiting_bytes, discarded) = core.inbox.counts();
         SessionCounters {
             waiting_items,

@@ -124,7 +124,12 @@ async fn a_call_brings_the_last_result() {
     };
     tokio::join!(served, calls);
     assert_eq!(session.counters().frames.done_total(), 2);
-    assert_eq!(session.counters().waiting_items, 0);
+    let counters = session.counters();
+    assert_eq!(counters.waiting_items, 0);
+    let traffic = counters.traffic;
+    // The hello and two submits; its answer, three results and a drop.
+    assert_eq!((traffic.sent_packets, counters.packets.packets), (3, 5));
+    assert!(traffic.sent_bytes > 3 * 40 && traffic.received_bytes > 5 * 40);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 mod basics;
 mod control;
 mod credit;
+mod dialled;
 mod faults;
 mod moving;
 mod ordered;
