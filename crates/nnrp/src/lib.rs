@@ -88,8 +88,8 @@ pub mod server;
 mod tls;
 pub mod tools;
 
-pub use driver::Traffic;
 pub use dial::{DialError, DialOptions, DialPolicy, Dialer, HandshakeFault};
+pub use driver::Traffic;
 pub use endpoint::{Endpoint, EndpointError};
 pub use link::{Link, LinkStats, QuicOptions};
 pub use listener::{Listener, ListenerError, ListenerOptions, ListenerStats, TcpSecurity};
