@@ -15,7 +15,11 @@ mod autotrainer;
 mod nats;
 mod nats_documents;
 mod nnrp;
+mod nnrp_connection;
+mod nnrp_credit;
+mod nnrp_monitor;
 mod nnrp_operations;
+mod nnrp_order;
 mod nnrp_session;
 mod nnrp_splitter;
 
@@ -23,6 +27,10 @@ pub use autotrainer::autotrainer_messages;
 pub use nats::nats_protocol;
 pub use nats_documents::nats_documents;
 pub use nnrp::{nnrp_composed_bodies, nnrp_flat_bodies, nnrp_header, nnrp_hellos, nnrp_packets};
+pub use nnrp_connection::nnrp_connection;
+pub use nnrp_credit::nnrp_credit;
+pub use nnrp_monitor::nnrp_monitor;
+pub use nnrp_order::nnrp_order;
 pub use nnrp_session::{nnrp_cache, nnrp_client_session, nnrp_server_session};
 pub use nnrp_splitter::nnrp_splitter;
 

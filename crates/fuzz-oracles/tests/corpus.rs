@@ -7,8 +7,9 @@ use std::path::Path;
 
 use nodewire_fuzz_oracles::{
     autotrainer_messages, graph, json, nanograph_messages, nanoserver_json, nats_documents,
-    nats_protocol, nnrp_cache, nnrp_client_session, nnrp_composed_bodies, nnrp_flat_bodies,
-    nnrp_header, nnrp_hellos, nnrp_packets, nnrp_server_session, nnrp_splitter,
+    nats_protocol, nnrp_cache, nnrp_client_session, nnrp_composed_bodies, nnrp_connection,
+    nnrp_credit, nnrp_flat_bodies, nnrp_header, nnrp_hellos, nnrp_monitor, nnrp_order,
+    nnrp_packets, nnrp_server_session, nnrp_splitter,
 };
 
 /// Longer inputs are not damaged at every byte, only at this many places.
@@ -118,4 +119,24 @@ fn nnrp_client_session_holds() {
 #[test]
 fn nnrp_server_session_holds() {
     replay("nnrp_server_session", nnrp_server_session);
+}
+
+#[test]
+fn nnrp_credit_holds() {
+    replay("nnrp_credit", nnrp_credit);
+}
+
+#[test]
+fn nnrp_order_holds() {
+    replay("nnrp_order", nnrp_order);
+}
+
+#[test]
+fn nnrp_monitor_holds() {
+    replay("nnrp_monitor", nnrp_monitor);
+}
+
+#[test]
+fn nnrp_connection_holds() {
+    replay("nnrp_connection", nnrp_connection);
 }
