@@ -51,6 +51,9 @@ pub struct ClientSession {
     resume_from: u64,
     frames: FrameSlots<ClientFrame>,
     pending: VecDeque<FrameKey>,
+    /// What the submits of frames hold: of those that wait for credit, and of those that may have to be sent again.
+    pending_bytes: u64,
+    kept_bytes: u64,
     wants_credit: bool,
     credit: CreditWindow,
     cache: CacheClient,
@@ -82,6 +85,8 @@ impl ClientSession {
             resume_from: 0,
             frames: FrameSlots::new(options.frames_max, options.finished_max),
             pending: VecDeque::new(),
+            pending_bytes: 0,
+            kept_bytes: 0,
             wants_credit: false,
             credit: CreditWindow::new(0, options.operations_max),
             cache: CacheClient::new(&nothing, 0, true),

@@ -6,6 +6,7 @@ use crate::message::{
     Envelope, FrameSubmit, Message, ResultBody, ResultPush, SubmitBody, check_frame_submit,
     check_result_push,
 };
+use crate::numbers::{FrameClass, HeaderFlags};
 use crate::rules::Rules;
 
 /// As encoding does. When that is done, nobody is there any more who could be told.
@@ -29,6 +30,17 @@ pub(super) fn check_result(result: &ResultPush) -> Result<(), WireError> {
 /// Whether a message can be sent that is small, or seldom.
 pub(super) fn check_message(message: &Message, envelope: &Envelope) -> Result<(), WireError> {
     message.encode(envelope, &mut Vec::new())
+}
+
+/// Whether it may be sent while the other side takes only background work. spec: nnrp-session 4.1
+pub(super) fn may_drop(submit: &FrameSubmit, flags: HeaderFlags) -> bool {
+    let class = submit.metadata.frame_class.known();
+    flags.contains(HeaderFlags::CAN_DROP) || class == Some(FrameClass::Discardable)
+}
+
+/// The bytes of a submit's body, which is what it holds of the memory.
+pub(super) fn held_by_submit(submit: &FrameSubmit) -> u64 {
+    submit_bytes(submit).unwrap_or(u64::MAX)
 }
 
 fn submit_bytes(submit: &FrameSubmit) -> Result<u64, WireError> {
@@ -58,7 +70,7 @@ impl ResultPush {
 pub(super) fn held_bytes(message: &Message) -> u64 {
     let bytes = |bytes: &bytes::Bytes| bytes.len() as u64;
     match message {
-        Message::FrameSubmit(submit) => submit_bytes(submit).unwrap_or(u64::MAX),
+        Message::FrameSubmit(submit) => held_by_submit(submit),
         Message::ResultPush(result) => result.body_bytes(),
         Message::CachePut(put) => bytes(&put.object),
         Message::TransportProbe(probe) => bytes(&probe.payload),

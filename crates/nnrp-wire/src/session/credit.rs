@@ -156,6 +156,12 @@ impl CreditWindow {
         self.session.in_flight
     }
 
+    /// The least of the ceilings of connection and session; `None` is any number.
+    pub(super) fn ceiling(&self) -> Option<u32> {
+        let ceilings = [self.connection.ceiling, self.session.ceiling];
+        ceilings.into_iter().flatten().min()
+    }
+
     /// How many more frames could be submitted by the ceilings of connection and session; `None` is any number.
     #[must_use]
     pub fn available(&self) -> Option<u32> {

@@ -9,6 +9,7 @@
 
 mod client;
 mod conversation;
+mod limits;
 mod make;
 mod parts;
 mod properties;

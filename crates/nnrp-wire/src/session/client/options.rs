@@ -11,8 +11,9 @@ use crate::message::{ClientHello, Envelope, FrameSubmit, ResultPush, SessionPatc
 use crate::metadata::{
     CacheAckMetadata, CacheInvalidateMetadata, FlowUpdateMetadata, ResultHintMetadata,
 };
-use crate::numbers::{FrameClass, HeaderFlags, MessageType, PayloadKinds};
+use crate::numbers::{HeaderFlags, MessageType, PayloadKinds};
 use crate::rules::Rules;
+use crate::session::content::may_drop;
 use crate::session::credit::NoCredit;
 use crate::session::fault::{Failure, PeerError};
 use crate::session::frame::{FrameKey, FrameOutcome, SlotRefusal};
@@ -56,6 +57,8 @@ pub struct ClientOptions {
     pub frames_max: usize,
     /// Frames that wait for credit at most, among these; 64.
     pub pending_max: usize,
+    /// Bytes of the bodies of these, before no more may wait; 64 MiB. One frame more may wait below that.
+    pub pending_bytes_max: u64,
     /// Frames that are remembered after their end, to tell late results from wrong ones; 1024.
     pub finished_max: usize,
     /// Operations with credit of their own at most; one that is idle gives way to a new one, unless it is paused or
@@ -69,6 +72,9 @@ pub struct ClientOptions {
     pub checks_references: bool,
     /// Whether submits are kept until their frame ends, so that a migration can send them again; yes.
     pub keeps_submits: bool,
+    /// Bytes of the bodies of submits that are kept, before no more are; 64 MiB. One more may be kept below that. A frame whose
+    /// submit is not kept ends as [`FrameOutcome::ConnectionLost`] where it would be sent again.
+    pub kept_bytes_max: u64,
     /// Events that wait to be taken, before no more packets are taken in; 4096.
     pub events_max: usize,
     /// Bytes of the packets that these events came of, before no more packets are taken in; 64 MiB. One packet more may be
@@ -103,12 +109,14 @@ impl Default for ClientOptions {
             liveness: LivenessOptions::default(),
             frames_max: 1024,
             pending_max: 64,
+            pending_bytes_max: 64 << 20,
             finished_max: 1024,
             operations_max: 256,
             cache_entries_max: 1024,
             puts_without_cache: false,
             checks_references: true,
             keeps_submits: true,
+            kept_bytes_max: 64 << 20,
             events_max: 4096,
             events_bytes_max: 64 << 20,
             transmits_max: 4096,
@@ -177,10 +185,8 @@ impl Submit {
         }
     }
 
-    /// Whether it may be sent while the other side takes only background work. spec: nnrp-session 4.1
     pub(super) fn may_drop(&self) -> bool {
-        let class = self.message.metadata.frame_class.known();
-        self.flags.contains(HeaderFlags::CAN_DROP) || class == Some(FrameClass::Discardable)
+        may_drop(&self.message, self.flags)
     }
 }
 
@@ -199,6 +205,12 @@ pub enum SubmitRefusal {
     PendingFull {
         /// How many may.
         pending_max: usize,
+    },
+    /// The frames that wait for credit hold as much as they may.
+    #[error("frames of {bytes_max} bytes wait for credit, which is the limit")]
+    PendingBytesFull {
+        /// How many bytes may.
+        bytes_max: u64,
     },
     /// It cannot have a place among the frames.
     #[error("{0}")]
@@ -374,4 +386,6 @@ pub struct ClientCounters {
     pub ignored_updates: u64,
     /// Submits that were refused for want of credit.
     pub credit_stalls: u64,
+    /// Submits that were sent and could not be kept, for want of room.
+    pub not_kept: u64,
 }

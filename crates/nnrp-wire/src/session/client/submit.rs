@@ -8,7 +8,7 @@ use super::{
 };
 use crate::body::ObjectReference;
 use crate::message::{Envelope, FrameSubmit, Message, SubmitBody};
-use crate::session::content::check_submit;
+use crate::session::content::{check_submit, held_by_submit};
 use crate::session::frame::{FrameKey, FrameOutcome, FrameState};
 use crate::session::transmit::PathId;
 
@@ -28,6 +28,9 @@ pub(super) struct ClientFrame {
     pub(super) stranded_until: Option<Duration>,
     /// Until it is sent, or as long as it may have to be sent again.
     pub(super) submit: Option<Box<FrameSubmit>>,
+    /// What that holds, as it is counted: while it waits for credit, and while it is kept.
+    pending_bytes: u64,
+    kept_bytes: u64,
     pub(super) references: Vec<ObjectReference>,
 }
 
@@ -143,12 +146,22 @@ impl ClientSession {
         if self.pending.len() >= pending_max {
             return Err(SubmitRefusal::PendingFull { pending_max });
         }
+        let bytes_max = self.options.pending_bytes_max;
+        if self.pending_bytes >= bytes_max {
+            return Err(SubmitRefusal::PendingBytesFull { bytes_max });
+        }
         Ok(FrameState::Pending)
     }
 
     /// Everything has been checked.
     fn accept(&mut self, submit: Submit, state: FrameState) {
         let key = submit.key;
+        let is_pending = state == FrameState::Pending;
+        let pending_bytes = if is_pending {
+            held_by_submit(&submit.message)
+        } else {
+            0
+        };
         let frame = ClientFrame {
             envelope: Envelope {
                 flags: submit.flags,
@@ -166,13 +179,15 @@ impl ClientSession {
             stranded_until: None,
             references: references(&submit.message).to_vec(),
             submit: Some(Box::new(submit.message)),
+            pending_bytes,
+            kept_bytes: 0,
         };
-        let is_pending = state == FrameState::Pending;
         if self.frames.open(key, is_pending, frame).is_err() {
             return;
         }
         self.frames.set_deadline(key, submit.deadline);
         if is_pending {
+            self.pending_bytes += pending_bytes;
             self.pending.push_back(key);
         } else {
             self.send(key);
@@ -181,13 +196,17 @@ impl ClientSession {
 
     /// A frame goes out, on the primary path.
     fn send(&mut self, key: FrameKey) {
-        let keeps = self.options.keeps_submits;
+        self.let_go(key);
+        let has_room = self.kept_bytes < self.options.kept_bytes_max;
         let (Some(path), Some(frame)) = (self.primary_path(), self.frames.get_mut(key)) else {
             return;
         };
-        let message = if keeps {
+        let message = if self.options.keeps_submits && has_room {
+            frame.kept_bytes = frame.submit.as_deref().map_or(0, held_by_submit);
+            self.kept_bytes += frame.kept_bytes;
             frame.submit.clone()
         } else {
+            self.counters.not_kept += u64::from(self.options.keeps_submits);
             frame.submit.take()
         };
         let Some(message) = message else {
@@ -199,6 +218,14 @@ impl ClientSession {
             .push(path, frame.envelope, Message::FrameSubmit(*message));
         if self.resume_at.is_some() {
             self.resume_at = Some(behind(key));
+        }
+    }
+
+    /// What a frame's submit holds is not counted any more.
+    fn let_go(&mut self, key: FrameKey) {
+        if let Some(frame) = self.frames.get_mut(key) {
+            self.pending_bytes -= std::mem::take(&mut frame.pending_bytes);
+            self.kept_bytes -= std::mem::take(&mut frame.kept_bytes);
         }
     }
 
@@ -252,7 +279,11 @@ impl ClientSession {
     }
 
     fn tell_cancelled(&mut self, key: FrameKey) {
-        let (Some(path), Some(frame)) = (self.primary_path(), self.frames.get_mut(key)) else {
+        let Some(path) = self.primary_path() else {
+            return;
+        };
+        self.let_go(key);
+        let Some(frame) = self.frames.get_mut(key) else {
             return;
         };
         // What is cancelled is not sent again.
@@ -274,6 +305,7 @@ impl ClientSession {
     ) {
         let state = self.frames.state(key);
         self.give_credit_back(key);
+        self.let_go(key);
         self.frames.finish(key, outcome);
         match state {
             None | Some(FrameState::Cancelling) => {}

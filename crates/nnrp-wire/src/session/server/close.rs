@@ -129,7 +129,7 @@ impl ServerSession {
         self.state = state;
         while let Some(key) = self.frames.next_after(None) {
             let outcome = FrameOutcome::ConnectionLost;
-            self.frames.finish(key, outcome);
+            self.finish(key, outcome);
             self.events
                 .push_back(ServerEvent::FrameOver { key, outcome });
         }

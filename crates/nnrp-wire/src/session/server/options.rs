@@ -50,6 +50,10 @@ pub struct ServerOptions {
     /// Frames in flight at most, whatever a client was allowed; clients of the reference go beyond that. Further ones
     /// are refused one by one; 256.
     pub frames_max: usize,
+    /// Frames in flight beyond the credit that the client was given, which are taken nevertheless; further ones are refused one
+    /// by one, and nothing is a reason to end the session. 0 holds a client to its credit, but for frames that were
+    /// under way when that was reduced; 256, as clients of the reference do not look at it.
+    pub credit_excess_max: u32,
     /// Frames that are remembered after their end; 1024.
     pub finished_max: usize,
     /// Cancellations that came before their submit, which happens on QUIC; 256 at most.
@@ -96,6 +100,7 @@ impl Default for ServerOptions {
             liveness: LivenessOptions::default(),
             keeps_alive_by_credit: true,
             frames_max: 256,
+            credit_excess_max: 256,
             finished_max: 1024,
             early_cancels_max: 256,
             early_cancel_time: Duration::from_secs(1),
@@ -219,7 +224,8 @@ pub enum SubmitFault {
     Duplicate,
     /// It came by the old connection, after the session moved and the client knew to send it by the new one.
     OldPath,
-    /// Too many frames are in flight.
+    /// Too many frames are in flight: by [`ServerOptions::frames_max`], or by the client's credit and
+    /// [`ServerOptions::credit_excess_max`].
     TooMany,
     /// Its body is too large.
     TooLarge,
@@ -330,6 +336,8 @@ pub struct ServerCounters {
     pub packets: u64,
     /// Submits that were not taken.
     pub refused_submits: u64,
+    /// Submits for which the client had no credit, whether or not they were taken.
+    pub over_credit: u64,
     /// Messages of another session.
     pub foreign: u64,
     /// Cancellations of frames that had ended or never were.

@@ -16,7 +16,8 @@ use crate::message::{Envelope, ErrorReport, FrameSubmit, Message, SubmitBody};
 use crate::metadata::FlowUpdateMetadata;
 use crate::numbers::{ErrorCode, MessageType, PatchMask, PayloadKinds, TransportId};
 use crate::packet::Packet;
-use crate::session::credit::CreditUpdate;
+use crate::session::content::may_drop;
+use crate::session::credit::{CreditUpdate, NoCredit};
 use crate::session::fault::{Failure, Fault, HandleError, PeerError};
 use crate::session::frame::{FrameKey, FrameOutcome, SlotRefusal};
 use crate::session::transmit::PathId;
@@ -189,10 +190,12 @@ impl ServerSession {
         let frame = ServerFrame {
             envelope,
             allowed: submit.metadata.budget_policy,
+            uses_credit: true,
         };
         if self.frames.open(key, false, frame).is_err() {
             return;
         }
+        self.granted.take(0);
         self.frame_id_max = self.frame_id_max.max(Some(key.frame_id));
         if self.options.enforces_budget && budget_ms > 0 {
             let deadline = now.saturating_add(Duration::from_millis(budget_ms));
@@ -243,7 +246,35 @@ impl ServerSession {
         if self.early_cancels.take(key, now) {
             return Err(SubmitFault::CancelledEarly);
         }
+        self.check_credit(header, submit, now)?;
         self.resolve(submit, now)
+    }
+
+    /// With tolerance: what was under way when the credit was reduced is not the client's fault.
+    fn check_credit(
+        &mut self,
+        header: &Header,
+        submit: &FrameSubmit,
+        now: Duration,
+    ) -> Result<(), SubmitFault> {
+        let may_drop = may_drop(submit, header.flags);
+        let ceiling = match self.granted.check(0, may_drop, now) {
+            Ok(()) => return Ok(()),
+            Err(NoCredit::Exhausted { .. }) => self.granted.ceiling().unwrap_or(u32::MAX),
+            Err(
+                NoCredit::Paused { .. }
+                | NoCredit::Draining { .. }
+                | NoCredit::BackgroundOnly { .. }
+                | NoCredit::RetryAfter { .. },
+            ) => 0,
+        };
+        self.counters.over_credit += 1;
+        let taken_max = ceiling.saturating_add(self.options.credit_excess_max);
+        if self.granted.in_flight() < taken_max {
+            Ok(())
+        } else {
+            Err(SubmitFault::TooMany)
+        }
     }
 
     fn resolve(

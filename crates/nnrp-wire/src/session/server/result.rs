@@ -6,7 +6,7 @@ use super::options::{ResultRefusal, ServerEvent};
 use super::session::ServerSession;
 use crate::message::{Envelope, Message, ResultPush};
 use crate::metadata::ResultHintMetadata;
-use crate::numbers::{ErrorCode, HeaderFlags, ResultClass};
+use crate::numbers::{ErrorCode, HeaderFlags, ResultClass, ResultFlags};
 use crate::session::content::check_result;
 use crate::session::fault::{Fault, HandleError};
 use crate::session::frame::{FrameKey, FrameOutcome};
@@ -42,12 +42,17 @@ impl ServerSession {
             let credit = self.results.check(0, false, now);
             credit.map_err(ResultRefusal::NoCredit)?;
         }
+        let is_whole = result.metadata.result_class != ResultClass::Partial
+            && !result.metadata.result_flags.contains(ResultFlags::PARTIAL);
         self.answer(key, is_last, Message::ResultPush(result));
         if is_last {
-            self.frames.finish(key, outcome);
+            self.finish(key, outcome);
             self.advance_closing(now);
         } else {
             self.frames.partial(key);
+            if is_whole {
+                self.give_credit_back(key);
+            }
         }
         Ok(())
     }
@@ -77,7 +82,7 @@ impl ServerSession {
         let frame = self.frames.get(key).ok_or(ResultRefusal::FrameOver)?;
         let envelope = answer_envelope(&frame.envelope);
         self.tell_frame_error(&envelope, code, diagnostic);
-        self.frames.finish(key, FrameOutcome::Error);
+        self.finish(key, FrameOutcome::Error);
         self.advance_closing(now);
         Ok(())
     }
@@ -121,7 +126,20 @@ impl ServerSession {
 
     fn end_with_drop(&mut self, key: FrameKey, outcome: FrameOutcome) {
         self.answer(key, false, Message::ResultDrop);
+        self.finish(key, outcome);
+    }
+
+    pub(super) fn finish(&mut self, key: FrameKey, outcome: FrameOutcome) {
+        self.give_credit_back(key);
         self.frames.finish(key, outcome);
+    }
+
+    /// Once for each frame.
+    fn give_credit_back(&mut self, key: FrameKey) {
+        let frame = self.frames.get_mut(key);
+        if frame.is_some_and(|frame| std::mem::take(&mut frame.uses_credit)) {
+            self.granted.give_back(0);
+        }
     }
 
     /// An ERROR of a frame, which ends it. On TCP it must not overtake results, so it goes in order.

@@ -40,6 +40,8 @@ pub struct ServerSession {
     pub(super) early_cancels: EarlyCancels,
     /// What the client takes of results.
     pub(super) results: CreditWindow,
+    /// What the client may submit, by what was sent.
+    pub(super) granted: CreditWindow,
     pub(super) cache: CacheStore,
     pub(super) patching: Patching,
     /// What was said last of the session's credit.
@@ -58,6 +60,8 @@ pub struct ServerSession {
 pub(super) struct ServerFrame {
     pub(super) envelope: Envelope,
     pub(super) allowed: BudgetPolicy,
+    /// Whether it uses the client's credit; until its first result that is whole. spec: nnrp-session 3.4
+    pub(super) uses_credit: bool,
 }
 
 impl ServerSession {
@@ -82,6 +86,7 @@ impl ServerSession {
             frames: FrameSlots::new(options.frames_max, options.finished_max),
             early_cancels: EarlyCancels::default(),
             results: CreditWindow::new(0, 0),
+            granted: CreditWindow::new(ack.max_concurrent_frames, 0),
             cache: CacheStore::new(cache),
             patching: Patching::new(options.patch_rules.clone(), &ack),
             credit: initial_credit(&ack),
@@ -101,6 +106,9 @@ impl ServerSession {
     pub fn poll_transmit(&mut self, now: Duration) -> Option<Transmit> {
         let transmit = self.outbox.pop()?;
         self.liveness.sent(now);
+        if let Message::FlowUpdate(update) = &transmit.message {
+            self.granted.update(update, now);
+        }
         Some(transmit)
     }
 
