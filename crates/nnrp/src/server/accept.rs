@@ -11,6 +11,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use super::app::{FrameRules, HeldBytes, InboxLimits, ServerApp};
 use super::counters::ServerTotals;
@@ -86,11 +87,13 @@ impl Server {
         let permit = Arc::clone(&shared.handshakes).try_acquire_owned().ok();
         let permit = permit.filter(|_| !shared.stopping.is_cancelled());
         if let Some(permit) = permit {
+            let span = tracing::debug_span!("nnrp_connection", remote = ?link.remote());
             let handshake = Handshake::new(Arc::clone(shared), link);
-            shared.tasks.spawn(async move {
+            let handling = async move {
                 handshake.run().await;
                 drop(permit);
-            });
+            };
+            shared.tasks.spawn(handling.instrument(span));
             return true;
         }
         if let Ok(permit) = Arc::clone(&shared.busy).try_acquire_owned() {

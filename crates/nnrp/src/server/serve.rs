@@ -84,7 +84,7 @@ impl<H: Handler> Serving<H> {
             };
             while handlers.try_join_next().is_some() {}
             frame.answer.begin();
-            let span = span(&frame);
+            let span = frame.span();
             let serving = Arc::clone(&self);
             let handling = async move {
                 serving.handle(frame).await;
@@ -110,16 +110,6 @@ impl<H: Handler> Serving<H> {
 
 fn places(count: usize) -> Arc<Semaphore> {
     Arc::new(Semaphore::new(count.clamp(1, Semaphore::MAX_PERMITS)))
-}
-
-fn span(frame: &Submitted) -> tracing::Span {
-    tracing::debug_span!(
-        "nnrp_frame",
-        session_id = frame.answer.session_id(),
-        frame_id = frame.key.frame_id,
-        view_id = frame.key.view_id,
-        trace_id = format_args!("{:016x}", frame.envelope.trace_id),
-    )
 }
 
 impl Session {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::app::Arrival;
 use super::hello::Identity;
 use super::session::Shared;
-use crate::budget::{FrameBudget, Outlook};
+use crate::budget::{FrameBudget, Outlook, Verdict};
 
 /// A frame that a client has submitted.
 #[derive(Debug)]
@@ -47,6 +47,20 @@ impl Submitted {
                 is_done: false,
             },
         }
+    }
+}
+
+impl Submitted {
+    /// To trace work on the frame by, with the client's trace id. Handlers that a server runs are in it already.
+    #[must_use]
+    pub fn span(&self) -> tracing::Span {
+        tracing::debug_span!(
+            "nnrp_frame",
+            session_id = self.answer.session_id(),
+            frame_id = self.key.frame_id,
+            view_id = self.key.view_id,
+            trace_id = format_args!("{:016x}", self.envelope.trace_id),
+        )
     }
 }
 
@@ -137,6 +151,12 @@ impl Responder {
         let latency = self.budget.latency?;
         let clock = self.session.driver.clock();
         Some(clock.at(self.received_at.saturating_add(latency)))
+    }
+
+    /// Whether to go on with the frame, if the result still takes so long.
+    #[must_use]
+    pub fn verdict(&self, needed: Option<Duration>) -> Verdict {
+        self.budget.verdict(&self.outlook(needed))
     }
 
     /// What is known of the frame, if the result still takes so long.

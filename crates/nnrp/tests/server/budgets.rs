@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nnrp::budget::Verdict;
 use nnrp::server::{AnswerError, DropReason, ServerOptions};
 use nnrp_wire::metadata::FlowUpdateMetadata;
 use nnrp_wire::session::FrameOutcome;
@@ -70,6 +71,21 @@ async fn budgets_may_be_the_applications_business() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     frame.answer.complete(result()).unwrap();
     peer.wait_for(is_push).await;
+}
+
+/// A handler asks whether it is worth going on.
+#[tokio::test(start_paused = true)]
+async fn a_handler_asks_what_its_budget_allows() {
+    let (_server, session, mut peer) = session(ServerOptions::default()).await;
+    peer.submit(1, 7, submit_with(of(50, None))).await;
+    let frame = session.next_submit().await.unwrap();
+    let needed = |ms| Some(Duration::from_millis(ms));
+    assert_eq!(frame.answer.verdict(needed(50)), Verdict::Go);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(frame.answer.verdict(needed(30)), Verdict::Go);
+    assert_eq!(frame.answer.verdict(needed(40)), Verdict::MayDrop);
+    tokio::time::sleep(Duration::from_millis(40)).await;
+    assert_eq!(frame.answer.verdict(None), Verdict::Over);
 }
 
 /// A frame that nobody has taken in time is never taken.

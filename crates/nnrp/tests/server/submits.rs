@@ -1,13 +1,13 @@
 //! What a session does with each packet. spec: nnrp-session 4.8, 5.3
 
 use nnrp::server::{ServerOptions, Session, SessionEnd};
-use nnrp_wire::body::TypedPayload;
+use nnrp_wire::body::{ExtensionFrame, TypedPayload};
 use nnrp_wire::metadata::{ResultHintMetadata, TransportProbeMetadata};
 use nnrp_wire::session::{Failure, PathEnd, SubmitFault};
 use nnrp_wire::{
-    CongestionState, Envelope, ErrorCode, ErrorScope, FrameSubmit, Header, HintPolicy, HintReason,
-    Message, MessageType, PatchAckStatus, PatchMask, PayloadKinds, SessionMigrate, SessionPatch,
-    TransportId, TransportProbe,
+    CongestionState, Envelope, ErrorCode, ErrorScope, ExtensionFrameFlags, FrameSubmit, Header,
+    HintPolicy, HintReason, Message, MessageType, PatchAckStatus, PatchMask, PayloadKinds,
+    SessionMigrate, SessionPatch, TransportId, TransportProbe,
 };
 
 use crate::support::{Peer, Told, hello, result, session, submit};
@@ -313,4 +313,63 @@ async fn a_lost_connection_ends_its_frames() {
     let frames = session.counters().frames;
     let lost = nnrp_wire::session::FrameOutcome::ConnectionLost;
     assert_eq!((frames.submitted, frames.done_as(lost)), (2, 2));
+}
+
+#[tokio::test]
+async fn a_critical_extension_that_is_not_known() {
+    let (_server, session, mut peer) = session(ServerOptions::default()).await;
+    let extension = |flags| ExtensionFrame {
+        kind: 0x77,
+        flags,
+        profile_id: 0,
+        payload: "what".into(),
+    };
+    let with = |extension| {
+        FrameSubmit::builder()
+            .payload(TypedPayload::token_chunk("in"))
+            .extension(extension)
+            .build()
+            .unwrap()
+    };
+    let critical = with(extension(ExtensionFrameFlags::CRITICAL));
+    peer.submit(1, 7, critical).await;
+    assert_frame_error(&peer.error().await, ErrorCode::UnsupportedCapability, 7);
+    // Another one is left out.
+    let other = with(extension(ExtensionFrameFlags::empty()));
+    peer.submit(1, 8, other).await;
+    let frame = session.next_submit().await.unwrap();
+    frame.answer.complete(result()).unwrap();
+    assert_eq!(refused(&session, SubmitFault::Malformed), 1);
+}
+
+#[tokio::test]
+async fn another_message_that_cannot_be_read() {
+    let (_server, session, mut peer) = session(ServerOptions::default()).await;
+    let mut bytes = Vec::new();
+    let probe = TransportProbe::new(9, 0, "PPP").unwrap();
+    let message = Message::TransportProbe(probe);
+    message.encode(&Envelope::default(), &mut bytes).unwrap();
+    // It says that there are more bytes than there are.
+    bytes[Header::BYTES + 4] = 4;
+    peer.send_bytes(&bytes).await;
+    let told = peer.error().await;
+    assert_eq!(
+        (told.code, told.scope, told.is_fatal),
+        (ErrorCode::MalformedBody, ErrorScope::Session, false)
+    );
+    assert_eq!(session.counters().packets.undecodable, 1);
+    assert_alive(&session, &mut peer, 1).await;
+}
+
+#[tokio::test]
+async fn a_cancellation_of_nothing_may_be_answered() {
+    let mut options = ServerOptions::default();
+    options.session.answers_unknown_cancels = true;
+    let (_server, session, mut peer) = session(options).await;
+    peer.cancel(1, 7).await;
+    assert_frame_error(&peer.error().await, ErrorCode::FrameExpired, 7);
+    // Nothing is said of one that has ended.
+    assert_alive(&session, &mut peer, 8).await;
+    peer.cancel(1, 8).await;
+    peer.assert_silent(1).await;
 }
