@@ -1,5 +1,7 @@
 //! Our server and our client, on the loopback interface.
 
+#![allow(dead_code, reason = "each test uses a part of it")]
+
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;

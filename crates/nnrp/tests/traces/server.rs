@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 
 use crate::compare::{Comparison, TOKEN_EXTENSION};
 use crate::ours::OurServer;
-use crate::raw::{RawConnection, message, soon};
+use crate::raw::{RawConnection, message, soon, until};
 use crate::recorded::{Exchange, Write, conversations, exchanges, named};
 
 /// How the recorded server behaved, as far as that is a choice.
@@ -572,9 +572,8 @@ async fn a_recorded_stump_gets_no_session() {
         raw.finish().await;
         assert!(raw.rest().await.is_empty());
     }
-    while server.server.totals().refused_as(Refused::Ended) < 2 {
-        tokio::task::yield_now().await;
-    }
+    let is_counted = || server.server.totals().refused_as(Refused::Ended) == 2;
+    until("both ends", is_counted).await;
     assert_eq!(server.server.session_count(), 0);
 }
 

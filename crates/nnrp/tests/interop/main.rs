@@ -1,0 +1,21 @@
+//! The real `nnrp-py` and ours, in both roles, over TCP and QUIC: the matrix of spec nnrp-session 12.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+mod broken;
+mod content;
+mod control;
+mod ending;
+mod frames;
+mod hello;
+mod moving;
+#[path = "../common/ours.rs"]
+mod ours;
+#[path = "../common/raw.rs"]
+mod raw;
+mod smoke;
+mod support;
