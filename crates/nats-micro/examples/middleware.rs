@@ -38,6 +38,8 @@ async fn get(request: Request) -> Result<String, ServiceError> {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt().init();
+    // Heard from here on, so that none ends the program in the middle of its start.
+    let interrupted = tokio::spawn(tokio::signal::ctrl_c());
     let url = std::env::args().nth(1);
     let client = async_nats::connect(url.as_deref().unwrap_or("nats://127.0.0.1:4222")).await?;
     // A clone tells later how many were refused.
@@ -54,7 +56,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .group(orders)
         .start(&client)
         .await?;
-    tokio::signal::ctrl_c().await?;
+    interrupted.await??;
     service.stop().await;
     tracing::info!(refused = rate.refused(), "the rate limit");
     Ok(())

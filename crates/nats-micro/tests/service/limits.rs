@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nats_micro::{Endpoint, Overflow, PendingLimits, Request, ServiceError, StopReason};
 
-use crate::support::{TestBroker, ask, demo, echo, gated, on_both_brokers, until};
+use crate::support::{TestBroker, ask, counted, demo, echo, gated, on_both_brokers, until};
 
 on_both_brokers! {
     no_more_than_the_limit_run_together
@@ -106,6 +106,8 @@ async fn what_goes_beyond_is_refused_at_once(broker: &mut TestBroker) {
     for mut replies in taken {
         assert_eq!(replies.next().await.payload, "taken");
     }
+    // With the one of the other endpoint.
+    counted(&service, 4).await;
     let stats = service.stats().endpoints.remove(0);
     assert_eq!(
         (stats.num_requests, stats.num_errors),

@@ -3,7 +3,7 @@
 use nats_micro::{Endpoint, Reply, Request, RespondError, ServiceError, header};
 use serde::{Deserialize, Serialize};
 
-use crate::support::{self, TestBroker, ask, demo, echo, on_both_brokers};
+use crate::support::{self, TestBroker, ask, counted, demo, echo, on_both_brokers};
 
 on_both_brokers! {
     errors_have_headers_and_a_body
@@ -162,6 +162,7 @@ async fn a_panic_is_an_internal_error(broker: &mut TestBroker) {
         let reply = client.request(subject, "".into()).await.unwrap();
         assert_eq!(reply.payload, "fine");
     }
+    counted(&service, 4).await;
     for endpoint in service.stats().endpoints {
         assert!(
             endpoint.last_error.contains("wanted by the test"),
@@ -198,6 +199,7 @@ async fn too_large_replies_become_errors(broker: &mut TestBroker) {
         let error = ServiceError::from_reply(&reply).unwrap();
         assert_eq!(error.to_string(), "500:Response too large", "{subject}");
     }
+    counted(&service, 3).await;
     let errors: Vec<_> = service
         .stats()
         .endpoints
@@ -224,6 +226,7 @@ async fn one_error_for_a_reply_that_was_too_large(broker: &mut TestBroker) {
     let error = ServiceError::from_reply(&replies.next().await).unwrap();
     assert_eq!(error.to_string(), "500:Response too large");
     replies.assert_no_more(&client, "echo").await;
+    counted(&service, 2).await;
     let stats = service.stats().endpoints.remove(0);
     assert_eq!((stats.num_requests, stats.num_errors), (1, 1), "{stats:?}");
 }
@@ -255,6 +258,7 @@ async fn a_reply_is_an_error_only_if_it_says_so(broker: &mut TestBroker) {
     let reply = client.request("bad", "".into()).await.unwrap();
     let headers = reply.headers.as_ref().unwrap();
     assert_eq!(headers.len(), 2, "{headers:?}");
+    counted(&service, 2).await;
     assert_eq!(service.stats().endpoints[0].num_errors, 0);
 }
 
@@ -282,6 +286,7 @@ async fn blocking_and_spawned_handlers_answer(broker: &mut TestBroker) {
         let reply = client.request(subject, "panic".into()).await.unwrap();
         assert_eq!(ServiceError::from_reply(&reply).unwrap().code(), Some(500));
     }
+    counted(&service, 4).await;
     for endpoint in service.stats().endpoints {
         assert_eq!(
             (endpoint.num_requests, endpoint.num_errors),

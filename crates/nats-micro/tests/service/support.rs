@@ -61,8 +61,9 @@ macro_rules! on_both_brokers {
 }
 pub(crate) use on_both_brokers;
 
+/// With all the time that a busy machine needs to stop: beyond it, requests are cut off.
 pub(crate) fn demo() -> ServiceBuilder {
-    Service::builder("demo", "1.0.0")
+    Service::builder("demo", "1.0.0").stop_timeout(10 * PATIENCE)
 }
 
 pub(crate) fn echo(name: &str) -> Endpoint {
@@ -126,6 +127,15 @@ pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
     tokio::time::timeout(PATIENCE, wait)
         .await
         .unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+/// Waits until all endpoints together have counted so many requests: a caller has its reply a moment before.
+pub(crate) async fn counted(service: &Service, requests: u64) {
+    until("all are counted", || {
+        let endpoints = service.stats().endpoints;
+        endpoints.iter().map(|each| each.num_requests).sum::<u64>() == requests
+    })
+    .await;
 }
 
 /// Sends a request whose replies come to a subscription.
