@@ -26,10 +26,13 @@ const PACKETS_MAX: usize = 1024;
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// What happens within [`LIMIT`], as it must.
-pub(crate) async fn soon<F: Future>(what: &str, future: F) -> F::Output {
-    match tokio::time::timeout(LIMIT, future).await {
-        Ok(output) => output,
-        Err(_) => panic!("{what} took too long"),
+pub(crate) fn soon<F: Future>(what: &str, future: F) -> impl Future<Output = F::Output> {
+    let future = Box::pin(future);
+    async move {
+        match tokio::time::timeout(LIMIT, future).await {
+            Ok(output) => output,
+            Err(_) => panic!("{what} took too long"),
+        }
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use nnrp::client::{ConnectOptions, SessionEnd, Submit};
+use nnrp::client::{SessionEnd, Submit};
 use nnrp_wire::session::{FrameKey, FrameOutcome};
 use nnrp_wire::{Envelope, Message};
-use nodewire_testkit::NnrpTransport;
+use nodewire_testkit::{NnrpPeer, NnrpTransport};
 use serde_json::json;
 
 use crate::content::Content;
@@ -84,50 +84,68 @@ const KEEP_ALIVE: Duration = Duration::from_millis(200);
 /// So many of them take longer than the timeout.
 const KEEP_ALIVES: u32 = 25;
 
-#[tokio::test]
-async fn their_clients_stay_while_nothing_happens() {
+/// Each keep-alive comes by both transports, which idle at the same time.
+async fn keep_alives(peer: &mut NnrpPeer, kind: &str) {
+    for _ in 0..KEEP_ALIVES {
+        for transport in NnrpTransport::ALL {
+            let packet = json!({"op": "packet", "on": transport.as_str()});
+            assert_eq!(peer.call(packet).await.unwrap()["type"], kind);
+        }
+    }
+}
+
+async fn their_clients_stay() {
     let mut lively = options();
     lively.session.liveness.keep_alive = Some(KEEP_ALIVE);
     let mut pair = TheirClient::start_with(lively).await;
+    let idle = json!({"idle_timeout": IDLE_TIMEOUT_S});
+    let mut sessions = Vec::new();
     for transport in NnrpTransport::ALL {
-        let idle = json!({"idle_timeout": IDLE_TIMEOUT_S});
-        let connect = json!({"tcp": idle, "quic": idle});
-        let (session, _) = pair.connect(transport, connect).await;
-        for _ in 0..KEEP_ALIVES {
-            // It repeats the credit, which their clients bear.
-            let packet = pair.peer.call(json!({"op": "packet"})).await.unwrap();
-            assert_eq!(packet["type"], "FLOW_UPDATE");
-        }
-        pair.peer.submit(json!({"frame_id": 1})).await.unwrap();
+        let connect = json!({"on": transport.as_str(), "tcp": idle, "quic": idle});
+        sessions.push(pair.connect(transport, connect).await.0);
+    }
+    // It repeats the credit, which their clients bear.
+    keep_alives(&mut pair.peer, "FLOW_UPDATE").await;
+    for (transport, session) in NnrpTransport::ALL.into_iter().zip(sessions) {
+        let on = transport.as_str();
+        let submit = json!({"op": "submit", "on": on, "frame_id": 1});
+        pair.peer.call(submit).await.unwrap();
         let frame = next_submit(&session).await;
         frame.answer.complete(Content::Tensor.result()).unwrap();
-        pair.peer.receive().await.unwrap();
-        pair.closed(&session).await;
+        let receive = json!({"op": "receive", "on": on});
+        pair.peer.call(receive).await.unwrap();
     }
 }
 
-fn lively() -> ConnectOptions {
-    patient().with_keep_alive(KEEP_ALIVE)
-}
-
-#[tokio::test]
-async fn their_servers_stay_while_nothing_happens() {
+async fn their_servers_stay() {
     let mut pair = TheirServer::start_with_idle_timeout(IDLE_TIMEOUT_S).await;
+    let mut sessions = Vec::new();
     for transport in NnrpTransport::ALL {
-        let (session, _) = pair.accept(transport, lively()).await;
-        for _ in 0..KEEP_ALIVES {
-            // It is never answered, and that is not held against it.
-            let packet = pair.peer.call(json!({"op": "packet"})).await.unwrap();
-            assert_eq!(packet["type"], "PING");
-        }
+        let lively = patient().with_keep_alive(KEEP_ALIVE);
+        let accept = json!({"on": transport.as_str()});
+        let (session, _) = pair.accept_with(transport, lively, accept).await;
+        sessions.push(session.unwrap());
+    }
+    // It is never answered, and that is not held against it.
+    keep_alives(&mut pair.peer, "PING").await;
+    for (transport, session) in NnrpTransport::ALL.into_iter().zip(sessions) {
+        let on = transport.as_str();
         let key = FrameKey::new(1);
         let submit = Submit::new(key, Content::Tensor.submit());
         session.submit(submit).await.unwrap();
-        pair.peer.receive().await.unwrap();
-        pair.peer.result(json!({"frame_id": 1})).await.unwrap();
+        for command in [
+            json!({"op": "receive", "on": on}),
+            json!({"op": "result", "on": on, "frame_id": 1}),
+        ] {
+            pair.peer.call(command).await.unwrap();
+        }
         next_result(&session, key).await;
-        pair.closed(&session).await;
     }
+}
+
+#[tokio::test]
+async fn sessions_stay_while_nothing_happens() {
+    tokio::join!(their_clients_stay(), their_servers_stay());
 }
 
 #[tokio::test]

@@ -281,7 +281,7 @@ async fn our_cancellation_reaches_their_server() {
 const LARGE_BYTES: usize = 1 << 20;
 
 fn large() -> Bytes {
-    (0..LARGE_BYTES).map(|place| (place % 251) as u8).collect()
+    (0..=250).cycle().take(LARGE_BYTES).collect()
 }
 
 #[tokio::test]
@@ -381,9 +381,7 @@ async fn many_of_our_frames_are_in_flight() {
             Content::Tensor.check_result(&next_result(&session, key).await.result);
             assert_eq!(outcome(&session, key).await, FrameOutcome::Complete);
         }
-        soon("the end", session.close("")).await;
-        let answered = pair.peer.call(json!({"op": "finished"})).await.unwrap();
-        assert_eq!(answered, FRAMES);
-        pair.peer.close().await.unwrap();
+        let finished = json!({"op": "finished"});
+        assert_eq!(pair.closed_after(&session, finished).await, FRAMES);
     }
 }

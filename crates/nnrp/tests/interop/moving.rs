@@ -225,13 +225,15 @@ async fn our_client_moves_between_their_transports() {
         pair.peer.call(result).await.unwrap();
         next_result(&session, keys[2]).await;
         assert_eq!(outcome(&session, keys[2]).await, FrameOutcome::Complete);
-        soon("the end", session.close("")).await;
-        for name in ["main", "new"] {
-            for op in ["end", "close"] {
-                let command = on(name, json!({"op": op}));
-                pair.peer.call(command).await.unwrap();
+        let theirs = async {
+            for name in ["main", "new"] {
+                for op in ["end", "close"] {
+                    let command = on(name, json!({"op": op}));
+                    pair.peer.call(command).await.unwrap();
+                }
             }
-        }
+        };
+        tokio::join!(soon("the end", session.close("")), theirs);
     }
 }
 

@@ -108,12 +108,26 @@ impl TheirServer {
         (session, told.unwrap())
     }
 
-    /// Our client closes, and then they do.
+    /// Our client closes, and then they do, who say how the connection ended.
     pub(crate) async fn closed(&mut self, session: &nnrp::client::Session) {
-        soon("the end", session.close("")).await;
-        let end = self.peer.wait_for_end().await.unwrap();
-        assert!(end.kind.ends_with("ConnectionClosedError"), "{end:?}");
-        self.peer.close().await.unwrap();
+        let end = self.closed_after(session, json!({"op": "end"})).await;
+        let kind = end["type"].as_str().unwrap();
+        assert!(kind.ends_with("ConnectionClosedError"), "{end}");
+    }
+
+    /// The same, with another command that ends with the connection. Ours waits for a while for them to close, too.
+    pub(crate) async fn closed_after(
+        &mut self,
+        session: &nnrp::client::Session,
+        command: Value,
+    ) -> Value {
+        let theirs = async {
+            let told = self.peer.call(command).await.unwrap();
+            self.peer.close().await.unwrap();
+            told
+        };
+        let closed = soon("the end", session.close(""));
+        tokio::join!(closed, theirs).1
     }
 }
 
