@@ -14,7 +14,7 @@ use nodewire_testkit::{PythonNodeServer, SdkVersion};
 use serde_json::{Value, json};
 
 /// More than anything here takes; only a failure waits for it.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 macro_rules! with_both_sdks {
     ($($test:ident),* $(,)?) => {

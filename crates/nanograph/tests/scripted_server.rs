@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 /// More than anything here takes; only a failure waits for it.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 const HANDSHAKE: &str =
     r#"{"type": "handshake", "serverUid": "s", "payload": {"nodeDefinitions": [{"uid": "a"}]}}"#;
 

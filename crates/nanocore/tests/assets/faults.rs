@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use nanocore::assets::{AssetStore, StoreOptions};
+use nanocore::assets::StoreOptions;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -12,7 +12,7 @@ use super::http::{Part, form};
 use super::{PICTURE, start};
 
 /// Waits until the condition holds; the test's own time limit ends it otherwise.
-pub(crate) async fn eventually(condition: impl Fn() -> bool) {
+pub(crate) async fn eventually(mut condition: impl FnMut() -> bool) {
     while !condition() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -114,7 +114,7 @@ async fn store_until_killed() {
     let Some(folder) = std::env::var_os(KILLED_FOLDER) else {
         return;
     };
-    let store = AssetStore::open(PathBuf::from(folder), StoreOptions::default()).unwrap();
+    let store = super::opened_again(&PathBuf::from(folder)).await;
     for number in 0_u64.. {
         let content = vec![number.to_le_bytes(); 40_000].concat();
         store.put(content.into(), Default::default()).await.unwrap();
@@ -137,11 +137,15 @@ async fn a_killed_process_leaves_complete_assets_only() {
                 .unwrap_or_default()
         };
         let before = shards();
-        eventually(|| shards() > before.max(2) + 3).await;
+        eventually(|| {
+            assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+            shards() > before.max(2) + 3
+        })
+        .await;
         child.kill().unwrap();
         child.wait().unwrap();
 
-        let store = AssetStore::open(folder.path(), StoreOptions::default()).unwrap();
+        let store = super::opened_again(folder.path()).await;
         let entries = store.list(&Default::default());
         assert!(entries.len() >= round, "{}", entries.len());
         for entry in entries {

@@ -12,7 +12,9 @@ mod python;
 mod storage;
 
 use http::{Client, Part};
-use nanocore::assets::{AssetServer, AssetServerConfig, AssetStore, StoreOptions, Token};
+use nanocore::assets::{
+    AssetServer, AssetServerConfig, AssetStore, StoreError, StoreOptions, Token,
+};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -39,6 +41,19 @@ pub(crate) async fn start(options: StoreOptions) -> Setup {
         server,
         client,
         folder,
+    }
+}
+
+/// The store of a folder whose lock is given back. A process that another test is just starting has a copy of every open
+/// file, locks included, until it runs its own program.
+pub(crate) async fn opened_again(folder: &std::path::Path) -> AssetStore {
+    loop {
+        match AssetStore::open(folder, StoreOptions::default()) {
+            Err(StoreError::Locked { .. }) => {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+            opened => return opened.unwrap(),
+        }
     }
 }
 

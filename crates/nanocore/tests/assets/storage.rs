@@ -25,7 +25,7 @@ async fn entries_survive_and_orphans_do_not() {
 
     std::fs::remove_file(lost_path.with_extension("json")).unwrap();
     std::fs::write(folder.path().join("incoming/half"), b"x").unwrap();
-    let store = AssetStore::open(folder.path(), StoreOptions::default()).unwrap();
+    let store = super::opened_again(folder.path()).await;
     let entry = store.find(stored.entry.hash.into()).unwrap();
     assert_eq!(
         (entry.uuid, entry.name.as_str(), entry.created_at),
@@ -52,7 +52,7 @@ async fn a_row_without_its_content_is_left_out() {
         .unwrap();
     std::fs::write(store.path(&stored.entry), b"hell").unwrap();
     drop(store);
-    let store = AssetStore::open(folder.path(), StoreOptions::default()).unwrap();
+    let store = super::opened_again(folder.path()).await;
     assert!(store.find(stored.entry.hash.into()).is_none());
     assert!(
         !store

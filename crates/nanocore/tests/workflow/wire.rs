@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::support::{graph, set_text};
 
 /// More than anything here takes; only a failure waits for it.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A node server whose words the test chooses.
 struct Script {
