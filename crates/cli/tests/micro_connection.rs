@@ -26,8 +26,9 @@ fn ask(home: &Home, before: &[&str], after: &[&str], environment: &[(&str, &str)
     done(command.envs(environment.iter().copied()))
 }
 
+/// Nobody listens there, and no test is given that port: it is not among those the system chooses from.
 fn nowhere() -> String {
-    format!("nats://127.0.0.1:{}", free_port().unwrap())
+    "nats://127.0.0.1:1".to_owned()
 }
 
 fn context(home: &Home, name: &str, json: &str) {

@@ -3,10 +3,10 @@
 use std::io::Write;
 use std::net::TcpListener;
 
-use nodewire_testkit::{AutotrainerVersion, free_port};
+use nodewire_testkit::AutotrainerVersion;
 use serde_json::{Value, json};
 
-use crate::support::{App, Done, Home, Running, to_python};
+use crate::support::{App, Done, Home, NOBODY, Running, to_python};
 
 #[test]
 fn answers_are_data_and_exit_status() {
@@ -119,9 +119,8 @@ fn wrong_usage_is_2() {
 #[test]
 fn without_an_answer_it_is_3() {
     let home = Home::new();
-    let nobody = free_port().unwrap().to_string();
     let call = ["call", "status", "--timeout", "0.3", "--command-port"];
-    home.run(&[&call[..], &[&nobody]].concat())
+    home.run(&[&call[..], &[NOBODY]].concat())
         .fails(3, "cannot be reached");
 
     // Somebody else's port.

@@ -1,9 +1,9 @@
 //! `nodewire device console` at a pipe.
 
-use nodewire_testkit::{AutotrainerVersion, free_port};
+use nodewire_testkit::AutotrainerVersion;
 use serde_json::{Value, json};
 
-use crate::support::{App, Done, Home, Running, to_python};
+use crate::support::{App, Done, Home, NOBODY, Running, to_python};
 
 #[test]
 fn lines_of_a_pipe_are_commands() {
@@ -81,8 +81,7 @@ fn a_command_that_failed_is_the_exit_status() {
     console("").succeeds();
     let help = console("?\n").succeeds();
     assert!(help.stdout.contains("custom N"), "{help:?}");
-    let nobody = free_port().unwrap().to_string();
-    let arguments = ["console", "--command-port", &nobody, "--timeout", "0.2"];
+    let arguments = ["console", "--command-port", NOBODY, "--timeout", "0.2"];
     Done::of(&mut home.device(&arguments), "status\n").fails(1, "cannot be reached");
 }
 

@@ -1,9 +1,9 @@
 //! `nodewire device listen`.
 
-use nodewire_testkit::{AutotrainerVersion, free_port};
+use nodewire_testkit::AutotrainerVersion;
 use serde_json::json;
 
-use crate::support::{App, Done, Home, Running, to_python};
+use crate::support::{App, Done, Home, NOBODY, Running, to_python};
 
 #[test]
 fn events_are_printed_as_they_come() {
@@ -41,8 +41,7 @@ fn events_are_printed_as_they_come() {
 #[test]
 fn exit_statuses() {
     let home = Home::new();
-    let nobody = free_port().unwrap().to_string();
-    home.run(&["listen", "--for", "0.2", "--event-port", &nobody])
+    home.run(&["listen", "--for", "0.2", "--event-port", NOBODY])
         .fails(3, "not reached");
     let app = App::start(&home, &["--heartbeat-interval", "3600"]);
     let listen = |arguments: &[&str]| app.to(&home, &[&["listen"], arguments].concat());

@@ -1,9 +1,9 @@
 //! What a device keeps: `app --events-db`, `replay`, `listen --since`.
 
-use nodewire_testkit::{AutotrainerVersion, free_port};
+use nodewire_testkit::AutotrainerVersion;
 use serde_json::{Value, json};
 
-use crate::support::{App, Done, Home, Running, to_python};
+use crate::support::{App, Done, Home, NOBODY, Running, to_python};
 
 const LEVEL: [&str; 2] = ["--level", "0.12.0"];
 
@@ -137,8 +137,7 @@ fn a_device_that_keeps_nothing_says_so() {
             Done::of(&mut to_python(&home, &service, arguments), "").fails(1, "keeps no events");
             home.runtime.block_on(service.stop()).unwrap();
         }
-        let nobody = free_port().unwrap().to_string();
-        let nobody = ["--timeout", "0.2", "--command-port", &nobody];
+        let nobody = ["--timeout", "0.2", "--command-port", NOBODY];
         home.run(&[arguments, &nobody].concat())
             .fails(3, "cannot be reached");
     }

@@ -14,6 +14,9 @@ use tokio::runtime::Runtime;
 /// Ends what hangs; nothing waits for so long.
 pub(crate) const HANG: Duration = Duration::from_secs(120);
 
+/// A port where nobody listens, and that no test is given: it is not among those the system chooses from.
+pub(crate) const NOBODY: &str = "1";
+
 /// So that a busy machine is no failure.
 pub(crate) const PATIENT: [&str; 2] = ["--timeout", "60"];
 

@@ -1,9 +1,9 @@
 //! `nodewire device watch` without a terminal.
 
-use nodewire_testkit::{AutotrainerVersion, free_port};
+use nodewire_testkit::AutotrainerVersion;
 use serde_json::json;
 
-use crate::support::{App, Done, Home, Running, to_python};
+use crate::support::{App, Done, Home, NOBODY, Running, to_python};
 
 #[test]
 fn once_says_whether_the_device_is_there() {
@@ -22,7 +22,6 @@ fn once_says_whether_the_device_is_there() {
     );
     assert!(!text.stdout.contains('\u{1b}'), "{text:?}");
 
-    let nobody = free_port().unwrap().to_string();
     let watch = [
         "watch",
         "--once",
@@ -30,7 +29,7 @@ fn once_says_whether_the_device_is_there() {
         "--timeout",
         "0.2",
         "--command-port",
-        &nobody,
+        NOBODY,
     ];
     let state = home.run(&watch).fails(3, "not there").objects().remove(0);
     assert_eq!(state["there"], false);
@@ -41,9 +40,9 @@ fn once_says_whether_the_device_is_there() {
         "--timeout",
         "0.1",
         "--command-port",
-        &nobody,
+        NOBODY,
         "--event-port",
-        &nobody,
+        NOBODY,
     ];
     home.run(&watch).fails(3, "not there");
 }
