@@ -264,9 +264,10 @@ impl<A: App> Shared<A> {
 
     /// Whoever waits for room tries again.
     fn tell_room(&self, state: &mut State<A>) {
-        if state.is_room_wanted || state.is_app_awaited {
+        let has_app_room = state.is_app_awaited && !state.app.is_full();
+        if state.is_room_wanted || has_app_room {
             state.is_room_wanted = false;
-            state.is_app_awaited = false;
+            state.is_app_awaited &= !has_app_room;
             self.room.notify_waiters();
         }
     }

@@ -231,8 +231,7 @@ impl<A: App> WriteTask<A> {
             Err(_) => false,
         };
         if !is_finished {
-            // What has come before the connection broke counts. The reader will get to its end.
-            let _ = timeout(LINGER, self.is_read.cancelled()).await;
+            self.wait_for_reader().await;
         }
         let id = self.id;
         self.shared.with_state(|state, now| {
@@ -242,6 +241,26 @@ impl<A: App> WriteTask<A> {
             state.remove_path(id);
         });
         self.closing.cancel();
+    }
+
+    /// What has come before the connection broke counts. The reader will get to its end, but for an application that
+    /// does not take what comes.
+    async fn wait_for_reader(&mut self) {
+        let mut before = self.reading();
+        while timeout(LINGER, self.is_read.cancelled()).await.is_err() {
+            let now = self.reading();
+            let (is_app_awaited, _) = now;
+            if !is_app_awaited && now == before {
+                return;
+            }
+            before = now;
+        }
+    }
+
+    /// Whether reading waits for the application, and how far it has come.
+    fn reading(&self) -> (bool, u64) {
+        let state = self.shared.lock();
+        (state.is_app_awaited, state.traffic.received_bytes)
     }
 
     /// Until the link is to be closed and nothing waits, or it breaks.
