@@ -228,7 +228,7 @@ impl Dialer {
         let connecting = self.shared.connect(config, address, &name.to_str())?;
         let connected = connecting.await;
         let connection = connected.map_err(|error| DialError::quic(address, error))?;
-        Ok(Link::from_quic(&connection))
+        Ok(Link::from_quic(&connection, &self.shared.options.quic))
     }
 }
 

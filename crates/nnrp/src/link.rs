@@ -73,8 +73,8 @@ impl Link {
     }
 
     /// Over a QUIC connection whose handshake is done, on either side of it.
-    pub(crate) fn from_quic(connection: &quinn::Connection) -> Self {
-        let (reader, writer) = quic::halves(connection);
+    pub(crate) fn from_quic(connection: &quinn::Connection, options: &QuicOptions) -> Self {
+        let (reader, writer) = quic::halves(connection, options.begun_bytes_max);
         Self {
             transport: TransportId::Quic,
             remote: Some(connection.remote_address()),

@@ -24,10 +24,10 @@ pub(crate) use self::writer::QuicWriter;
 /// What the reference closes a connection with, and what any end without a fault has.
 pub(crate) const CLOSE_CODE: VarInt = VarInt::from_u32(0);
 
-/// Both halves of a connection whose handshake is done.
-pub(crate) fn halves(connection: &Connection) -> (QuicReader, QuicWriter) {
+/// Both halves of a connection whose handshake is done; of packets that have begun, so many bytes are held.
+pub(crate) fn halves(connection: &Connection, begun_bytes_max: u64) -> (QuicReader, QuicWriter) {
     let control = Arc::new(ControlSlot::default());
-    let reader = QuicReader::new(connection.clone(), Arc::clone(&control));
+    let reader = QuicReader::new(connection.clone(), Arc::clone(&control), begun_bytes_max);
     (reader, QuicWriter::new(connection.clone(), control))
 }
 

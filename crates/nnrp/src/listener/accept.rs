@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::handshakes::{Handshake, Handshakes};
 use super::stats::{Counters, count};
 use super::{ListenerError, ListenerOptions};
-use crate::link::{Link, Place};
+use crate::link::{Link, Place, QuicOptions};
 use crate::tls::ALPN_TCP;
 
 /// How long after an error of the system the next connection is asked for: it may be out of files.
@@ -28,6 +28,7 @@ pub(super) struct Acceptor {
     handshakes: Handshakes,
     handshake_timeout: Duration,
     tls: Option<TlsAcceptor>,
+    quic: Arc<QuicOptions>,
     closing: CancellationToken,
 }
 
@@ -44,6 +45,7 @@ impl Acceptor {
             handshakes: Handshakes::new(options.handshakes_max),
             handshake_timeout: options.handshake_timeout,
             tls: options.tcp_config()?.map(TlsAcceptor::from),
+            quic: Arc::new(options.quic_options.clone()),
             closing,
         })
     }
@@ -127,9 +129,10 @@ impl Acceptor {
             incoming.refuse();
             return count(&self.counters.refused_connections);
         };
+        let options = Arc::clone(&self.quic);
         let handshake = async move {
             let connection = incoming.await.ok()?;
-            Some(Link::from_quic(&connection))
+            Some(Link::from_quic(&connection, &options))
         };
         let acceptor = self.clone();
         let running = self.handshakes.begin();

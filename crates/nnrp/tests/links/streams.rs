@@ -138,3 +138,23 @@ async fn a_peer_that_allows_few_streams_and_reads_none_holds_up_no_control_packe
     seen.sort_unstable();
     assert_eq!(seen, (0..20).chain([99]).collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn a_peer_that_begins_too_much_is_given_up() {
+    let server = Server::start_with(Way::Quic, |options| {
+        options.quic_options.begun_bytes_max = 100_000;
+    })
+    .await;
+    let (_endpoint, connection) = quic_client(&server, "nnrp/1").await;
+    let connection = connection.unwrap();
+    let mut link = raw(server.accept().await);
+    let submit = packet(MessageType::FrameSubmit, 1, 60_000).encode();
+    let mut begun = Vec::new();
+    for _ in 0..2 {
+        let mut stream = connection.open_uni().await.unwrap();
+        stream.write_all(&submit[..59_000]).await.unwrap();
+        begun.push(stream);
+    }
+    let end = timeout(LIMIT, link.next()).await.unwrap();
+    assert_eq!(end, Err(PathEnd::Lost));
+}

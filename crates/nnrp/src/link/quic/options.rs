@@ -24,6 +24,9 @@ pub struct QuicOptions {
     /// Bytes of all streams that are not read yet: 16 MiB unless set. What the application does not take in is held here,
     /// for each connection.
     pub window_bytes: u32,
+    /// Bytes of packets that are read in part, on all streams of a connection: 256 MiB unless set. With more, the connection
+    /// is given up. Each of them is within the limits of its session; this bounds how many a sender may begin at once.
+    pub begun_bytes_max: u64,
     /// Bytes that are written and not acknowledged: 16 MiB unless set.
     pub send_window_bytes: u32,
     /// Bytes that the largest UDP payload may have, found out by trying; from 1200 to 6500. 6 KiB unless set, which networks
@@ -41,6 +44,7 @@ impl Default for QuicOptions {
             streams_max: 256,
             stream_window_bytes: 2 << 20,
             window_bytes: 16 << 20,
+            begun_bytes_max: 256 << 20,
             send_window_bytes: 16 << 20,
             udp_payload_bytes_max: 6 << 10,
             socket_buffer_bytes: 8 << 20,

@@ -10,10 +10,7 @@ use quinn::{SendStream, WriteError};
 /// Bytes to write to one stream. They are not copied.
 #[derive(Debug)]
 pub(super) struct Outgoing {
-    /// Mostly, there is no more than this.
-    first: Bytes,
-    more: Vec<Bytes>,
-    more_written: usize,
+    rest: Bytes,
     bytes: usize,
 }
 
@@ -21,9 +18,7 @@ impl Outgoing {
     pub(super) const fn new(packet: Bytes) -> Self {
         Self {
             bytes: packet.len(),
-            first: packet,
-            more: Vec::new(),
-            more_written: 0,
+            rest: packet,
         }
     }
 
@@ -38,13 +33,9 @@ impl Outgoing {
         stream: &mut SendStream,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), WriteError>> {
-        while !self.first.is_empty() {
-            let first = slice::from_mut(&mut self.first);
-            ready!(pin!(stream.write_chunks(first)).poll(context))?;
-        }
-        while let Some(more @ [_, ..]) = self.more.get_mut(self.more_written..) {
-            let written = ready!(pin!(stream.write_chunks(more)).poll(context))?;
-            self.more_written += written.chunks;
+        while !self.rest.is_empty() {
+            let rest = slice::from_mut(&mut self.rest);
+            ready!(pin!(stream.write_chunks(rest)).poll(context))?;
         }
         Poll::Ready(Ok(()))
     }

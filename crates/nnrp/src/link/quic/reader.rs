@@ -34,6 +34,9 @@ pub(crate) struct QuicReader {
     /// Streams that are read and had no more bytes, the control stream among them; and the one that is to come.
     others: FuturesUnordered<BoxFuture<'static, Event>>,
     ready: VecDeque<Packet>,
+    /// Bytes of packets in `others`, whose end has not come.
+    begun_bytes: u64,
+    begun_bytes_max: u64,
     stats: LinkStats,
     /// The last stream that was no control stream.
     last_stream: Option<u64>,
@@ -53,7 +56,11 @@ struct Incoming {
 }
 
 impl QuicReader {
-    pub(super) fn new(connection: Connection, control: Arc<ControlSlot>) -> Self {
+    pub(super) fn new(
+        connection: Connection,
+        control: Arc<ControlSlot>,
+        begun_bytes_max: u64,
+    ) -> Self {
         let unis = stream::unfold(connection.clone(), |connection| async move {
             let uni = connection.accept_uni().await;
             Some((uni, connection))
@@ -67,6 +74,8 @@ impl QuicReader {
             unis: unis.boxed(),
             others,
             ready: VecDeque::new(),
+            begun_bytes: 0,
+            begun_bytes_max,
             stats: LinkStats::default(),
             last_stream: None,
             end: None,
@@ -137,6 +146,7 @@ impl QuicReader {
                 // The end is told by the unidirectional ones.
                 Poll::Ready(Some(Event::Opened(Err(_)))) => {}
                 Poll::Ready(Some(Event::Read(mut incoming, read))) => {
+                    self.begun_bytes -= incoming.begun_bytes();
                     incoming.splitter.set_limits(self.limits);
                     let goes_on = match read {
                         Ok(Some(chunk)) => self.split(&mut incoming, chunk),
@@ -185,11 +195,22 @@ impl QuicReader {
             match goes_on {
                 Poll::Ready(true) => {}
                 Poll::Ready(false) => return,
-                Poll::Pending => {
-                    self.others.push(incoming.wait().boxed());
-                    return;
-                }
+                Poll::Pending => return self.wait_for(incoming),
             }
+        }
+    }
+
+    fn wait_for(&mut self, incoming: Incoming) {
+        self.begun_bytes += incoming.begun_bytes();
+        self.others.push(incoming.wait().boxed());
+        if self.begun_bytes > self.begun_bytes_max {
+            tracing::warn!(
+                bytes = self.begun_bytes,
+                "too much has begun and not come to its end: the connection is given up"
+            );
+            self.others.clear();
+            self.begun_bytes = 0;
+            self.end = Some(PathEnd::Lost);
         }
     }
 
@@ -251,6 +272,10 @@ impl QuicReader {
 }
 
 impl Incoming {
+    const fn begun_bytes(&self) -> u64 {
+        self.splitter.buffered_bytes() as u64
+    }
+
     async fn wait(mut self) -> Event {
         let chunk = self.stream.read_chunk(usize::MAX, true).await;
         let bytes = chunk.map(|chunk| chunk.map(|chunk| chunk.bytes));

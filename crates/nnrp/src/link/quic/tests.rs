@@ -10,7 +10,7 @@ use nnrp_wire::{Envelope, FrameSubmit, Message, MessageType, SplitLimits};
 use quinn::{ClientConfig, Endpoint, ServerConfig, TransportConfig};
 use rustls::RootCertStore;
 
-use crate::link::Link;
+use crate::link::{Link, QuicOptions};
 
 async fn pair(transport: impl Fn(&mut TransportConfig)) -> (Link, Link, [Endpoint; 2]) {
     let certified = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
@@ -36,8 +36,8 @@ async fn pair(transport: impl Fn(&mut TransportConfig)) -> (Link, Link, [Endpoin
         .unwrap();
     let far = async { server.accept().await.unwrap().await };
     let (near, far) = tokio::join!(near, far);
-    let near = Link::from_quic(&near.unwrap());
-    let far = Link::from_quic(&far.unwrap());
+    let near = Link::from_quic(&near.unwrap(), &QuicOptions::default());
+    let far = Link::from_quic(&far.unwrap(), &QuicOptions::default());
     (near, far, [client, server])
 }
 

@@ -148,8 +148,13 @@ impl QuicWriter {
     fn control_stream(&mut self) -> io::Result<SendStream> {
         let known = self.control.take();
         let known = known.or_else(|| self.backlog.take_control());
-        if let Some(stream) = known.or_else(|| self.slot.take_send()) {
+        if let Some(stream) = known {
             return Ok(stream);
+        }
+        if let Some(send) = self.slot.take_send() {
+            // It fails if the other side has stopped it, which writing tells.
+            let _ = send.set_priority(CONTROL_PRIORITY);
+            return Ok(send);
         }
         let Poll::Ready(opened) = now(self.connection.open_bi()) else {
             return Err(io::Error::new(
