@@ -22,7 +22,8 @@ pub const LARGE_MTU: u16 = 6 << 10;
 const UDP_BUFFER_BYTES: usize = 8 << 20;
 const STREAM_WINDOW_BYTES: u32 = 16 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
-const STREAMS_MAX: u32 = 4096;
+/// Room for them is made when a connection begins.
+const STREAMS_MAX: u32 = 256;
 
 /// Writes a certificate of a server of this machine into a folder, in both formats.
 ///

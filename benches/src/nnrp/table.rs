@@ -151,11 +151,14 @@ pub fn print(rows: &[Row]) -> String {
             row.shown().each_ref().map(String::as_str),
         ));
     }
+    if rows.iter().any(|row| row.stalled) {
+        out.push_str("Stalled, or *: it was given up, as no end of it could be seen.\n");
+    }
     out
 }
 
 fn line(name: &str, columns: [&str; 6]) -> String {
-    let mut line = format!("{name:<30}");
+    let mut line = format!("{name:<42}");
     for column in columns {
         // Writing to a string cannot fail.
         let _ = write!(line, "{column:>11}");
