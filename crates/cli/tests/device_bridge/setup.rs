@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::{HeaderMap, Message, Subscriber};
 use autotrainer_api::{
     Command as DeviceCommand, CommandRequest, CommandResponse, Deadline, Pending, ResultCode,
-    Service, with_pending,
+    Service, StartError, with_pending,
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -28,6 +28,8 @@ pub(crate) async fn device(identifier: &str) -> Service {
     device_on(identifier, 0, 0).await
 }
 
+/// As soon as its ports are free: a process that another test is just starting has a copy of every open socket until it
+/// runs its own program.
 pub(crate) async fn device_on(identifier: &str, event_port: u16, command_port: u16) -> Service {
     let service = Service::builder()
         .identifier(identifier)
@@ -38,7 +40,12 @@ pub(crate) async fn device_on(identifier: &str, event_port: u16, command_port: u
         .concurrency(8)
         .handler(with_pending(answer))
         .build();
-    service.start().await.unwrap();
+    loop {
+        match service.start().await {
+            Err(StartError::Bind { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
+            started => break started.unwrap(),
+        }
+    }
     service
 }
 
