@@ -220,8 +220,15 @@ impl Sink for Pieces {
         self.grow_copied(T::BYTES);
     }
 
+    #[inline]
     fn head<M: Fixed>(&mut self, header: &Header, metadata: &M) {
-        self.bytes(&header.encode());
-        self.fixed(metadata);
+        let at = self.copied.len();
+        self.copied.resize(at + Header::BYTES + M::BYTES, 0);
+        let room = self.copied.get_mut(at..).unwrap_or_default();
+        if let Some((first, rest)) = room.split_first_chunk_mut() {
+            header.write(first);
+            metadata.write(rest, 0);
+        }
+        self.grow_copied(Header::BYTES + M::BYTES);
     }
 }
