@@ -5,10 +5,10 @@
 //! broker and client count the same messages and both end at the same one. So: set the maximum a little further on than
 //! anything that can be on its way, and go on serving until it is reached.
 //!
-//! Where too few requests come to reach it, unsubscribe at a quiet moment: many round trips to the broker without a
-//! message in between. They are counted, not timed: while a busy machine lets nobody run, it is quiet by the clock, and
-//! everybody sends afterwards. What remains is that two requests come within the one round trip that follows: one alone is
-//! still read, as long as nothing else is sent meanwhile, which [`EndpointCore::quiet`] sees to within a service.
+//! Where too few requests come to reach it, unsubscribe at a quiet moment: several round trips to the broker without a
+//! message in between, and many times as long as one of them takes. What remains is that two requests come within the
+//! one round trip that follows: one alone is still read, as long as nothing else is sent meanwhile, which
+//! [`EndpointCore::quiet`] sees to within a service.
 //!
 //! [`EndpointCore::quiet`]: super::core::EndpointCore
 
@@ -27,10 +27,13 @@ use super::pump::{Pump, PumpEnd};
 const ON_ITS_WAY_MESSAGES: u64 = 256;
 const ON_ITS_WAY_ROUND_TRIPS: u64 = 4;
 
-/// A quiet moment is this many round trips to the broker...
+/// A quiet moment is at least this long...
+const QUIET: Duration = Duration::from_millis(15);
+
+/// ... and this many round trips to the broker, whose length tells how busy everything is.
 const QUIET_ROUND_TRIPS: u32 = 20;
 
-/// ... with at least this between one and the next.
+/// Between one round trip and the next.
 const ROUND_TRIP_PAUSE: Duration = Duration::from_millis(3);
 
 /// How long to look for a quiet moment where the maximum cannot be used, after a reconnect.
@@ -137,33 +140,38 @@ impl Pump {
     /// Serves until the subscription has ended, there is a quiet moment, or patience has run out.
     async fn serve_until_quiet(&mut self, patience: Option<Duration>) {
         let give_up = patience.map(|patience| Instant::now() + patience);
-        let mut quiet_round_trips = 0;
-        while quiet_round_trips < QUIET_ROUND_TRIPS {
+        let mut quiet_since = Instant::now();
+        loop {
             let received = self.received;
-            self.serve_for_a_round_trip().await;
-            if self.closed || give_up.is_some_and(|at| Instant::now() >= at) {
+            let round_trip = self.serve_for_a_round_trip().await;
+            let now = Instant::now();
+            if self.closed || give_up.is_some_and(|at| now >= at) {
                 return;
             }
-            quiet_round_trips += 1;
             if self.received != received {
-                quiet_round_trips = 0;
+                quiet_since = now;
+            } else if now - quiet_since >= QUIET.max(QUIET_ROUND_TRIPS * round_trip) {
+                return;
             }
         }
     }
 
-    async fn serve_for_a_round_trip(&mut self) {
+    /// How long the round trip took.
+    async fn serve_for_a_round_trip(&mut self) -> Duration {
         let transport = self.core.transport.clone();
         let quiet = Arc::clone(&self.core.quiet);
         let round_trip = async move {
             sleep(ROUND_TRIP_PAUSE).await;
             let _one_at_a_time = quiet.lock().await;
+            let began = Instant::now();
             // A closed connection ends the subscription.
             let _ = transport.fence().await;
+            began.elapsed()
         };
         tokio::pin!(round_trip);
         self.serve_until(|pump, cx| {
             if pump.closed {
-                return Poll::Ready(());
+                return Poll::Ready(Duration::ZERO);
             }
             round_trip.as_mut().poll(cx)
         })
