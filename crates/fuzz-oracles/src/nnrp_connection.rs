@@ -82,7 +82,7 @@ impl World {
             5 => self.packet(&probe()),
             6 => self.packet(&ping()),
             7 => self.accept(u32::from(operations.byte() % 3)),
-            8 | 9 => self.adopt(operations.byte() % 4 != 0),
+            8 | 9 => self.adopt(!operations.byte().is_multiple_of(4)),
             10 => self.refuse(operations.byte()),
             11 => self.refuse_migration(),
             12 => self.end(operations.end()),

@@ -102,7 +102,7 @@ impl Operations<'_> {
     }
 
     fn path_sample(&mut self) -> PathSample {
-        if self.byte() % 4 == 0 {
+        if self.byte().is_multiple_of(4) {
             return PathSample::TimedOut;
         }
         PathSample::Answered {
