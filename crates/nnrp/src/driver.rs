@@ -400,6 +400,9 @@ async fn run_timer<A: App>(shared: Arc<Shared<A>>) {
                     () = tokio::time::sleep_until(shared.clock.at(next)) => {
                         shared.with_state(|state, now| {
                             state.has_moved = true;
+                            if state.is_app_awaited {
+                                state.machine.excuse_silence(now);
+                            }
                             state.machine.handle_timeout(now);
                         });
                     }

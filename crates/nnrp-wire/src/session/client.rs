@@ -253,6 +253,12 @@ impl ClientSession {
         Ok(())
     }
 
+    /// Packets wait, and are not taken in for reasons of the caller's own: that nothing was heard until now is not the other
+    /// side's fault, and does not end the session.
+    pub const fn excuse_silence(&mut self, now: Duration) {
+        self.liveness.excused(now);
+    }
+
     /// Where the session is.
     #[must_use]
     pub const fn state(&self) -> ClientState {

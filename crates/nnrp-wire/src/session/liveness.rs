@@ -60,6 +60,12 @@ impl Liveness {
         self.received_at = now;
     }
 
+    /// What comes is not looked at: it is not the other side that is silent.
+    pub(super) const fn excused(&mut self, now: Duration) {
+        self.received_at = now;
+        self.unanswered = 0;
+    }
+
     pub(super) fn sent(&mut self, now: Duration) {
         self.sent_at = now;
     }

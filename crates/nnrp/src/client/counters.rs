@@ -162,5 +162,6 @@ const fn sum_packets(a: &ClientCounters, b: &ClientCounters) -> ClientCounters {
     sum.undecodable += b.undecodable;
     sum.ignored_updates += b.ignored_updates;
     sum.credit_stalls += b.credit_stalls;
+    sum.not_kept += b.not_kept;
     sum
 }

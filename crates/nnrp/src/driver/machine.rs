@@ -24,6 +24,7 @@ pub(crate) trait Machine: Send + 'static {
         end: PathEnd,
         now: Duration,
     ) -> Result<(), HandleError>;
+    fn excuse_silence(&mut self, now: Duration);
     fn handle_timeout(&mut self, now: Duration);
     fn next_timeout(&self) -> Option<Duration>;
     fn has_transmit(&self) -> bool;
@@ -80,6 +81,10 @@ macro_rules! machine {
                 now: Duration,
             ) -> Result<(), HandleError> {
                 self.handle_path_end(path, end, now)
+            }
+
+            fn excuse_silence(&mut self, now: Duration) {
+                self.excuse_silence(now);
             }
 
             fn handle_timeout(&mut self, now: Duration) {

@@ -338,6 +338,32 @@ async fn silence_ends_a_session_that_is_kept_alive() {
     assert_eq!(session.counters().round_trips.count, 3);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_slow_consumer_is_not_taken_for_a_silent_server() {
+    let mut options = ConnectOptions::default().with_keep_alive(Duration::from_secs(1));
+    options.inbox.items_max = 1;
+    let (session, mut peer) = connected_by(1 << 16, 16, options).await;
+    // It is known to answer.
+    let (ping, _) = peer.expect(MessageType::Ping).await;
+    peer.send(ping, Message::Pong).await;
+    session.submit(stream_submit(1)).await.unwrap();
+    let envelope = peer.expect(MessageType::FrameSubmit).await.0;
+    for _ in 0..20 {
+        peer.part(&envelope, 1000).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1000)).await;
+    assert!(session.end().is_none(), "{:?}", session.end());
+    for _ in 0..20 {
+        session.receive(key(1)).await.unwrap();
+    }
+    // Then it has to answer again.
+    let (_, _, end) = rest(&session).await;
+    assert!(
+        matches!(failure(&end), Failure::MissedPongs { .. }),
+        "{end:?}"
+    );
+}
+
 #[tokio::test]
 async fn a_fatal_error_is_the_cause() {
     let (session, mut peer) = connected(16).await;

@@ -14,4 +14,5 @@ mod faults;
 mod moving;
 mod ordered;
 mod peer;
+mod random;
 mod results;

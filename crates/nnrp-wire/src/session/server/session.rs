@@ -152,6 +152,12 @@ impl ServerSession {
         Ok(())
     }
 
+    /// Packets wait, and are not taken in for reasons of the caller's own: that nothing was heard until now is not the other
+    /// side's fault, and does not end the session.
+    pub const fn excuse_silence(&mut self, now: Duration) {
+        self.liveness.excused(now);
+    }
+
     /// The session's id.
     #[must_use]
     pub const fn session_id(&self) -> u32 {
