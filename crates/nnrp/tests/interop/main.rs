@@ -16,6 +16,7 @@ mod control;
 mod ending;
 mod frames;
 mod hello;
+mod limits;
 mod moving;
 #[path = "../common/ours.rs"]
 mod ours;

@@ -20,7 +20,6 @@ fn options(hello: &Write) -> ConnectOptions {
     };
     let mut options = patient();
     options.session.hello = hello;
-    options.session.rules = Rules::COMPATIBLE;
     // The recorded session server says that it keeps nothing, and keeps what it is given.
     options.session.puts_without_cache = true;
     options.session.checks_references = false;
@@ -43,11 +42,14 @@ async fn begin(
     transport: NnrpTransport,
     hello: &Write,
     ack: &[u8],
+    rules: Rules,
     mut compare: impl FnMut(&nnrp_wire::Packet),
 ) -> Played {
+    let mut options = options(hello);
+    options.session.rules = rules;
     let certificate = SelfSignedCertificate::new().unwrap();
     let listener = RawListener::bind(&certificate).await;
-    let session = session_over(transport, listener.port(), &certificate, options(hello));
+    let session = session_over(transport, listener.port(), &certificate, options);
     let answered = async {
         let mut raw = listener.accept(transport).await;
         compare(&raw.packet().await.unwrap());
@@ -193,7 +195,12 @@ fn expected_outcomes(name: &str) -> &'static [(u32, FrameOutcome)] {
 async fn converse(exchange: &'static Exchange) -> Comparison {
     let mut comparison = Comparison::default();
     let (hello, ack) = (&exchange.writes[0], &exchange.writes[1].bytes);
-    let mut played = begin(exchange.transport, hello, ack, |sent| {
+    // Its result is stale and does not say of which frame, which is a quirk of the exporter (nnrp-wire Q12).
+    let rules = match exchange.name.as_str() {
+        "replay_export_submit_result" => Rules::COMPATIBLE,
+        _ => Rules::STRICT,
+    };
+    let mut played = begin(exchange.transport, hello, ack, rules, |sent| {
         comparison.compare(&exchange.name, sent, &hello.bytes);
     })
     .await;
@@ -341,7 +348,7 @@ async fn session_with_id(transport: NnrpTransport, session_id: u32) -> Played {
     Message::ServerHelloAck(ack)
         .encode(&envelope, &mut answer)
         .unwrap();
-    begin(transport, &hello.writes[0], &answer, |_| {}).await
+    begin(transport, &hello.writes[0], &answer, Rules::STRICT, |_| {}).await
 }
 
 /// Our client moves as the recorded one did, to the other transport.
@@ -381,7 +388,7 @@ async fn the_recorded_migration_moves_our_client() {
     let target = named("migrate_quic_to_tcp", NnrpTransport::Tcp);
     let mut comparison = Comparison::default();
     let (hello, ack) = (&origin.writes[0], &origin.writes[1].bytes);
-    let mut played = begin(origin.transport, hello, ack, |_| {}).await;
+    let mut played = begin(origin.transport, hello, ack, Rules::STRICT, |_| {}).await;
     played.play(origin, &mut comparison).await;
     // Its result is there, so that the request can say so.
     let mut outcomes = Vec::new();

@@ -11,7 +11,7 @@ use nnrp_wire::session::{
     CacheLimits, LivenessOptions, Report, ServerCapabilities, ServerOptions as WireOptions,
 };
 use nnrp_wire::{
-    Envelope, ErrorCode, ErrorReport, Message, MessageType, Packet, ResultClass, ResultPush, Rules,
+    Envelope, ErrorCode, ErrorReport, Message, MessageType, Packet, ResultClass, ResultPush,
     ServerHelloAck,
 };
 use nodewire_testkit::{NnrpTraceEvent, NnrpTransport, nnrp_traces};
@@ -32,7 +32,6 @@ fn wire_options() -> WireOptions {
             },
             ..ServerCapabilities::default()
         },
-        rules: Rules::COMPATIBLE,
         // As the recorded policy has it.
         answers_unknown_cancels: true,
         close_reason: "bye".into(),
