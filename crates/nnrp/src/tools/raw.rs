@@ -4,12 +4,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use nnrp_wire::session::PathEnd;
+use nnrp_wire::session::{PathEnd, PathId, Transmit};
 use nnrp_wire::{Envelope, Message, Packet, SplitLimits, TransportId, WireError};
 use tokio::time::timeout;
 
 use crate::link::{Link, Reader, Writer};
-use nnrp_wire::session::{PathId, Transmit};
 
 /// A link whose packets are read and written as they are: nothing is negotiated, answered or checked but that packets are
 /// no longer than the limits. On QUIC a packet goes by the stream that its type has.
@@ -153,11 +152,12 @@ impl RawWriter {
     /// # Errors
     /// If it breaks a rule between its fields; nothing is queued then.
     pub fn queue_message(&mut self, envelope: Envelope, message: Message) -> Result<(), WireError> {
-        self.0.queue(&Transmit {
+        let transmit = Transmit {
             path: PathId(0),
             envelope,
             message,
-        })
+        };
+        self.0.queue(&transmit).map(drop)
     }
 
     /// Writes what was queued: all of it on a byte stream; on QUIC, until there is room again. If it is dropped, the next
