@@ -201,7 +201,8 @@ impl Splitter {
     ///
     /// let mut splitter = Splitter::new(SplitLimits::BEFORE_HELLO);
     /// assert_eq!(splitter.split(&mut Bytes::copy_from_slice(begin))?, None);
-    /// while let Some(mut room) = splitter.rest() {
+    /// while splitter.missing_bytes() > 0 {
+    ///     let Some(mut room) = splitter.rest() else { break };
     ///     let (bytes, more) = rest.split_at(room.remaining_mut().min(rest.len()));
     ///     room.put_slice(bytes);
     ///     drop(room);
