@@ -156,6 +156,20 @@ impl Dialer {
         }
     }
 
+    /// Waits until the ends of all closed QUIC connections are told, and none is left. What ends right after it has closed a
+    /// connection has to wait for this, or the other side learns of it by its idle timeout only. Nothing happens if it is
+    /// dropped.
+    pub async fn idle(&self) {
+        let endpoints = {
+            let sockets = self.shared.sockets.lock();
+            let sockets = sockets.unwrap_or_else(PoisonError::into_inner);
+            [sockets.v4.clone(), sockets.v6.clone()]
+        };
+        for endpoint in endpoints.into_iter().flatten() {
+            endpoint.wait_idle().await;
+        }
+    }
+
     async fn attempt(
         &self,
         endpoint: &Endpoint,

@@ -29,6 +29,7 @@ use crate::tls::TlsError;
 pub struct Listener {
     address: SocketAddr,
     links: Mutex<mpsc::Receiver<Link>>,
+    quic: Option<quinn::Endpoint>,
     counters: Arc<Counters>,
     closing: CancellationToken,
 }
@@ -87,10 +88,11 @@ impl Listener {
         let counters = Arc::new(Counters::new(options.connections_max));
         let closing = CancellationToken::new();
         let acceptor = Acceptor::new(&options, sender, Arc::clone(&counters), closing.clone())?;
-        acceptor.spawn(tcp, quic);
+        acceptor.spawn(tcp, quic.clone());
         Ok(Self {
             address,
             links: Mutex::new(links),
+            quic,
             counters,
             closing,
         })
@@ -114,6 +116,14 @@ impl Listener {
     /// Takes no more connections. Those that are there go on; those that were not accepted yet still can be.
     pub fn close(&self) {
         self.closing.cancel();
+    }
+
+    /// Waits until the ends of all closed QUIC connections are told, and none is left; see [`Dialer::idle`](crate::Dialer::idle).
+    /// Nothing happens if it is dropped.
+    pub async fn idle(&self) {
+        if let Some(quic) = &self.quic {
+            quic.wait_idle().await;
+        }
     }
 
     /// What has happened until now.

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use nnrp::Endpoint;
 use nnrp::client::{Answer, CallError, ConnectOptions, Session, Submit};
+use nnrp::{Dialer, Endpoint};
 use nnrp_wire::body::TypedPayload;
 use nnrp_wire::session::FrameKey;
 use nnrp_wire::{FrameSubmit, ResultBody};
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::probe::transport_name;
 use super::serve::outcome_name;
 use super::time::{Histogram, micros};
-use super::trust::{Policy, TrustFlags};
+use super::trust::{Policy, TrustFlags, leave};
 use crate::failure::{Failure, chain};
 use crate::signals::Signals;
 use crate::terminal;
@@ -105,7 +105,10 @@ impl Load {
 
 pub(super) async fn bench(args: BenchArgs) -> Result<(), Failure> {
     let signals = Signals::listen()?;
-    let sessions = signals.unless_stopped(Box::pin(connect(&args))).await?;
+    let dialer = args.trust.dialer()?;
+    let sessions = signals
+        .unless_stopped(Box::pin(connect(&args, &dialer)))
+        .await?;
     let load = Arc::new(args.load()?);
     let began = Instant::now();
     let mut workers = JoinSet::new();
@@ -129,6 +132,7 @@ pub(super) async fn bench(args: BenchArgs) -> Result<(), Failure> {
         // Nothing depends on how long the other side takes for that.
         let _ = tokio::time::timeout(Duration::from_secs(2), session.close("done")).await;
     }
+    leave(Some(&dialer), None).await;
     terminal::results_written()?;
     report.verdict()
 }
@@ -153,15 +157,14 @@ impl BenchArgs {
     }
 }
 
-async fn connect(args: &BenchArgs) -> Result<Vec<Session>, Failure> {
-    let dialer = args.trust.dialer()?;
+async fn connect(args: &BenchArgs, dialer: &Dialer) -> Result<Vec<Session>, Failure> {
     let mut sessions = Vec::new();
     for _ in 0..args.sessions {
         let options = ConnectOptions::default()
             .with_requested_session_id(0)
             .with_connect_timeout(args.timeout)
             .with_policy(args.transport.into());
-        let session = Session::connect(&dialer, &args.endpoint, options).await;
+        let session = Session::connect(dialer, &args.endpoint, options).await;
         sessions.push(session.map_err(|error| Failure::servers(chain(&error)))?);
     }
     Ok(sessions)

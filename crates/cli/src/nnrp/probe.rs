@@ -10,7 +10,7 @@ use nnrp_wire::session::{ProbeSample, ServerConnection, ServerOptions};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
-use super::trust::{ListenFlags, TrustFlags, remote};
+use super::trust::{ListenFlags, TrustFlags, leave, remote};
 use crate::failure::{Failure, chain};
 use crate::micro::Table;
 use crate::signals::Signals;
@@ -60,7 +60,9 @@ pub(super) async fn probe_endpoint(args: ProbeArgs) -> Result<(), Failure> {
     options.sample_timeout = args.timeout;
     options.warm_up = !args.no_warm_up;
     let probing = async { Ok(Box::pin(probe(&dialer, &args.endpoint, &options)).await) };
-    let report = match signals.unless_stopped(probing).await? {
+    let probed = signals.unless_stopped(probing).await?;
+    leave(Some(&dialer), None).await;
+    let report = match probed {
         Ok(report) => report,
         Err(error) => return Err(Failure::servers(chain(&error))),
     };
@@ -208,6 +210,7 @@ pub(super) async fn probe_server(args: ProbeServerArgs) -> Result<(), Failure> {
     while let Some(done) = answering.join_next().await {
         unanswered += u64::from(!matches!(done, Ok(true)));
     }
+    leave(None, Some(&listening.listener)).await;
     terminal::results_written()?;
     if unanswered > 0 && args.count.is_some() {
         return Err(Failure::failed(format!(

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::probe::transport_name;
 use super::recording::{Event, Recorder, Title, side_name};
-use super::trust::{ListenFlags, Policy, TrustFlags, remote};
+use super::trust::{ListenFlags, Policy, TrustFlags, leave, remote};
 use crate::failure::{Failure, chain};
 use crate::signals::Signals;
 use crate::terminal;
@@ -110,6 +110,7 @@ pub(super) async fn record(args: RecordArgs) -> Result<(), Failure> {
         }
     }
     connections.shutdown().await;
+    leave(Some(&proxy.dialer), Some(&listening.listener)).await;
     proxy.end(number)
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::recording::{self, Recorded};
-use super::trust::{ListenFlags, Listening, Policy, TrustFlags};
+use super::trust::{ListenFlags, Listening, Policy, TrustFlags, leave};
 use crate::failure::{Failure, chain};
 use crate::signals::Signals;
 use crate::terminal;
@@ -148,6 +148,8 @@ async fn play_all(args: &ReplayArgs, recorded: &[Recorded]) -> Result<Vec<PlayRe
         show(recorded, &report, args.json);
         reports.push(report);
     }
+    let listener = listening.as_ref().map(|listening| &listening.listener);
+    leave(Some(&dialer), listener).await;
     Ok(reports)
 }
 

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::stats_page::{StatsFlags, StatsPage};
-use super::trust::ListenFlags;
+use super::trust::{ListenFlags, leave};
 use crate::failure::Failure;
 use crate::signals::Signals;
 use crate::terminal;
@@ -111,6 +111,7 @@ pub(super) async fn serve(args: ServeArgs) -> Result<(), Failure> {
         Ok(())
     };
     signals.unless_killed(stopping).await?;
+    leave(None, Some(&listening.listener)).await;
     let mut stats = serving.stats(&listening.listener);
     if args.json {
         stats["type"] = "stopped".into();

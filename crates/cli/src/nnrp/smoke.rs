@@ -12,7 +12,7 @@ use nnrp::{Endpoint, Link, TcpSecurity, TransportId};
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 
-use super::trust::{IdentityFlags, Transports, TrustFlags, listen};
+use super::trust::{IdentityFlags, Transports, TrustFlags, leave, listen};
 use crate::failure::{Failure, chain};
 use crate::signals::Signals;
 use crate::terminal;
@@ -157,6 +157,7 @@ async fn run(args: SmokeArgs) -> Result<(), Failure> {
             let link = Box::pin(accept(&args, &limit)).await?;
             let served = smoke_server(link.0, args.session_id);
             let transcript = limit.hold(Box::pin(served)).await?;
+            leave(None, Some(&link.1.listener)).await;
             print(&transcript_lines("server", &transcript), args.common.json)
         }
         SmokeCommand::HelloServer(args) => {
@@ -164,6 +165,7 @@ async fn run(args: SmokeArgs) -> Result<(), Failure> {
             let link = Box::pin(accept(&args, &limit)).await?;
             let served = smoke_hello_server(link.0, args.session_id);
             let hello = limit.hold(Box::pin(served)).await?;
+            leave(None, Some(&link.1.listener)).await;
             print(&hello_lines("hello-server", &hello), args.common.json)
         }
     }
@@ -187,6 +189,7 @@ async fn client(args: ClientArgs) -> Result<(), Failure> {
         frame_id: args.frame_id,
     };
     let transcript = limit.hold(Box::pin(smoke_client(link, options))).await?;
+    leave(Some(&dialer), None).await;
     print(&transcript_lines("client", &transcript), args.common.json)
 }
 

@@ -12,7 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::probe::transport_name;
 use super::stats_page::fetch;
 use super::time::{as_micros, micros};
-use super::trust::{Policy, TrustFlags};
+use super::trust::{Policy, TrustFlags, leave};
 use crate::failure::{Failure, chain};
 use crate::signals::Signals;
 use crate::terminal;
@@ -217,6 +217,7 @@ impl Watching {
             // Nothing depends on how long the other side takes for that.
             let _ = tokio::time::timeout(LEAVE, session.close("done")).await;
         }
+        leave(Some(&self.dialer), None).await;
     }
 
     fn show(&mut self, seen: &Value) {

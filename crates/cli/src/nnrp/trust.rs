@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use nnrp::{
     ClientTls, DialOptions, DialPolicy, Dialer, Link, Listener, ListenerOptions, ServerTls,
@@ -280,6 +281,24 @@ impl Listening {
             ));
         }
     }
+}
+
+/// How long the other sides may take to learn that connections have ended.
+const LEAVE: Duration = Duration::from_secs(1);
+
+/// A process that ends at once leaves the other side of a QUIC connection waiting for its idle timeout.
+pub(super) async fn leave(dialer: Option<&Dialer>, listener: Option<&Listener>) {
+    let leaving = async {
+        if let Some(dialer) = dialer {
+            dialer.idle().await;
+        }
+        if let Some(listener) = listener {
+            listener.close();
+            listener.idle().await;
+        }
+    };
+    // Connections of sides that do not end are not waited for.
+    let _ = tokio::time::timeout(LEAVE, leaving).await;
 }
 
 /// The other side's address, for people.

@@ -1,0 +1,214 @@
+//! `record` and `replay`.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::support::{Folder, PATIENT, Running, Server, objects_of};
+
+/// A recorder before this server, with its certificate in `record.pem`.
+fn recorder(folder: &Folder, server: &Server, arguments: &[&str]) -> Server {
+    let to = [
+        "record",
+        "--to",
+        &server.endpoint,
+        "--ca",
+        &server.certificate,
+    ];
+    let out = ["--out", "session.jsonl"];
+    folder.server("record", &[&to[..], &out, arguments].concat())
+}
+
+/// Frames through the recorder, until it has ended by itself.
+fn bench(folder: &Folder, recorder: &mut Server, transport: &str, frames: &str) {
+    let bench = ["bench", &recorder.endpoint, "--frames", frames];
+    let flags = [
+        "--transport",
+        transport,
+        "--in-flight",
+        "4",
+        "--size",
+        "300",
+    ];
+    let trust = ["--insecure"];
+    folder
+        .run(&[&bench[..], &flags, &trust, &PATIENT].concat())
+        .succeeds();
+    assert!(recorder.running.wait().success());
+}
+
+#[test]
+fn a_session_is_recorded_and_can_be_played_again() {
+    for transport in ["quic", "tcp"] {
+        let folder = Folder::new();
+        let server = folder.echo(&[]);
+        let mut recorder = recorder(&folder, &server, &["--connections", "1"]);
+        bench(&folder, &mut recorder, transport, "25");
+        let recorded = recorder.running.out.object("recorded");
+        assert_eq!(recorded["left_out"], 0);
+        let lines = objects_of(&folder.path("session.jsonl"));
+        assert_eq!(lines[0]["nnrp_recording"], 1);
+        let of_type = |name: &str| lines.iter().filter(|line| line["type"] == name).count();
+        let counts = [
+            "CLIENT_HELLO",
+            "SERVER_HELLO_ACK",
+            "FRAME_SUBMIT",
+            "RESULT_PUSH",
+        ];
+        assert_eq!(counts.map(of_type), [1, 1, 25, 25]);
+        let events: Vec<_> = lines
+            .iter()
+            .filter_map(|line| line["event"].as_str())
+            .collect();
+        assert_eq!(events, ["begin", "end"]);
+        let times: Vec<_> = lines[1..]
+            .iter()
+            .map(|line| line["at_us"].as_u64())
+            .collect();
+        assert!(times.is_sorted());
+
+        let to = ["replay", "session.jsonl", "--to", &server.endpoint];
+        let flags = [
+            "--ca",
+            &server.certificate,
+            "--transport",
+            transport,
+            "--json",
+        ];
+        for pace in [
+            &["--as-fast-as-possible", "--bytes"][..],
+            &["--speed", "20"],
+        ] {
+            let replayed = [&to[..], &flags, pace, &PATIENT].concat();
+            let replayed = folder.run(&replayed).succeeds().objects();
+            assert_eq!(
+                replayed[0]["met"],
+                lines_of(&lines, "server"),
+                "{replayed:?}"
+            );
+            assert_eq!(replayed[1]["same"], true);
+        }
+    }
+}
+
+/// Packets that are compared.
+fn lines_of(lines: &[Value], side: &str) -> usize {
+    let advice = ["FLOW_UPDATE", "RESULT_HINT", "PING"];
+    let packets = lines.iter().filter(|line| line["side"] == side);
+    let packets = packets.filter_map(|line| line["type"].as_str());
+    packets.filter(|name| !advice.contains(name)).count()
+}
+
+#[test]
+fn what_is_not_as_it_was_is_told() {
+    let folder = Folder::new();
+    let server = folder.echo(&["--max-concurrent-frames", "4"]);
+    let mut recorder = recorder(&folder, &server, &["--connections", "1"]);
+    bench(&folder, &mut recorder, "tcp", "10");
+    // Too small for these frames.
+    let other = folder.server("other", &["serve", "--max-body-bytes", "64"]);
+    let replay = [
+        "replay",
+        "session.jsonl",
+        "--to",
+        &other.endpoint,
+        "--ca",
+        "other.pem",
+    ];
+    let flags = ["--as-fast-as-possible", "--json"];
+    let replayed = folder.run(&[&replay[..], &flags, &PATIENT].concat());
+    let replayed = replayed.fails(1, "not as recorded").objects();
+    let differences = replayed[0]["differences"].as_array().unwrap();
+    assert_eq!(replayed[1]["same"], false);
+    assert!(
+        differences
+            .iter()
+            .any(|difference| difference["kind"] == "type" && difference["type"] == "RESULT_PUSH"),
+        "{differences:?}"
+    );
+}
+
+#[test]
+fn a_recording_can_be_the_server() {
+    let folder = Folder::new();
+    let server = folder.echo(&[]);
+    let mut recorder = recorder(&folder, &server, &["--connections", "1"]);
+    let smoke = [
+        "smoke",
+        "client",
+        "--port",
+        recorder.port(),
+        "--ca",
+        "record.pem",
+    ];
+    folder.run(&[&smoke[..], &PATIENT].concat()).succeeds();
+    assert!(recorder.running.wait().success());
+    drop(server);
+    let replay = [
+        "replay",
+        "session.jsonl",
+        "--as-server",
+        "--as-fast-as-possible",
+    ];
+    let mut replay = folder.server("replay", &[&replay[..], &PATIENT].concat());
+    // Other ids than those of the recording.
+    let smoke = [
+        "smoke",
+        "client",
+        "--port",
+        replay.port(),
+        "--ca",
+        "replay.pem",
+    ];
+    let smoke = [&smoke[..], &["--frame-id", "77"], &PATIENT].concat();
+    let said = folder.run(&smoke).succeeds().stdout;
+    assert!(said.contains("frame_id=77\n") && said.contains("result_tile_count=3\n"));
+    assert_eq!(replay.running.out.object("replayed")["same"], true);
+    assert!(replay.running.wait().success());
+}
+
+#[test]
+fn a_full_file_says_so_and_the_proxy_goes_on() {
+    let folder = Folder::new();
+    let server = folder.echo(&["--listen", "nnrp+tcp://127.0.0.1:0"]);
+    let to = ["record", "--to", &server.endpoint, "--out", "session.jsonl"];
+    let limits = ["--max-bytes", "8192", "--connections", "1"];
+    let plain = ["--listen", "nnrp+tcp://127.0.0.1:0"];
+    let mut recorder = folder.server("record", &[&to[..], &limits, &plain].concat());
+    bench(&folder, &mut recorder, "tcp", "50");
+    let recorded = recorder.running.out.object("recorded");
+    assert!(recorded["left_out"].as_u64().unwrap() > 0);
+    let file = folder.path("session.jsonl");
+    assert!(fs::metadata(&file).unwrap().len() <= 8192);
+    assert_eq!(objects_of(&file).last().unwrap()["event"], "full");
+    // What is there can still be played.
+    let replay = [
+        "replay",
+        "session.jsonl",
+        "--to",
+        &server.endpoint,
+        "--as-fast-as-possible",
+    ];
+    folder.run(&[&replay[..], &PATIENT].concat());
+}
+
+#[test]
+fn a_server_that_is_not_there_ends_the_connection() {
+    let folder = Folder::new();
+    let gone = folder.echo(&["--listen", "nnrp+tcp://127.0.0.1:0"]);
+    let to = gone.endpoint.clone();
+    drop(gone);
+    let mut command = folder.nnrp(&["record", "--to", &to, "--out", "session.jsonl"]);
+    command.args(["--listen", "nnrp+tcp://127.0.0.1:0", "--connections", "1"]);
+    let mut recorder = Running::start(&mut command);
+    let port = recorder.err.with("listening on");
+    let port = port.rsplit_once(':').unwrap().1;
+    let smoke = ["smoke", "client", "--transport", "tcp", "--port", port];
+    folder.run(&[&smoke[..], &PATIENT].concat()).fails(1, "");
+    assert!(recorder.wait().success());
+    let lines = objects_of(&folder.path("session.jsonl"));
+    assert!(
+        lines[1]["how"].as_str().unwrap().contains("connection"),
+        "{lines:?}"
+    );
+}

@@ -1,0 +1,137 @@
+//! What cannot be done is said in a line, with a status that tells what it was.
+
+use std::fs;
+use std::net::{TcpListener, UdpSocket};
+
+use crate::support::{Done, Folder, PATIENT};
+
+#[track_caller]
+fn one_line(done: &Done) {
+    assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
+    assert!(done.stderr.starts_with("error: "), "{done:?}");
+    assert_eq!(done.stdout, "");
+}
+
+#[test]
+fn whoever_does_not_answer_is_waited_for_no_longer_than_said() {
+    let folder = Folder::new();
+    // They take connections, or packets, and say nothing.
+    let (tcp, udp) = (
+        TcpListener::bind("127.0.0.1:0").unwrap(),
+        UdpSocket::bind("127.0.0.1:0").unwrap(),
+    );
+    let ports =
+        [tcp.local_addr().unwrap(), udp.local_addr().unwrap()].map(|at| at.port().to_string());
+    for (transport, port) in [("tcp", &ports[0]), ("tls", &ports[0]), ("quic", &ports[1])] {
+        let client = ["smoke", "client", "--port", port, "--timeout", "0.3"];
+        let flags = ["--transport", transport, "--insecure"];
+        let done = folder.run(&[&client[..], &flags].concat());
+        one_line(&done.fails(1, ""));
+    }
+    let done = folder.run(&["smoke", "server", "--timeout", "0.2"]);
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(done.stderr.contains("was not done within"), "{done:?}");
+    let endpoint = format!("nnrp+tcp://127.0.0.1:{}", ports[0]);
+    let bench = ["bench", &endpoint, "--timeout", "0.3"];
+    one_line(&folder.run(&bench).fails(3, ""));
+    let probe = ["probe", &endpoint, "--timeout", "0.3", "--samples", "1"];
+    one_line(&folder.run(&probe).fails(3, "no probe"));
+    let top = ["top", &endpoint, "--once", "--timeout", "0.3"];
+    folder.run(&top).fails(3, "the server is not there");
+}
+
+#[test]
+fn a_port_without_a_server() {
+    let folder = Folder::new();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port().to_string();
+    drop(free);
+    for transport in ["tcp", "quic"] {
+        let client = ["smoke", "client", "--port", &port, "--timeout", "1"];
+        let flags = ["--transport", transport, "--insecure"];
+        one_line(&folder.run(&[&client[..], &flags].concat()).fails(1, ""));
+    }
+    let endpoint = format!("nnrps://127.0.0.1:{port}");
+    let bench = ["bench", &endpoint, "--insecure", "--timeout", "1"];
+    one_line(&folder.run(&bench).fails(3, ""));
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_or_not_there() {
+    let folder = Folder::new();
+    let server = folder.echo(&[]);
+    let other = folder.server("other", &["serve"]);
+    let client = ["smoke", "client", "--port", server.port()];
+    for trust in [&[][..], &["--ca", &other.certificate]] {
+        let done = folder.run(&[&client[..], trust, &PATIENT].concat());
+        one_line(&done.fails(1, "not trusted"));
+    }
+    let done = folder.run(&[&client[..], &["--ca", "nowhere.pem"]].concat());
+    one_line(&done.fails(1, "nowhere.pem"));
+    let done = folder.run(&["bench", &server.endpoint, "--ca", "nowhere.pem"]);
+    one_line(&done.fails(2, "nowhere.pem"));
+    fs::write(folder.path("empty.pem"), "").unwrap();
+    let serve = [
+        "serve",
+        "--certificate",
+        "empty.pem",
+        "--private-key",
+        "empty.pem",
+    ];
+    one_line(&folder.run(&serve).fails(2, "certificate"));
+}
+
+#[test]
+fn wrong_usage() {
+    let folder = Folder::new();
+    for wrong in [
+        &["smoke"][..],
+        &["smoke", "client"],
+        &["smoke", "client", "--port", "0"],
+        &["smoke", "client", "--port", "1", "--timeout", "soon"],
+        &["smoke", "server", "--session-id", "0"],
+        &["probe", "127.0.0.1:1"],
+        &["bench", "nnrps://127.0.0.1:1", "--in-flight", "0"],
+        &["serve", "--listen", "127.0.0.1:1"],
+        &["serve", "--stats", "0.0.0.0:0"],
+        &["record", "--to", "nnrps://127.0.0.1:1"],
+        &["replay", "session.jsonl"],
+        &[
+            "replay",
+            "session.jsonl",
+            "--as-server",
+            "--to",
+            "nnrps://127.0.0.1:1",
+        ],
+        &["replay", "session.jsonl", "--as-server", "--speed", "0"],
+    ] {
+        let done = folder.run(wrong);
+        assert_eq!(done.code, Some(2), "{wrong:?}: {done:?}");
+        assert!(!done.stderr.is_empty());
+    }
+}
+
+#[test]
+fn what_is_no_recording() {
+    let folder = Folder::new();
+    let title = r#"{"nnrp_recording":1,"listen":"","to":"","began_unix_ms":0}"#;
+    let packet = |text: &str| {
+        format!("{title}\n{{\"connection\":1,\"side\":\"client\",\"packet\":\"{text}\"}}\n")
+    };
+    for (text, said) in [
+        (String::new(), "no recording"),
+        ("{}\n".to_owned(), "no recording"),
+        (title.replace(":1,", ":2,"), "version 2"),
+        (format!("{title}\n"), "no packet"),
+        (format!("{title}\nnonsense\n"), "line 2"),
+        (packet("4e4e"), "line 2"),
+        (packet("4x"), "no hex digit"),
+        (packet(&"00".repeat(40)), "line 2"),
+    ] {
+        fs::write(folder.path("session.jsonl"), &text).unwrap();
+        let done = folder.run(&["replay", "session.jsonl", "--to", "nnrp+tcp://127.0.0.1:1"]);
+        one_line(&done.fails(2, said));
+    }
+    let missing = folder.run(&["replay", "missing.jsonl", "--to", "nnrp+tcp://127.0.0.1:1"]);
+    one_line(&missing.fails(2, "missing.jsonl"));
+}
