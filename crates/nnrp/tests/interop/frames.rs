@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use nnrp::client::Submit;
-use nnrp::server::{DropReason, ServerOptions};
+use nnrp::server::DropReason;
 use nnrp_wire::body::TypedPayload;
-use nnrp_wire::build::{ResultWorth, SubmitOptions};
+use nnrp_wire::build::ResultWorth;
 use nnrp_wire::session::{FrameKey, FrameOutcome};
 use nnrp_wire::{BudgetPolicy, Envelope, FrameSubmit, Message, ResultBody, ResultPush, SubmitBody};
 use nodewire_testkit::NnrpTransport;
@@ -284,16 +284,22 @@ fn large() -> Bytes {
     (0..=250).cycle().take(LARGE_BYTES).collect()
 }
 
+fn opaque() -> TypedPayload {
+    TypedPayload::opaque_bytes(large())
+}
+
+/// The same for them.
+fn told_opaque() -> Value {
+    let payload = nodewire_testkit::to_hex(&large());
+    json!({"frame_id": 1, "typed_payloads": [{"payload_kind": "OPAQUE_BYTES", "payload": payload}]})
+}
+
 #[tokio::test]
-async fn large_frames_come_whole() {
-    let (mut client, mut server) = tokio::join!(TheirClient::start(), TheirServer::start());
-    let payload =
-        json!([{"payload_kind": "OPAQUE_BYTES", "payload": nodewire_testkit::to_hex(&large())}]);
-    let opaque = || TypedPayload::opaque_bytes(large());
+async fn their_large_frames_come_whole() {
+    let mut pair = TheirClient::start().await;
     for transport in NnrpTransport::ALL {
-        let (session, _) = client.connect(transport, json!({})).await;
-        let frame = json!({"frame_id": 1, "typed_payloads": payload});
-        client.peer.submit(frame.clone()).await.unwrap();
+        let (session, _) = pair.connect(transport, json!({})).await;
+        pair.peer.submit(told_opaque()).await.unwrap();
         let submitted = next_submit(&session).await;
         let SubmitBody::Composed(body) = &submitted.message.body else {
             panic!("it has a typed payload");
@@ -301,25 +307,32 @@ async fn large_frames_come_whole() {
         assert!(body.body().typed.iter().eq([opaque()]));
         let result = ResultPush::builder(ResultWorth::COMPLETE).payload(opaque());
         submitted.answer.complete(result.build().unwrap()).unwrap();
-        let told = client.peer.receive().await.unwrap();
-        assert_eq!(told["typed_payloads"][0]["payload"], payload[0]["payload"]);
-        client.closed(&session).await;
+        let told = pair.peer.receive().await.unwrap();
+        let payload = &told["typed_payloads"][0]["payload"];
+        assert!(*payload == told_opaque()["typed_payloads"][0]["payload"]);
+        pair.closed(&session).await;
+    }
+}
 
-        let (session, _) = server.accept(transport, patient()).await;
+#[tokio::test]
+async fn our_large_frames_come_whole() {
+    let mut pair = TheirServer::start().await;
+    for transport in NnrpTransport::ALL {
+        let (session, _) = pair.accept(transport, patient()).await;
         let key = FrameKey::new(1);
-        let submit = FrameSubmit::builder().payload(opaque());
-        let submit = submit.options(SubmitOptions::default()).build().unwrap();
+        let submit = FrameSubmit::builder().payload(opaque()).build().unwrap();
         session.submit(Submit::new(key, submit)).await.unwrap();
-        let told = server.peer.receive().await.unwrap();
-        assert_eq!(told["typed_payloads"][0]["payload"], payload[0]["payload"]);
-        server.peer.result(frame).await.unwrap();
+        let told = pair.peer.receive().await.unwrap();
+        let payload = &told["typed_payloads"][0]["payload"];
+        assert!(*payload == told_opaque()["typed_payloads"][0]["payload"]);
+        pair.peer.result(told_opaque()).await.unwrap();
         let result = next_result(&session, key).await.result;
         let ResultBody::Composed(body) = &result.body else {
             panic!("it has a typed payload");
         };
         assert!(body.body().typed.iter().eq([opaque()]));
         assert_eq!(outcome(&session, key).await, FrameOutcome::Complete);
-        server.closed(&session).await;
+        pair.closed(&session).await;
     }
 }
 
@@ -327,7 +340,7 @@ const FRAMES: u32 = 64;
 
 #[tokio::test]
 async fn many_of_their_frames_are_in_flight() {
-    let mut many = ServerOptions { ..options() };
+    let mut many = options();
     many.session.capabilities.max_concurrent_frames = 64;
     let mut pair = TheirClient::start_with(many).await;
     for transport in NnrpTransport::ALL {
