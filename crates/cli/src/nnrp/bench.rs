@@ -159,9 +159,10 @@ impl BenchArgs {
 
 async fn connect(args: &BenchArgs, dialer: &Dialer) -> Result<Vec<Session>, Failure> {
     let mut sessions = Vec::new();
-    for _ in 0..args.sessions {
+    for number in 1..=args.sessions {
         let options = ConnectOptions::default()
-            .with_requested_session_id(0)
+            // The reference gives what is asked for, 0 too, which is no session.
+            .with_requested_session_id(number.into())
             .with_connect_timeout(args.timeout)
             .with_policy(args.transport.into());
         let session = Session::connect(dialer, &args.endpoint, options).await;

@@ -203,7 +203,8 @@ impl Watching {
 
     async fn connect(&self) -> Result<Session, String> {
         let options = ConnectOptions::default()
-            .with_requested_session_id(0)
+            // The reference gives what is asked for, 0 too, which is no session.
+            .with_requested_session_id(std::process::id().max(1))
             .with_connect_timeout(self.args.timeout)
             .with_policy(self.args.transport.into())
             .with_reconnect(ReconnectOptions::default());
