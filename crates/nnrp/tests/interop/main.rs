@@ -24,3 +24,4 @@ mod ours;
 mod raw;
 mod smoke;
 mod support;
+mod volume;

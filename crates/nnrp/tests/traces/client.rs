@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use nnrp::client::{ConnectError, ConnectOptions, FrameItem, MigrateError, Session, Submit};
-use nnrp::{ProbeOptions, TransportId, probe};
-use nnrp_wire::session::{FrameKey, FrameOutcome, MigrationFailure};
+use nnrp::client::{ConnectError, ConnectOptions, FrameItem, Session, Submit};
+use nnrp::{ProbeOptions, probe};
+use nnrp_wire::session::{FrameKey, FrameOutcome};
 use nnrp_wire::{Envelope, Message, MessageType, Rules};
 use nodewire_testkit::{NnrpTransport, SelfSignedCertificate};
 use tokio::task::JoinSet;
 
 use crate::compare::Comparison;
-use crate::ours::{dialer, endpoint, link, patient, session_over};
+use crate::ours::{dialer, endpoint, patient, session_over};
 use crate::raw::{RawConnection, RawListener, message, soon};
 use crate::recorded::{Exchange, Write, conversations, exchanges, named};
 
@@ -28,17 +28,17 @@ fn options(hello: &Write) -> ConnectOptions {
 }
 
 /// A session of our client, and the recorded server's side of it.
-struct Played {
-    session: Session,
-    raw: RawConnection,
-    listener: RawListener,
-    certificate: SelfSignedCertificate,
+pub(super) struct Played {
+    pub(super) session: Session,
+    pub(super) raw: RawConnection,
+    pub(super) listener: RawListener,
+    pub(super) certificate: SelfSignedCertificate,
     /// What waits for the server's answer.
     asking: JoinSet<()>,
 }
 
 /// Our client says hello, and gets this answer.
-async fn begin(
+pub(super) async fn begin(
     transport: NnrpTransport,
     hello: &Write,
     ack: &[u8],
@@ -68,7 +68,7 @@ async fn begin(
 
 impl Played {
     /// What the recorded client did, done by ours. Says whether anything is sent because of it.
-    async fn act(&mut self, envelope: &Envelope, message: Message) -> bool {
+    pub(super) async fn act(&mut self, envelope: &Envelope, message: Message) -> bool {
         let session = self.session.clone();
         match message {
             Message::FrameSubmit(submit) => {
@@ -114,13 +114,13 @@ impl Played {
     }
 
     /// All that was asked has an answer.
-    async fn asked(&mut self) {
+    pub(super) async fn asked(&mut self) {
         while let Some(answered) = soon("an answer", self.asking.join_next()).await {
             answered.unwrap();
         }
     }
 
-    async fn play(&mut self, exchange: &Exchange, comparison: &mut Comparison) {
+    pub(super) async fn play(&mut self, exchange: &Exchange, comparison: &mut Comparison) {
         let mut pinged = Envelope::default();
         for write in &exchange.writes[2..] {
             let (envelope, message) = write.message();
@@ -143,7 +143,7 @@ impl Played {
     }
 
     /// So many frames end, then the server ends all. How each frame has ended.
-    async fn outcomes(&mut self, count: usize) -> Vec<(u32, FrameOutcome)> {
+    pub(super) async fn outcomes(&mut self, count: usize) -> Vec<(u32, FrameOutcome)> {
         let mut outcomes = Vec::new();
         while outcomes.len() < count {
             self.next_outcome(&mut outcomes).await.unwrap();
@@ -155,7 +155,7 @@ impl Played {
         outcomes
     }
 
-    async fn next_outcome(
+    pub(super) async fn next_outcome(
         &self,
         outcomes: &mut Vec<(u32, FrameOutcome)>,
     ) -> Result<(), nnrp::client::SessionEnd> {
@@ -331,139 +331,4 @@ async fn recorded_answers_to_probes_are_understood() {
         let volatile = &["metadata.client_send_ts_us", "metadata.probe_id"];
         comparison.expect(0, &[("probe", "TRANSPORT_PROBE", volatile)]);
     }
-}
-
-/// A session with this id, by the hello of another exchange.
-async fn session_with_id(transport: NnrpTransport, session_id: u32) -> Played {
-    let hello = named("hello_only", NnrpTransport::Tcp);
-    let (envelope, Message::ServerHelloAck(mut ack)) = hello.writes[1].message() else {
-        panic!("{hello:?}");
-    };
-    ack.metadata.session_id = session_id;
-    let envelope = Envelope {
-        session_id,
-        ..envelope
-    };
-    let mut answer = Vec::new();
-    Message::ServerHelloAck(ack)
-        .encode(&envelope, &mut answer)
-        .unwrap();
-    begin(transport, &hello.writes[0], &answer, Rules::STRICT, |_| {}).await
-}
-
-/// Our client moves as the recorded one did, to the other transport.
-async fn migrate(
-    played: &mut Played,
-    target: &Exchange,
-    comparison: &mut Comparison,
-) -> Result<nnrp::client::Migrated, MigrateError> {
-    let (_, Message::SessionMigrate(recorded)) = target.writes[0].message() else {
-        panic!("{target:?}");
-    };
-    let session = played.session.clone();
-    let moved = async {
-        let port = played.listener.port();
-        let link = link(target.transport, port, &played.certificate).await;
-        soon("a migration", session.migrate_with(link, recorded.body)).await
-    };
-    let answered = async {
-        let mut raw = played.listener.accept(target.transport).await;
-        let sent = raw.packet().await.unwrap();
-        comparison.compare(&target.name, &sent, &target.writes[0].bytes);
-        raw.send(&target.writes[1].bytes).await;
-        raw
-    };
-    let (moved, raw) = tokio::join!(moved, answered);
-    if moved.is_ok() {
-        // The old connection stays until the client closes it.
-        let mut old = std::mem::replace(&mut played.raw, raw);
-        tokio::spawn(async move { old.rest().await });
-    }
-    moved
-}
-
-#[tokio::test]
-async fn the_recorded_migration_moves_our_client() {
-    let origin = named("migrate_quic_to_tcp_origin_leg", NnrpTransport::Quic);
-    let target = named("migrate_quic_to_tcp", NnrpTransport::Tcp);
-    let mut comparison = Comparison::default();
-    let (hello, ack) = (&origin.writes[0], &origin.writes[1].bytes);
-    let mut played = begin(origin.transport, hello, ack, Rules::STRICT, |_| {}).await;
-    played.play(origin, &mut comparison).await;
-    // Its result is there, so that the request can say so.
-    let mut outcomes = Vec::new();
-    played.next_outcome(&mut outcomes).await.unwrap();
-    played.next_outcome(&mut outcomes).await.unwrap();
-    let moved = migrate(&mut played, target, &mut comparison).await.unwrap();
-    assert_eq!(moved.transport, TransportId::Tcp);
-    assert_eq!(moved.resume_from_frame_id, 822);
-    played.play(target, &mut comparison).await;
-    outcomes.extend(played.outcomes(1).await);
-    assert_eq!(
-        outcomes,
-        [821, 822].map(|frame| (frame, FrameOutcome::Complete))
-    );
-    comparison.expect(
-        2,
-        &[(
-            &target.name,
-            "SESSION_MIGRATE",
-            // Route and trace of the recorded request are the caller's.
-            &[
-                "header.route_id",
-                "header.trace_id",
-                "metadata.client_migrate_ts_us",
-            ],
-        )],
-    );
-}
-
-#[tokio::test]
-async fn the_recorded_migration_to_quic_moves_our_client() {
-    let target = named("migrate_tcp_to_quic_target_leg", NnrpTransport::Quic);
-    let session_id = target.writes[0].message().0.session_id;
-    let mut played = session_with_id(NnrpTransport::Tcp, session_id).await;
-    let mut comparison = Comparison::default();
-    let moved = migrate(&mut played, target, &mut comparison).await.unwrap();
-    assert_eq!(moved.transport, TransportId::Quic);
-    played.play(target, &mut comparison).await;
-    let outcomes = played.outcomes(1).await;
-    assert_eq!(outcomes, [(902, FrameOutcome::Complete)]);
-    comparison.expect(
-        1,
-        &[(
-            &target.name,
-            "SESSION_MIGRATE",
-            // The frames before were not recorded.
-            &[
-                "metadata.client_migrate_ts_us",
-                "metadata.last_result_frame_id",
-            ],
-        )],
-    );
-}
-
-#[tokio::test]
-async fn a_recorded_rejection_leaves_our_client_where_it_was() {
-    let target = named("migrate_rejected", NnrpTransport::Tcp);
-    let session_id = target.writes[0].message().0.session_id;
-    let mut played = session_with_id(NnrpTransport::Quic, session_id).await;
-    let mut comparison = Comparison::default();
-    let refused = migrate(&mut played, target, &mut comparison).await;
-    assert!(
-        matches!(
-            refused,
-            Err(MigrateError::Failed(MigrationFailure::Refused {
-                accept_code: 1
-            }))
-        ),
-        "{refused:?}"
-    );
-    assert_eq!(played.session.transport(), TransportId::Quic);
-    // It goes on there.
-    played.act(&Envelope::default(), Message::Ping).await;
-    let (ping, _) = played.raw.message_of(MessageType::Ping).await;
-    played.raw.send_message(ping, Message::Pong).await;
-    played.asked().await;
-    assert!(played.outcomes(0).await.is_empty());
 }

@@ -13,6 +13,7 @@
 )]
 
 mod client;
+mod client_moves;
 mod compare;
 #[path = "../common/ours.rs"]
 mod ours;
@@ -20,3 +21,4 @@ mod ours;
 mod raw;
 mod recorded;
 mod server;
+mod server_moves;

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use bytes::Bytes;
 use nnrp::server::{
     DropReason, HelloHook, Refusal, Refused, ServerOptions, Session, SessionEnd, Submitted,
 };
@@ -11,19 +10,18 @@ use nnrp_wire::session::{
     CacheLimits, LivenessOptions, Report, ServerCapabilities, ServerOptions as WireOptions,
 };
 use nnrp_wire::{
-    Envelope, ErrorCode, ErrorReport, Message, MessageType, Packet, ResultClass, ResultPush,
-    ServerHelloAck,
+    Envelope, ErrorCode, ErrorReport, Message, MessageType, ResultClass, ResultPush, ServerHelloAck,
 };
 use nodewire_testkit::{NnrpTraceEvent, NnrpTransport, nnrp_traces};
 use tokio::task::JoinSet;
 
-use crate::compare::{Comparison, TOKEN_EXTENSION};
+use crate::compare::Comparison;
 use crate::ours::OurServer;
-use crate::raw::{RawConnection, message, soon, until};
-use crate::recorded::{Exchange, Write, conversations, exchanges, named};
+use crate::raw::{RawConnection, soon, until};
+use crate::recorded::{Exchange, conversations, exchanges, named};
 
 /// How the recorded server behaved, as far as that is a choice.
-fn wire_options() -> WireOptions {
+pub(super) fn wire_options() -> WireOptions {
     WireOptions {
         capabilities: ServerCapabilities {
             cache: CacheLimits {
@@ -50,7 +48,7 @@ fn wire_options() -> WireOptions {
 }
 
 /// Gives the answer to a hello that was recorded.
-fn answering(ack: ServerHelloAck) -> HelloHook {
+pub(super) fn answering(ack: ServerHelloAck) -> HelloHook {
     HelloHook::new(move |hello| {
         let mut acceptance = hello.accept();
         acceptance.session_id = Some(ack.metadata.session_id);
@@ -61,7 +59,7 @@ fn answering(ack: ServerHelloAck) -> HelloHook {
     })
 }
 
-fn options(exchange: &Exchange) -> ServerOptions {
+pub(super) fn options(exchange: &Exchange) -> ServerOptions {
     let has_cache = exchange.name.starts_with("cache");
     let mut session = wire_options();
     // Only where objects were put were references looked up.
@@ -83,14 +81,14 @@ fn options(exchange: &Exchange) -> ServerOptions {
 }
 
 /// The application behind our server: it does what the recorded one did.
-struct Application {
-    session: Session,
+pub(super) struct Application {
+    pub(super) session: Session,
     frames: HashMap<u32, Submitted>,
     cancelled: HashSet<u32>,
 }
 
 impl Application {
-    fn new(session: Session) -> Self {
+    pub(super) fn new(session: Session) -> Self {
         Self {
             session,
             frames: HashMap::new(),
@@ -98,7 +96,7 @@ impl Application {
         }
     }
 
-    async fn frame(&mut self, frame_id: u32) -> Submitted {
+    pub(super) async fn frame(&mut self, frame_id: u32) -> Submitted {
         while !self.frames.contains_key(&frame_id) {
             self.take_frame().await;
         }
@@ -165,7 +163,7 @@ impl Application {
 }
 
 /// Plays the client's part of a conversation, which has begun.
-async fn play(
+pub(super) async fn play(
     exchange: &Exchange,
     raw: &mut RawConnection,
     application: &mut Application,
@@ -377,154 +375,6 @@ async fn recorded_probes_are_answered() {
         raw.packet_of(MessageType::ServerHelloAck).await;
         raw.finish().await;
     }
-}
-
-/// What the answer to a hello says of how to move the session.
-fn token(ack: &Packet) -> Bytes {
-    let (_, Message::ServerHelloAck(ack)) = message(ack) else {
-        panic!("{ack:?}");
-    };
-    let mut extensions = ack.extensions.iter();
-    let token = extensions.find(|extension| extension.ext_type == TOKEN_EXTENSION);
-    token.unwrap().payload.clone()
-}
-
-/// The recorded request, with another body.
-fn migrate_with(recorded: &Write, body: Bytes) -> Vec<u8> {
-    let (envelope, Message::SessionMigrate(mut migrate)) = recorded.message() else {
-        panic!("{recorded:?}");
-    };
-    migrate.body = body;
-    let mut bytes = Vec::new();
-    Message::SessionMigrate(migrate)
-        .encode(&envelope, &mut bytes)
-        .unwrap();
-    bytes
-}
-
-fn accept_code(packet: &Packet) -> u32 {
-    let (_, Message::SessionMigrateAck(ack)) = message(packet) else {
-        panic!("{packet:?}");
-    };
-    ack.metadata.accept_code
-}
-
-#[tokio::test]
-async fn the_recorded_migration_moves_our_server() {
-    let origin = named("migrate_quic_to_tcp_origin_leg", NnrpTransport::Quic);
-    let target = named("migrate_quic_to_tcp", NnrpTransport::Tcp);
-    let mut comparison = Comparison::default();
-    let server = OurServer::start(options(origin)).await;
-    let mut old =
-        RawConnection::connect(NnrpTransport::Quic, server.port(), &server.certificate).await;
-    old.send(&origin.writes[0].bytes).await;
-    let ack = old.packet().await.unwrap();
-    let mut application = Application::new(server.session().await);
-    play(origin, &mut old, &mut application, &mut comparison).await;
-    // The recorded proof is none that our server knows.
-    let connect = || RawConnection::connect(NnrpTransport::Tcp, server.port(), &server.certificate);
-    let mut refused = connect().await;
-    refused.send(&target.writes[0].bytes).await;
-    assert_eq!(accept_code(&refused.packet().await.unwrap()), 2);
-    assert!(refused.rest().await.is_empty());
-    // With the token, it goes as it was recorded.
-    let mut new = connect().await;
-    new.send(&migrate_with(&target.writes[0], token(&ack)))
-        .await;
-    let sent = new.packet().await.unwrap();
-    comparison.compare(&target.name, &sent, &target.writes[1].bytes);
-    play(target, &mut new, &mut application, &mut comparison).await;
-    comparison.expect(
-        2,
-        &[(
-            &target.name,
-            "SESSION_MIGRATE_ACK",
-            // The recorded server counted from another moment.
-            &["metadata.server_migrate_ts_us"],
-        )],
-    );
-    // Our server closes the old connection when its grace is over.
-    assert!(old.rest().await.is_empty());
-    new.finish().await;
-    soon("the end", application.session.ended()).await;
-}
-
-#[tokio::test]
-async fn the_recorded_migration_to_quic_moves_our_server() {
-    let target = named("migrate_tcp_to_quic_target_leg", NnrpTransport::Quic);
-    // Of the other leg nothing was recorded.
-    let hello = named("hello_only", NnrpTransport::Tcp);
-    let (_, Message::ServerHelloAck(mut ack)) = hello.writes[1].message() else {
-        panic!("{hello:?}");
-    };
-    ack.metadata.session_id = target.writes[0].message().0.session_id;
-    let server = OurServer::start(ServerOptions {
-        session: wire_options(),
-        on_hello: answering(ack),
-        // The recorded client proves nothing.
-        allows_unproven_migration: true,
-        ..ServerOptions::default()
-    })
-    .await;
-    let mut old =
-        RawConnection::connect(NnrpTransport::Tcp, server.port(), &server.certificate).await;
-    old.send(&hello.writes[0].bytes).await;
-    old.packet_of(MessageType::ServerHelloAck).await;
-    let mut application = Application::new(server.session().await);
-    // The frame before the first that was recorded here.
-    let (envelope, submit) = target.writes[2].message();
-    let frame_id = envelope.frame_id - 1;
-    old.send_message(
-        Envelope {
-            frame_id,
-            ..envelope
-        },
-        submit,
-    )
-    .await;
-    let frame = application.frame(frame_id).await;
-    assert!(frame.answer.drop_frame(DropReason::Other));
-    old.packet_of(MessageType::ResultDrop).await;
-    let mut new =
-        RawConnection::connect(NnrpTransport::Quic, server.port(), &server.certificate).await;
-    new.send(&target.writes[0].bytes).await;
-    let mut comparison = Comparison::default();
-    let sent = new.packet().await.unwrap();
-    comparison.compare(&target.name, &sent, &target.writes[1].bytes);
-    play(target, &mut new, &mut application, &mut comparison).await;
-    comparison.expect(
-        1,
-        &[(
-            &target.name,
-            "SESSION_MIGRATE_ACK",
-            // How long the old connection may go on is a setting of the server's.
-            &["metadata.grace_window_ms", "metadata.server_migrate_ts_us"],
-        )],
-    );
-    assert!(old.rest().await.is_empty());
-    new.finish().await;
-    soon("the end", application.session.ended()).await;
-}
-
-#[tokio::test]
-async fn a_recorded_migration_of_no_session_is_refused() {
-    let exchange = named("migrate_rejected", NnrpTransport::Tcp);
-    let server = OurServer::start(ServerOptions::default()).await;
-    let mut raw =
-        RawConnection::connect(exchange.transport, server.port(), &server.certificate).await;
-    raw.send(&exchange.writes[0].bytes).await;
-    let sent = raw.packet().await.unwrap();
-    let mut comparison = Comparison::default();
-    comparison.compare(&exchange.name, &sent, &exchange.writes[1].bytes);
-    comparison.expect(
-        0,
-        &[(
-            &exchange.name,
-            "SESSION_MIGRATE_ACK",
-            &["metadata.server_migrate_ts_us"],
-        )],
-    );
-    assert!(raw.rest().await.is_empty());
 }
 
 /// spec: nnrp-session 10 Q-05
