@@ -4,6 +4,7 @@
 //! left something to send. Readers do the same with packets. So there is no task between a caller and the machine, nothing
 //! waits with the lock held, and a reader never waits for a writer, but for room.
 
+mod direct;
 mod machine;
 mod path;
 
@@ -19,9 +20,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::direct::DirectWrite;
 pub(crate) use self::machine::{App, Machine, Step};
 pub(crate) use self::path::PathTasks;
-use crate::link::Link;
+use crate::link::{Link, Writer};
 
 /// Messages that wait for another path than the one that has room.
 const WAITING_MAX: usize = 256;
@@ -122,6 +124,10 @@ struct PathState {
     wake: Arc<Notify>,
     closing: CancellationToken,
     waiting: VecDeque<Transmit>,
+    /// The link's other half, while there is nothing to write.
+    idle: Option<Writer>,
+    /// Whether it has something left to write nevertheless, or has failed.
+    is_dirty: bool,
 }
 
 impl<A: App> Driver<A> {
@@ -170,6 +176,8 @@ impl<A: App> Driver<A> {
             wake: Arc::clone(&wake),
             closing: closing.clone(),
             waiting: VecDeque::new(),
+            idle: None,
+            is_dirty: false,
         };
         let added = self.shared.with_state(|state, now| {
             act(&mut state.machine, &mut state.app, now)?;
@@ -258,7 +266,11 @@ impl<A: App> Shared<A> {
         let now = self.clock.now();
         let mut state = self.lock();
         let result = act(&mut state, now);
-        self.settle(&mut state, now);
+        let direct = self.settle(&mut state, now);
+        drop(state);
+        if let Some(direct) = direct {
+            direct.write(self);
+        }
         result
     }
 
@@ -272,8 +284,8 @@ impl<A: App> Shared<A> {
         }
     }
 
-    /// What has happened is told, and whoever has something to do is woken.
-    fn settle(&self, state: &mut State<A>, now: Duration) {
+    /// What has happened is told, and whoever has something to do is woken. What is to be written at once comes back.
+    fn settle(&self, state: &mut State<A>, now: Duration) -> Option<DirectWrite> {
         let mut has_room = std::mem::take(&mut state.has_moved);
         while let Some(event) = state.machine.poll_event() {
             has_room = true;
@@ -283,6 +295,7 @@ impl<A: App> Shared<A> {
                 Step::End => state.end(),
             }
         }
+        let direct = DirectWrite::begin(self, state, now);
         if state.machine.has_transmit() {
             for path in &state.paths {
                 path.wake.notify_one();
@@ -302,6 +315,7 @@ impl<A: App> Shared<A> {
             state.scheduled = next;
             self.timer.notify_one();
         }
+        direct
     }
 }
 
@@ -319,6 +333,35 @@ impl<A: App> State<A> {
             path.closing.cancel();
             path.wake.notify_one();
         }
+    }
+
+    /// Queues what a path is to send, as far as there is room. Says whether that was anything.
+    fn fill(&mut self, id: PathId, writer: &mut Writer, now: Duration) -> bool {
+        let mut is_some = false;
+        while writer.has_room() {
+            let Some(transmit) = self.next_transmit(id, now) else {
+                break;
+            };
+            let queued = writer.queued_bytes();
+            match writer.queue(&transmit) {
+                Ok(()) => {
+                    is_some = true;
+                    let bytes = writer.queued_bytes().saturating_sub(queued);
+                    self.traffic.sent_packets += 1;
+                    self.traffic.sent_bytes += bytes as u64;
+                }
+                Err(error) => {
+                    self.traffic.unsendable += 1;
+                    tracing::error!(%error, "a message cannot be written");
+                }
+            }
+        }
+        if is_some && self.machine.has_transmit() {
+            // Others may have waited for this one to make room.
+            let others = self.paths.iter().filter(|path| path.id != id);
+            others.for_each(|path| path.wake.notify_one());
+        }
+        is_some
     }
 
     /// What a path is to send next.

@@ -31,6 +31,8 @@ pub(crate) trait Machine: Send + 'static {
     fn poll_transmit(&mut self, now: Duration) -> Option<Transmit>;
     fn poll_event(&mut self) -> Option<Self::Event>;
     fn primary_path(&self) -> Option<PathId>;
+    /// Whether so little is under way that nothing is gained by waiting for more to send.
+    fn is_quiet(&self) -> bool;
     fn is_over(&self) -> bool;
 }
 
@@ -110,6 +112,10 @@ macro_rules! machine {
             fn primary_path(&self) -> Option<PathId> {
                 let $session = self;
                 $primary
+            }
+
+            fn is_quiet(&self) -> bool {
+                self.frames().in_flight <= 1
             }
 
             fn is_over(&self) -> bool {

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::machine::{App, Machine as _};
-use super::{Shared, State};
+use super::{Shared, State, WAITING_MAX};
 use crate::link::{Link, Reader, Writer};
 
 /// Packets that are handled before the lock is let go.
@@ -52,13 +52,12 @@ impl PathTasks {
         let writing = WriteTask {
             shared: Arc::clone(shared),
             id,
-            writer,
             wake,
             closing,
             is_read: read,
         };
         shared.tasks.spawn(reading.run());
-        shared.tasks.spawn(writing.run());
+        shared.tasks.spawn(writing.run(writer));
     }
 }
 
@@ -215,20 +214,20 @@ enum Taken {
 struct WriteTask<A: App> {
     shared: Arc<Shared<A>>,
     id: PathId,
-    writer: Writer,
     wake: Arc<Notify>,
     closing: CancellationToken,
     is_read: CancellationToken,
 }
 
 impl<A: App> WriteTask<A> {
-    async fn run(mut self) {
-        let written = self.write().await;
-        let is_finished = match written {
-            Ok(()) => timeout(LINGER, self.writer.finish())
+    async fn run(mut self, writer: Writer) {
+        let mut writer = Some(writer);
+        let written = self.write(&mut writer).await;
+        let is_finished = match (written, &mut writer) {
+            (Ok(()), Some(writer)) => timeout(LINGER, writer.finish())
                 .await
                 .is_ok_and(|end| end.is_ok()),
-            Err(_) => false,
+            (Ok(()), None) | (Err(_), _) => false,
         };
         if !is_finished {
             self.wait_for_reader().await;
@@ -264,58 +263,73 @@ impl<A: App> WriteTask<A> {
     }
 
     /// Until the link is to be closed and nothing waits, or it breaks.
-    async fn write(&mut self) -> std::io::Result<()> {
+    async fn write(&mut self, writer: &mut Option<Writer>) -> std::io::Result<()> {
         loop {
+            let Some(mut own) = writer.take() else {
+                *writer = Some(self.wait().await);
+                continue;
+            };
             let is_closing = self.closing.is_cancelled();
-            if self.fill() {
-                if is_closing {
-                    // Whoever does not read any more is not waited for.
-                    match timeout(LINGER, self.writer.flush()).await {
-                        Ok(flushed) => flushed?,
-                        Err(_) => return Err(std::io::ErrorKind::TimedOut.into()),
-                    }
-                } else {
-                    tokio::select! {
-                        flushed = self.writer.flush() => flushed?,
-                        // It goes on where it was.
-                        () = self.closing.cancelled() => {}
-                    }
-                }
-            } else if is_closing {
+            let has_something = self.fill(&mut own);
+            if !has_something && !is_closing {
+                self.leave(own);
+                continue;
+            }
+            let own = writer.insert(own);
+            if !has_something {
                 return Ok(());
+            }
+            if is_closing {
+                // Whoever does not read any more is not waited for.
+                match timeout(LINGER, own.flush()).await {
+                    Ok(flushed) => flushed?,
+                    Err(_) => return Err(std::io::ErrorKind::TimedOut.into()),
+                }
             } else {
-                self.wake.notified().await;
+                tokio::select! {
+                    flushed = own.flush() => flushed?,
+                    // It goes on where it was.
+                    () = self.closing.cancelled() => {}
+                }
             }
         }
     }
 
     /// Says whether there is something to write.
-    fn fill(&mut self) -> bool {
-        let shared = Arc::clone(&self.shared);
-        let mut is_some = false;
-        let mut state = shared.lock();
-        let now = shared.clock.now();
-        while self.writer.has_room() {
-            let Some(transmit) = state.next_transmit(self.id, now) else {
-                break;
-            };
-            let queued = self.writer.queued_bytes();
-            match self.writer.queue(&transmit) {
-                Ok(()) => {
-                    is_some = true;
-                    let bytes = self.writer.queued_bytes().saturating_sub(queued);
-                    state.traffic.sent_packets += 1;
-                    state.traffic.sent_bytes += bytes as u64;
-                }
-                Err(error) => {
-                    state.traffic.unsendable += 1;
-                    tracing::error!(%error, "a message cannot be written");
-                }
+    fn fill(&self, writer: &mut Writer) -> bool {
+        let mut state = self.shared.lock();
+        let now = self.shared.clock.now();
+        let is_some = state.fill(self.id, writer, now);
+        if is_some {
+            self.shared.tell_room(&mut state);
+        }
+        let path = state.path_mut(self.id);
+        let is_dirty = path.is_some_and(|path| std::mem::take(&mut path.is_dirty));
+        is_some || is_dirty || !writer.has_room()
+    }
+
+    /// For whoever has something to send.
+    fn leave(&self, writer: Writer) {
+        let mut state = self.shared.lock();
+        let has_transmit = state.machine.has_transmit() && state.waiting_count() < WAITING_MAX;
+        if let Some(path) = state.path_mut(self.id) {
+            // It may have come since the last look.
+            if has_transmit || !path.waiting.is_empty() || path.closing.is_cancelled() {
+                path.wake.notify_one();
+            }
+            path.idle = Some(writer);
+        }
+    }
+
+    /// Until there is something to write that nobody else writes.
+    async fn wait(&self) -> Writer {
+        loop {
+            self.wake.notified().await;
+            let mut state = self.shared.lock();
+            let idle = state.path_mut(self.id).and_then(|path| path.idle.take());
+            if let Some(writer) = idle {
+                return writer;
             }
         }
-        if is_some {
-            shared.tell_room(&mut state);
-        }
-        is_some
     }
 }
