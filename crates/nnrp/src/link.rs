@@ -133,6 +133,7 @@ impl Link {
 #[derive(Debug, Clone, Default)]
 pub struct LinkStats {
     lost_packets: Arc<AtomicU64>,
+    given_up: Arc<AtomicU64>,
 }
 
 impl LinkStats {
@@ -142,8 +143,19 @@ impl LinkStats {
         self.lost_packets.load(Ordering::Relaxed)
     }
 
+    /// Whether more bytes of packets had begun to come than [`QuicOptions::begun_bytes_max`] allows, and their ends had
+    /// not: the link is lost by it. 0 or 1.
+    #[must_use]
+    pub fn given_up(&self) -> u64 {
+        self.given_up.load(Ordering::Relaxed)
+    }
+
     fn count_lost_packet(&self) {
         self.lost_packets.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count_given_up(&self) {
+        self.given_up.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -85,6 +85,41 @@ async fn a_control_stream_that_ends_is_no_end_of_the_link() {
     assert_eq!(answer.as_slice(), pong.encode());
 }
 
+/// The connection lives on, and so does a stream that has come in part.
+async fn control_stream_is_lost(lose: impl FnOnce(&mut quinn::SendStream)) {
+    let server = Server::start(Way::Quic).await;
+    let (_endpoint, connection) = quic_client(&server, "nnrp/1").await;
+    let connection = connection.unwrap();
+    let mut link = raw(server.accept().await);
+    let (mut control, _recv) = connection.open_bi().await.unwrap();
+    let ping = packet(MessageType::Ping, 1, 0).encode();
+    control.write_all(&ping).await.unwrap();
+    assert_eq!(next(&mut link).await.header().frame_id, 1);
+    let submit = packet(MessageType::FrameSubmit, 2, 1000).encode();
+    let mut part = connection.open_uni().await.unwrap();
+    part.write_all(&submit[..500]).await.unwrap();
+    control.write_all(&ping[..20]).await.unwrap();
+    let mut whole = connection.open_uni().await.unwrap();
+    whole.write_all(&submit).await.unwrap();
+    assert_eq!(next(&mut link).await.header().frame_id, 2);
+    lose(&mut control);
+    for _ in 0..2 {
+        let end = timeout(LIMIT, link.next()).await.unwrap();
+        assert_eq!(end, Err(PathEnd::Lost));
+    }
+    assert!(connection.close_reason().is_none());
+}
+
+#[tokio::test]
+async fn a_control_stream_that_is_reset_is_the_end_of_the_link() {
+    control_stream_is_lost(|control| control.reset(0_u32.into()).unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_control_stream_that_ends_inside_a_packet_is_the_end_of_the_link() {
+    control_stream_is_lost(|control| control.finish().unwrap()).await;
+}
+
 #[tokio::test]
 async fn what_is_no_packet_ends_the_link_after_what_was() {
     let server = Server::start(Way::Quic).await;
@@ -147,7 +182,9 @@ async fn a_peer_that_begins_too_much_is_given_up() {
     .await;
     let (_endpoint, connection) = quic_client(&server, "nnrp/1").await;
     let connection = connection.unwrap();
-    let mut link = raw(server.accept().await);
+    let link = server.accept().await;
+    let stats = link.stats();
+    let mut link = raw(link);
     let submit = packet(MessageType::FrameSubmit, 1, 60_000).encode();
     let mut begun = Vec::new();
     for _ in 0..2 {
@@ -155,6 +192,23 @@ async fn a_peer_that_begins_too_much_is_given_up() {
         stream.write_all(&submit[..59_000]).await.unwrap();
         begun.push(stream);
     }
+    let end = timeout(LIMIT, link.next()).await.unwrap();
+    assert_eq!(end, Err(PathEnd::Lost));
+    assert_eq!(stats.given_up(), 1);
+}
+
+#[tokio::test]
+async fn a_control_stream_that_begins_too_much_is_given_up() {
+    let server = Server::start_with(Way::Quic, |options| {
+        options.quic_options.begun_bytes_max = 1000;
+    })
+    .await;
+    let (_endpoint, connection) = quic_client(&server, "nnrp/1").await;
+    let connection = connection.unwrap();
+    let mut link = raw(server.accept().await);
+    let (mut control, _recv) = connection.open_bi().await.unwrap();
+    let submit = packet(MessageType::FrameSubmit, 1, 60_000).encode();
+    control.write_all(&submit[..5000]).await.unwrap();
     let end = timeout(LIMIT, link.next()).await.unwrap();
     assert_eq!(end, Err(PathEnd::Lost));
 }

@@ -41,6 +41,12 @@ pub(crate) struct QuicReader {
     /// The last stream that was no control stream.
     last_stream: Option<u64>,
     end: Option<PathEnd>,
+    /// The connection is over, and every stream that came was begun.
+    is_closed: bool,
+    /// The control stream is gone and the connection is not: what is here is read, nothing else is waited for.
+    is_control_lost: bool,
+    /// Too much had begun: nothing is read any more.
+    is_given_up: bool,
 }
 
 enum Event {
@@ -79,6 +85,9 @@ impl QuicReader {
             stats: LinkStats::default(),
             last_stream: None,
             end: None,
+            is_closed: false,
+            is_control_lost: false,
+            is_given_up: false,
         }
     }
 
@@ -112,7 +121,7 @@ impl QuicReader {
     }
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Packet, PathEnd>> {
-        if self.ready.is_empty() && !self.is_framing_lost() {
+        if self.ready.is_empty() && self.reads_on() {
             if let Poll::Ready(recv) = self.control.poll_recv(context) {
                 self.begin(recv, true, context);
             }
@@ -125,18 +134,22 @@ impl QuicReader {
             return Poll::Ready(Ok(packet));
         }
         match self.end {
-            // What came before the end can be read after it.
-            Some(end) if self.others.is_empty() || self.is_framing_lost() => Poll::Ready(Err(end)),
+            Some(end) if !self.waits_for_more() => Poll::Ready(Err(end)),
             Some(_) | None => Poll::Pending,
         }
     }
 
-    const fn is_framing_lost(&self) -> bool {
-        matches!(self.end, Some(PathEnd::Framing(_)))
+    const fn reads_on(&self) -> bool {
+        !self.is_given_up && !matches!(self.end, Some(PathEnd::Framing(_)))
+    }
+
+    /// What came before the connection ended can be read after it. While it has not, the streams never end.
+    fn waits_for_more(&self) -> bool {
+        self.reads_on() && !self.is_control_lost && !self.others.is_empty()
     }
 
     fn poll_others(&mut self, context: &mut Context<'_>) {
-        while self.ready.len() < PACKETS_MAX {
+        while self.ready.len() < PACKETS_MAX && self.reads_on() {
             match Pin::new(&mut self.others).poll_next(context) {
                 Poll::Ready(Some(Event::Opened(Ok((send, recv))))) => {
                     let is_control = self.control.opened_there(send);
@@ -163,10 +176,13 @@ impl QuicReader {
     }
 
     fn poll_unis(&mut self, context: &mut Context<'_>) {
-        while self.ready.len() < PACKETS_MAX && self.end.is_none() {
+        while self.ready.len() < PACKETS_MAX && !self.is_closed && self.reads_on() {
             match self.unis.as_mut().poll_next(context) {
                 Poll::Ready(Some(Ok(recv))) => self.begin(recv, false, context),
-                Poll::Ready(Some(Err(error))) => self.end = Some(path_end(&error)),
+                Poll::Ready(Some(Err(error))) => {
+                    self.is_closed = true;
+                    self.end.get_or_insert(path_end(&error));
+                }
                 Poll::Ready(None) | Poll::Pending => return,
             }
         }
@@ -208,8 +224,10 @@ impl QuicReader {
                 bytes = self.begun_bytes,
                 "too much has begun and not come to its end: the connection is given up"
             );
+            self.stats.count_given_up();
             self.others.clear();
             self.begun_bytes = 0;
+            self.is_given_up = true;
             self.end = Some(PathEnd::Lost);
         }
     }
@@ -262,6 +280,7 @@ impl QuicReader {
             if incoming.is_control {
                 // What would have come on it is gone with it.
                 self.end.get_or_insert(PathEnd::Lost);
+                self.is_control_lost = self.connection.close_reason().is_none();
             } else {
                 self.stats.count_lost_packet();
                 tracing::debug!(stream = %incoming.stream.id(), is_reset, "a packet came in part only");
