@@ -1,6 +1,6 @@
 //! What became of each frame. spec: nnrp-session 3.4, 5.4
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -151,19 +151,22 @@ pub struct FrameSlots<T> {
     slots: BTreeMap<FrameKey, Slot<T>>,
     deadlines: BTreeSet<(Duration, FrameKey)>,
     finished: VecDeque<FrameKey>,
+    /// The same, to be found.
+    finished_keys: HashSet<FrameKey>,
     counts: FrameCounts,
 }
 
 impl<T> FrameSlots<T> {
     /// Room for `slots_max` frames that have not ended; the last `finished_max` that have are remembered.
     #[must_use]
-    pub const fn new(slots_max: usize, finished_max: usize) -> Self {
+    pub fn new(slots_max: usize, finished_max: usize) -> Self {
         Self {
             slots_max,
             finished_max,
             slots: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             finished: VecDeque::new(),
+            finished_keys: HashSet::new(),
             counts: FrameCounts {
                 submitted: 0,
                 pending: 0,
@@ -196,7 +199,9 @@ impl<T> FrameSlots<T> {
     /// As [`Self::check_open`].
     pub fn open(&mut self, key: FrameKey, is_pending: bool, data: T) -> Result<(), SlotRefusal> {
         self.check_open(key)?;
-        self.finished.retain(|finished| *finished != key);
+        if self.finished_keys.remove(&key) {
+            self.finished.retain(|finished| *finished != key);
+        }
         let state = if is_pending {
             FrameState::Pending
         } else {
@@ -233,7 +238,7 @@ impl<T> FrameSlots<T> {
     /// Whether it is one of the last frames that have ended.
     #[must_use]
     pub fn is_finished(&self, key: FrameKey) -> bool {
-        self.finished.contains(&key)
+        self.finished_keys.contains(&key)
     }
 
     /// Frames that have not ended, in the order of their keys.
@@ -292,13 +297,21 @@ impl<T> FrameSlots<T> {
         if slot.state != FrameState::Cancelling {
             self.counts.done[outcome as usize] += 1;
         }
-        if self.finished.len() >= self.finished_max {
-            self.finished.pop_front();
-        }
-        if self.finished_max > 0 {
-            self.finished.push_back(key);
-        }
+        self.remember(key);
         Some(slot.data)
+    }
+
+    fn remember(&mut self, key: FrameKey) {
+        if self.finished_max == 0 {
+            return;
+        }
+        if self.finished.len() >= self.finished_max
+            && let Some(oldest) = self.finished.pop_front()
+        {
+            self.finished_keys.remove(&oldest);
+        }
+        self.finished.push_back(key);
+        self.finished_keys.insert(key);
     }
 
     /// When something is to happen to it.
