@@ -54,7 +54,7 @@ impl Failure {
     }
 
     /// The same with the status 1, unless the person interrupted it.
-    pub(crate) fn as_failed(mut self) -> Self {
+    pub(crate) fn into_failed(mut self) -> Self {
         if self.status != 130 {
             self.status = 1;
         }

@@ -1,6 +1,5 @@
 //! `nodewire nnrp smoke`: one exchange with fixed content. spec: nnrp-session 8
 
-use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -146,7 +145,7 @@ pub(super) async fn smoke(args: SmokeArgs) -> Result<(), Failure> {
     let signals = Signals::listen()?;
     // The reference has one status for all that can go wrong.
     let done = signals.unless_stopped(run(args)).await;
-    done.map_err(Failure::as_failed)
+    done.map_err(Failure::into_failed)
 }
 
 async fn run(args: SmokeArgs) -> Result<(), Failure> {
@@ -271,10 +270,10 @@ fn print(lines: &Lines, json: bool) -> Result<(), Failure> {
         terminal::json(Value::Object(object));
     } else {
         for (key, value) in lines {
-            let value: &dyn Display = match value {
-                Value::String(text) => text,
-                value => value,
-            };
+            // Texts without their quotes.
+            let value = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
             terminal::result(format_args!("{key}={value}"));
         }
     }

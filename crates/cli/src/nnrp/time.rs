@@ -20,6 +20,8 @@ pub(super) fn as_micros(time: Duration) -> u64 {
 /// Each power of two has so many bars: times are told within 2 %.
 const BARS: u64 = 32;
 const BARS_LOG2: u32 = 5;
+/// Those of times below the first power, and of each power from there on.
+const BAR_COUNT: usize = (1 + 64 - 5) * 32;
 
 /// How often something took how long, in a fixed size.
 #[derive(Debug, Clone)]
@@ -32,7 +34,7 @@ pub(super) struct Histogram {
 impl Default for Histogram {
     fn default() -> Self {
         Self {
-            bars: vec![0; (64 - BARS_LOG2 as usize) * BARS as usize],
+            bars: vec![0; BAR_COUNT],
             count: 0,
             max_us: 0,
         }
