@@ -1,7 +1,7 @@
 //! From a port to links. spec: nnrp-session 1.3, 1.4, 12
 
 mod accept;
-mod handshakes;
+pub(crate) mod handshakes;
 mod options;
 mod stats;
 

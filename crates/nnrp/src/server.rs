@@ -26,15 +26,15 @@
 //!
 //! What must hold:
 //! 1. A session comes out of a [`Server`] when its hello is behind it. Connections without one are as many as
-//!    [`ServerOptions::handshakes_max`] says, have the hello time, and delay nobody.
+//!    [`ServerOptions::handshakes_max`] says, have the hello time, and delay nobody; silent ones give way to others.
 //! 2. Each frame that a [`Session`] gives out ends exactly once: by its [`Responder`], or by itself, which the responder
 //!    tells. A responder that is dropped drops its frame. Keys are used again by clients, and an answer never is another
 //!    frame's.
 //! 3. Nothing more is read from a client whose frames nobody takes, in items ([`frames_max`]) and in bytes; over all sessions,
 //!    too. What is not taken when its budget is over is dropped, so that handlers get nothing that is late.
 //! 4. A session moves to another connection if its client proves that it is its own: by a token that the hello's answer
-//!    carries in an extension, or by its TLS certificate. Clients of the reference have neither; see
-//!    [`ServerOptions::allows_unproven_migration`].
+//!    carries in an extension, or by its TLS certificate where [`ServerOptions::moves_by_certificate`] is on. Clients of the
+//!    reference have neither; see [`ServerOptions::allows_unproven_migration`].
 //! 5. Whatever is refused, dropped or lost is counted by its reason: [`Session::counters`], [`Server::totals`]. Frames whose
 //!    budget has ended them are counted as [`Expired`], or as [`DropReason::BudgetExceeded`] if somebody noticed first.
 //!
@@ -52,6 +52,7 @@ mod hello;
 mod options;
 mod serve;
 mod session;
+mod standing;
 mod submitted;
 mod table;
 mod terms;

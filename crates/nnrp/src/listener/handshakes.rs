@@ -5,70 +5,123 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-/// A limited number of handshakes: when one more begins, the oldest is given up.
+/// A limited number of handshakes: when one more begins, the oldest of the first phase that there is gives way.
 #[derive(Debug, Clone)]
-pub(super) struct Handshakes {
+pub(crate) struct Handshakes {
     running: Arc<Mutex<Running>>,
     max: usize,
+}
+
+/// How far a handshake is; the first gives way first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// It is over, and the other side is told so.
+    Leaving,
+    /// Nothing has come that is whole.
+    Silent,
+    /// Something has.
+    Speaking,
+    /// The other side has done its part.
+    Deciding,
 }
 
 #[derive(Debug, Default)]
 struct Running {
     next: u64,
-    by_age: BTreeMap<u64, CancellationToken>,
+    by_turn: BTreeMap<(Phase, u64), CancellationToken>,
 }
 
 /// One that runs until this is dropped.
 #[derive(Debug)]
-pub(super) struct Handshake {
+pub(crate) struct Handshake {
     running: Arc<Mutex<Running>>,
-    number: u64,
+    turn: (Phase, u64),
     given_up: CancellationToken,
 }
 
 impl Handshakes {
-    pub(super) fn new(max: usize) -> Self {
+    /// At least one can run.
+    pub(crate) fn new(max: usize) -> Self {
         Self {
             running: Arc::default(),
             max: max.max(1),
         }
     }
 
-    pub(super) fn begin(&self) -> Handshake {
+    /// One more; whichever is first in turn gives way.
+    pub(crate) fn begin(&self) -> Handshake {
         let mut running = lock(&self.running);
-        while running.by_age.len() >= self.max {
-            if let Some((_, oldest)) = running.by_age.pop_first() {
-                oldest.cancel();
-            }
-        }
-        let number = running.next;
-        running.next += 1;
-        let given_up = CancellationToken::new();
-        running.by_age.insert(number, given_up.clone());
-        drop(running);
-        Handshake {
-            running: Arc::clone(&self.running),
-            number,
-            given_up,
-        }
+        running.make_room(self.max, Phase::Deciding);
+        self.insert(&mut running)
+    }
+
+    /// One more, unless as many as may be are decided on.
+    pub(crate) fn try_begin(&self) -> Option<Handshake> {
+        let mut running = lock(&self.running);
+        let has_room = running.make_room(self.max, Phase::Speaking);
+        has_room.then(|| self.insert(&mut running))
     }
 
     /// Whether so many run that whoever begins one should show first that its address is its own.
-    pub(super) fn is_busy(&self) -> bool {
-        lock(&self.running).by_age.len() * 2 >= self.max
+    pub(crate) fn is_busy(&self) -> bool {
+        lock(&self.running).by_turn.len() * 2 >= self.max
+    }
+
+    fn insert(&self, running: &mut Running) -> Handshake {
+        let turn = (Phase::Silent, running.next);
+        running.next += 1;
+        let given_up = CancellationToken::new();
+        running.by_turn.insert(turn, given_up.clone());
+        Handshake {
+            running: Arc::clone(&self.running),
+            turn,
+            given_up,
+        }
+    }
+}
+
+impl Running {
+    /// Says whether there is room now. Those after this phase do not give way.
+    fn make_room(&mut self, max: usize, last: Phase) -> bool {
+        while self.by_turn.len() >= max {
+            match self.by_turn.first_entry() {
+                Some(first) if first.key().0 <= last => first.remove().cancel(),
+                Some(_) | None => return false,
+            }
+        }
+        true
     }
 }
 
 impl Handshake {
     /// Waits until it has to give way.
-    pub(super) async fn given_up(&self) {
+    pub(crate) async fn given_up(&self) {
         self.given_up.cancelled().await;
+    }
+
+    /// Cancelled when it has to give way.
+    pub(crate) fn given_up_token(&self) -> CancellationToken {
+        self.given_up.clone()
+    }
+
+    /// It is in another phase now. Says whether it has not given way.
+    pub(crate) fn enter(&mut self, phase: Phase) -> bool {
+        if phase == self.turn.0 {
+            return !self.given_up.is_cancelled();
+        }
+        let mut running = lock(&self.running);
+        let Some(token) = running.by_turn.remove(&self.turn) else {
+            return false;
+        };
+        self.turn.0 = phase;
+        running.by_turn.insert(self.turn, token);
+        true
     }
 }
 
 impl Drop for Handshake {
     fn drop(&mut self) {
-        lock(&self.running).by_age.remove(&self.number);
+        lock(&self.running).by_turn.remove(&self.turn);
     }
 }
 

@@ -14,16 +14,19 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use super::app::{FrameRules, HeldBytes, InboxLimits, ServerApp};
-use super::counters::ServerTotals;
+use super::counters::{Refused, ServerTotals};
 use super::handshake::Handshake;
 use super::options::ServerOptions;
 use super::session::{Session, Shared};
+use super::standing::Standing;
 use super::table::Table;
 use crate::driver::{Clock, Driver};
 use crate::link::Link;
 use crate::listener::Listener;
+use crate::listener::handshakes::Handshakes;
 
-/// Connections that are told that the server is busy, at the same time; further ones are dropped without a word.
+/// Connections beyond those that may be there that are told that the server is busy, at the same time; further ones are
+/// dropped without a word.
 const BUSY_MAX: usize = 256;
 
 /// A server. All clones are the same. When the last is dropped, no more sessions begin; those that were taken go on.
@@ -39,7 +42,7 @@ pub(super) struct ServerShared {
     pub(super) table: Table,
     pub(super) stopping: CancellationToken,
     paths: AtomicU32,
-    handshakes: Arc<Semaphore>,
+    handshakes: Handshakes,
     busy: Arc<Semaphore>,
     places: Arc<Semaphore>,
     held: HeldBytes,
@@ -66,7 +69,7 @@ impl Server {
             table: Table::default(),
             stopping: CancellationToken::new(),
             paths: AtomicU32::new(1),
-            handshakes: permits(options.handshakes_max),
+            handshakes: Handshakes::new(options.handshakes_max),
             busy: permits(BUSY_MAX),
             places: permits(options.sessions_max),
             held: HeldBytes::default(),
@@ -79,31 +82,26 @@ impl Server {
         }
     }
 
-    /// Takes a connection over; its session comes out of [`Self::next_session`] if its client gets one. Says whether there
-    /// was room for it: if not, the client is told so. It needs a Tokio runtime.
+    /// Takes a connection over; its session comes out of [`Self::next_session`] if its client gets one. If there are as many
+    /// without a session as may be, the oldest that has sent nothing gives way to it, or else the oldest without a hello. Says
+    /// whether there was room for it: if not, the client is told so. It needs a Tokio runtime.
     pub fn adopt_link(&self, link: Link) -> bool {
         let shared = &self.shared;
         shared.count(|totals| totals.connections += 1);
-        let permit = Arc::clone(&shared.handshakes).try_acquire_owned().ok();
-        let permit = permit.filter(|_| !shared.stopping.is_cancelled());
-        if let Some(permit) = permit {
+        let is_stopping = shared.stopping.is_cancelled();
+        let room = (!is_stopping).then(|| shared.handshakes.try_begin());
+        if let Some(room) = room.flatten() {
             let span = tracing::debug_span!("nnrp_connection", remote = ?link.remote());
-            let handshake = Handshake::new(Arc::clone(shared), link);
-            let handling = async move {
-                handshake.run().await;
-                drop(permit);
-            };
-            shared.tasks.spawn(handling.instrument(span));
+            let handshake = Handshake::new(Arc::clone(shared), link, Standing::Counted(room));
+            shared.tasks.spawn(handshake.run().instrument(span));
             return true;
         }
-        if let Ok(permit) = Arc::clone(&shared.busy).try_acquire_owned() {
-            let handshake = Handshake::new(Arc::clone(shared), link);
-            shared.tasks.spawn(async move {
-                handshake.run_busy().await;
-                drop(permit);
-            });
+        if let Some(permit) = shared.busy_permit() {
+            let standing = Standing::Beyond(permit);
+            let handshake = Handshake::new(Arc::clone(shared), link, standing);
+            shared.tasks.spawn(handshake.run_busy());
         } else {
-            shared.count(|totals| totals.refuse(super::counters::Refused::Busy));
+            shared.count(|totals| totals.refuse(Refused::Busy));
         }
         false
     }
@@ -170,6 +168,7 @@ impl Server {
         let shared = &self.shared;
         shared.stopping.cancel();
         let reason = reason.into();
+        let ended_before = shared.count(|totals| totals.ended);
         let sessions = shared.table.all();
         for session in &sessions {
             session.close(reason.clone());
@@ -184,8 +183,11 @@ impl Server {
         let late = shared.table.all();
         let cut = cut + late.iter().filter(|session| self::cut(session)).count();
         all_ended(&late).await;
+        // Lists of sessions have some twice, or miss some: they leave the table whenever their own tasks come to it.
+        let begun = shared.count(|totals| totals.sessions);
+        let ended = usize::try_from(begun.saturating_sub(ended_before)).unwrap_or(usize::MAX);
         Stopped {
-            ended: (sessions.len() + late.len()).saturating_sub(cut),
+            ended: ended.saturating_sub(cut),
             cut,
         }
     }
@@ -215,6 +217,11 @@ impl ServerShared {
     pub(super) fn count<R>(&self, count: impl FnOnce(&mut ServerTotals) -> R) -> R {
         let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
         count(&mut totals)
+    }
+
+    /// For a connection beyond those that may be there, which is told so.
+    pub(super) fn busy_permit(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.busy).try_acquire_owned().ok()
     }
 
     /// A place for a session, if there is one.

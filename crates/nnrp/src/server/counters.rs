@@ -106,8 +106,10 @@ impl Tallies {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refused {
-    /// There were too many connections without a session, or the server stops.
+    /// There were too many connections whose hello was being decided on, or the server stops.
     Busy,
+    /// It had said no hello, and gave way to a newer connection: there were too many.
+    Displaced,
     /// There were as many sessions as may be.
     SessionsFull,
     /// The hello hook said so.

@@ -1,7 +1,6 @@
 //! A connection until it belongs to a session. spec: nnrp-session 5.1
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use nnrp_wire::session::{
@@ -9,19 +8,17 @@ use nnrp_wire::session::{
     Report, ServerConnection,
 };
 use nnrp_wire::{ErrorCode, Packet, ServerHelloAck, SplitLimits};
-use tokio::time::timeout;
 
 use super::accept::ServerShared;
-use super::counters::Refused;
+use super::counters::{Refused, ServerTotals};
 use super::hello::{Acceptance, Hello, Refusal};
 use super::session::Shared;
+use super::standing::{Standing, send};
 use super::terms::Terms;
 use crate::driver::PathTasks;
 use crate::link::Link;
+use crate::listener::handshakes::Phase;
 use crate::proof::MigrationProof;
-
-/// How long a connection that gets no session may take to read why, and to end.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Submits that overtook the hello, and their bytes.
 const EARLY_MAX: usize = 64;
@@ -30,6 +27,7 @@ const EARLY_BYTES_MAX: u64 = 1 << 20;
 pub(super) struct Handshake {
     server: Arc<ServerShared>,
     link: Link,
+    standing: Standing,
     path: PathId,
     connection: ServerConnection,
     early: Vec<Packet>,
@@ -45,7 +43,7 @@ enum Wish {
 }
 
 impl Handshake {
-    pub(super) fn new(server: Arc<ServerShared>, link: Link) -> Self {
+    pub(super) fn new(server: Arc<ServerShared>, link: Link, standing: Standing) -> Self {
         let path = server.next_path();
         let options = server.options.session.clone();
         let now = server.clock.now();
@@ -53,6 +51,7 @@ impl Handshake {
         Self {
             server,
             link,
+            standing,
             path,
             connection,
             early: Vec::new(),
@@ -63,31 +62,50 @@ impl Handshake {
     /// Until it belongs to a session or is closed.
     pub(super) async fn run(mut self) {
         let server = Arc::clone(&self.server);
+        let given_up = match &self.standing {
+            Standing::Counted(room) => room.given_up_token(),
+            Standing::Beyond(_) => return self.run_busy().await,
+        };
         let wish = tokio::select! {
             wish = self.wish() => wish,
-            () = server.stopping.cancelled() => self.refuse_busy(),
+            () = server.stopping.cancelled() => self.refuse_busy(Refused::Busy),
+            () = given_up.cancelled() => Wish::Nothing(Refused::Displaced),
         };
+        let is_asked = !matches!(wish, Wish::Nothing(_));
         match wish {
+            _ if is_asked && !self.standing.enter(Phase::Deciding) => self.give_way().await,
             Wish::Hello(offer) => self.hello(*offer).await,
             Wish::Migrate(offer) => self.migrate(&offer).await,
+            Wish::Nothing(Refused::Displaced) => self.give_way().await,
             Wish::Nothing(why) => self.farewell(why).await,
         }
     }
 
+    /// Another connection has its room.
+    async fn give_way(mut self) {
+        let Some(permit) = self.server.busy_permit() else {
+            let count = |totals: &mut ServerTotals| totals.refuse(Refused::Displaced);
+            return self.server.count(count);
+        };
+        self.standing = Standing::Beyond(permit);
+        self.refuse_busy(Refused::Displaced);
+        self.farewell(Refused::Displaced).await;
+    }
+
     /// There is no room for it.
     pub(super) async fn run_busy(mut self) {
-        self.refuse_busy();
+        self.refuse_busy(Refused::Busy);
         self.farewell(Refused::Busy).await;
     }
 
-    fn refuse_busy(&mut self) -> Wish {
+    fn refuse_busy(&mut self, why: Refused) -> Wish {
         let retry_after_ms = super::millis(self.server.options.busy_retry);
         self.connection.refuse(Report {
             code: ErrorCode::ServerBusy,
             retry_after_ms,
             diagnostic: "the server takes no more connections now",
         });
-        Wish::Nothing(Refused::Busy)
+        Wish::Nothing(why)
     }
 
     async fn wish(&mut self) -> Wish {
@@ -125,6 +143,8 @@ impl Handshake {
             Ok(packet) => packet,
             Err(end) => return self.connection.handle_path_end(end),
         };
+        // If it has given way, that is seen to elsewhere.
+        self.standing.enter(Phase::Speaking);
         let taken = self
             .connection
             .handle_packet(&packet, self.server.clock.now());
@@ -147,18 +167,11 @@ impl Handshake {
         self.early.push(packet);
     }
 
-    /// Tells the other side why, and closes the connection.
+    /// Tells the other side why, and closes the connection. It does so at once if others need its room.
     async fn farewell(mut self, why: Refused) {
         self.server.count(|totals| totals.refuse(why));
-        let said = timeout(FAREWELL, async {
-            while self.connection.has_transmit() {
-                send(&mut self.link, &mut self.connection).await?;
-            }
-            self.link.writer.finish().await
-        });
-        if matches!(said.await, Ok(Ok(()))) {
-            let _ = timeout(FAREWELL, self.link.reader.discard()).await;
-        }
+        self.standing.enter(Phase::Leaving);
+        self.standing.leave(self.link, self.connection).await;
     }
 
     async fn refuse(mut self, refusal: &Refusal, why: Refused) {
@@ -193,7 +206,7 @@ impl Handshake {
                 return self.farewell(Refused::Protocol).await;
             }
             () = server.stopping.cancelled() => {
-                self.refuse_busy();
+                self.refuse_busy(Refused::Busy);
                 return self.farewell(Refused::Busy).await;
             }
         };
@@ -303,16 +316,4 @@ impl Handshake {
 async fn exchange(link: &mut Link, connection: &mut ServerConnection) -> Result<Packet, PathEnd> {
     send(link, connection).await.map_err(|_| PathEnd::Lost)?;
     link.reader.next().await
-}
-
-async fn send(link: &mut Link, connection: &mut ServerConnection) -> std::io::Result<()> {
-    while link.writer.has_room() {
-        let Some(transmit) = connection.poll_transmit() else {
-            break;
-        };
-        if let Err(error) = link.writer.queue(&transmit) {
-            tracing::error!(%error, "a message cannot be written");
-        }
-    }
-    link.writer.flush().await
 }

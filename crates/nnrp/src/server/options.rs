@@ -18,7 +18,9 @@ pub struct ServerOptions {
     pub session: session::ServerOptions,
     /// Who gets a session; everybody.
     pub on_hello: HelloHook,
-    /// Connections that have no session yet, at most. Further ones are told that the server is busy; 1024.
+    /// Connections that have no session yet, at most; 1024. When one more comes, the oldest gives way that has sent no whole
+    /// packet, so that silent connections do not keep others out; if there is none, the oldest that has not said hello. Only
+    /// if all have, and their hellos are being decided on, the new one is told that the server is busy.
     pub handshakes_max: usize,
     /// Sessions at most, with those that nobody has taken yet. Further clients are told that the server is busy; 1024.
     pub sessions_max: usize,
@@ -38,7 +40,8 @@ pub struct ServerOptions {
     /// they wait for a flow update just then.
     pub explains_drops: bool,
     /// Whether a client may move its session by a TLS certificate that is the one it began with, without the session's
-    /// token; yes.
+    /// token; no. Where clients share a certificate, any of them could take another's session so: switch it on only where
+    /// each has its own.
     pub moves_by_certificate: bool,
     /// Whether anybody who knows a session's id may move it, if they send no proof at all; no. Clients of the reference
     /// cannot prove anything, so that their migrations need this.
@@ -68,7 +71,7 @@ impl Default for ServerOptions {
             busy_retry: Duration::from_secs(1),
             drops_early: true,
             explains_drops: true,
-            moves_by_certificate: true,
+            moves_by_certificate: false,
             allows_unproven_migration: false,
         }
     }

@@ -240,21 +240,88 @@ async fn too_many_sessions_are_refused_and_come_back_later() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn too_many_connections_without_a_session_are_refused() {
-    let options = ServerOptions {
+fn two_at_once() -> ServerOptions {
+    ServerOptions {
         handshakes_max: 2,
         ..ServerOptions::default()
-    };
-    let (server, _silent) = server(options);
+    }
+}
+
+/// Whoever has sent nothing gives way, the oldest first: silence keeps nobody out.
+#[tokio::test(start_paused = true)]
+async fn silent_connections_give_way_to_others() {
+    let (server, mut oldest) = server(two_at_once());
+    let mut half = Peer::connect(&server);
+    half.send_bytes(b"NNRP").await;
+    for session_id in 1..=2 {
+        let mut other = Peer::connect(&server);
+        other.hello(session_id).await;
+    }
+    refused(&mut oldest, ErrorCode::ServerBusy).await;
+    assert_refused(&server, Refused::Displaced);
     let _silent = Peer::connect(&server);
+    let mut another = Peer::connect(&server);
+    another.hello(3).await;
+    refused(&mut half, ErrorCode::ServerBusy).await;
+    assert_eq!(server.totals().refused_as(Refused::Displaced), 2);
+}
+
+/// Much more than may be told so: it ends all the same, and others are served meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_silent_connections_keeps_nobody_out() {
+    let server = Server::new(two_at_once());
+    let mut silent: Vec<_> = (0..1000).map(|_| Peer::connect(&server)).collect();
+    let mut peer = Peer::connect(&server);
+    peer.hello(1).await;
+    for peer in &mut silent {
+        let _told = peer.rest().await;
+    }
+    let totals = server.totals();
+    let displaced = totals.refused_as(Refused::Displaced);
+    // One of them had its time.
+    assert_eq!((displaced, totals.refused_as(Refused::Protocol)), (999, 1));
+}
+
+/// A connection that has sent a packet stays as long as there is a silent one, however old it is.
+#[tokio::test(start_paused = true)]
+async fn silent_connections_give_way_before_others() {
+    let (server, mut first) = server(two_at_once());
+    first.send(Envelope::default(), Message::Ping).await;
+    assert_eq!(first.next().await.1, Message::Pong);
+    let mut silent = Peer::connect(&server);
+    let mut third = Peer::connect(&server);
+    refused(&mut silent, ErrorCode::ServerBusy).await;
+    third.send(Envelope::default(), Message::Ping).await;
+    assert_eq!(third.next().await.1, Message::Pong);
+    // Nobody is silent: it is the oldest's turn.
+    let mut fourth = Peer::connect(&server);
+    fourth.hello(4).await;
+    refused(&mut first, ErrorCode::ServerBusy).await;
+    third.hello(3).await;
+    assert_eq!(server.totals().refused(), [(Refused::Displaced, 2)]);
+}
+
+/// Connections that have said hello do not give way.
+#[tokio::test(start_paused = true)]
+async fn too_many_hellos_at_once_are_refused() {
+    let options = ServerOptions {
+        on_hello: nnrp::server::HelloHook::new(|_| std::future::pending()),
+        ..two_at_once()
+    };
+    let (server, mut first) = server(options);
+    let mut second = Peer::connect(&server);
+    for peer in [&mut first, &mut second] {
+        peer.send_hello(hello(0)).await;
+    }
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
     let mut third = Peer::connect(&server);
     refused(&mut third, ErrorCode::ServerBusy).await;
     assert_refused(&server, Refused::Busy);
-    // The silent ones have had their time.
-    tokio::time::sleep(Duration::from_secs(15)).await;
-    let mut fourth = Peer::connect(&server);
-    fourth.hello(1).await;
+    // They have had their time.
+    refused(&mut first, ErrorCode::InvalidState).await;
+    refused(&mut second, ErrorCode::InvalidState).await;
 }
 
 #[tokio::test]

@@ -149,3 +149,29 @@ async fn sessions_go_on_without_their_server() {
     let (_, message) = peer.next().await;
     assert!(matches!(message, Message::ResultPush(_)), "{message:?}");
 }
+
+/// Each session is counted once, whichever of its tasks runs first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_counts_each_session_once() {
+    for round in 0..200 {
+        let count = 1 + round % 4;
+        let server = Server::new(ServerOptions::default());
+        let mut sessions = Vec::new();
+        let mut clients = Vec::new();
+        for _ in 0..count {
+            let mut peer = Peer::connect(&server);
+            peer.hello(0).await;
+            sessions.push(server.next_session().await.unwrap());
+            clients.push(tokio::spawn(async move {
+                peer.wait_for(|message| matches!(message, Message::Close(_)))
+                    .await;
+                peer.finish().await;
+            }));
+        }
+        let stopped = server.stop("bye", PATIENCE).await;
+        assert_eq!(stopped.ended + stopped.cut, count, "{stopped:?}");
+        for client in clients {
+            client.await.unwrap();
+        }
+    }
+}
