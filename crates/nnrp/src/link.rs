@@ -2,6 +2,8 @@
 //!
 //! A half that waits for the other stops a session for good: both sides write, neither reads, and no window ever opens.
 
+mod broken;
+mod patience;
 mod place;
 mod quic;
 mod stream;
@@ -17,6 +19,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
+use self::broken::Broken;
+pub(crate) use self::patience::Patience;
 pub(crate) use self::place::{Place, Places};
 pub use self::quic::QuicOptions;
 use self::quic::{QuicReader, QuicWriter};
@@ -235,6 +239,19 @@ enum WriteHalf {
 impl Writer {
     const fn new(half: WriteHalf) -> Self {
         Self { half, place: None }
+    }
+
+    /// Whatever is written to it fails.
+    pub(crate) fn broken() -> Self {
+        Self::new(WriteHalf::Stream(Box::new(StreamWriter::new(Broken))))
+    }
+
+    /// Changes as the other side makes room.
+    fn progress(&self) -> u64 {
+        match &self.half {
+            WriteHalf::Stream(stream) => stream.progress(),
+            WriteHalf::Quic(quic) => quic.progress(),
+        }
     }
 
     /// Whether another message may be queued before a flush.

@@ -2,6 +2,7 @@
 //! the write. Where much is under way, the task is woken, as it writes what many have sent in one go.
 
 use std::future::Future as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -30,7 +31,7 @@ impl DirectWrite {
         if !state.machine.has_transmit() || !state.machine.is_quiet() {
             return None;
         }
-        // Writing may need the runtime, which a thread of the caller's own has not.
+        // A stream of the caller's own may need a runtime, which a thread of the caller's own has not.
         Handle::try_current().ok()?;
         let id = state.machine.primary_path()?;
         let path = state.path_mut(id)?;
@@ -48,8 +49,7 @@ impl DirectWrite {
     /// Tries once, without the lock, and leaves the rest to the task.
     pub(super) fn write<A: App>(self, shared: &Shared<A>) {
         let Self { id, mut writer } = self;
-        let flushed = pin!(writer.flush()).poll(&mut Context::from_waker(Waker::noop()));
-        let is_written = matches!(flushed, Poll::Ready(Ok(()))) && writer.has_room();
+        let is_written = try_flush(&mut writer);
         let mut state = shared.lock();
         let is_more = state.machine.has_transmit();
         if let Some(path) = state.path_mut(id) {
@@ -61,3 +61,20 @@ impl DirectWrite {
         }
     }
 }
+
+/// Says whether all is written. A stream of the caller's own may panic: then the task has to learn of it, as it waits for
+/// the writer to come back.
+fn try_flush(writer: &mut Writer) -> bool {
+    let flush = || pin!(writer.flush()).poll(&mut Context::from_waker(Waker::noop()));
+    match catch_unwind(AssertUnwindSafe(flush)) {
+        Ok(flushed) => matches!(flushed, Poll::Ready(Ok(()))) && writer.has_room(),
+        Err(_) => {
+            tracing::error!("a link has panicked while it was written: it is given up");
+            *writer = Writer::broken();
+            false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

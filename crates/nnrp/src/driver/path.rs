@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::machine::{App, Machine as _};
 use super::{Shared, State, WAITING_MAX};
-use crate::link::{Link, Reader, Writer};
+use crate::link::{Link, Patience, Reader, Writer};
 
 /// Packets that are handled before the lock is let go.
 const PACKETS_MAX: usize = 64;
@@ -19,7 +19,7 @@ const PACKETS_MAX: usize = 64;
 /// Packets that are ahead of the one that begins the session on their link.
 const EARLY_MAX: usize = 256;
 
-/// How long a link that is closed may take to send the rest, and the other side to end it.
+/// How long the other side may take to end a link that is closed, and what has come over a lost one to be read.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// How the tasks of a link begin.
@@ -224,10 +224,8 @@ impl<A: App> WriteTask<A> {
         let mut writer = Some(writer);
         let written = self.write(&mut writer).await;
         let is_finished = match (written, &mut writer) {
-            (Ok(()), Some(writer)) => timeout(LINGER, writer.finish())
-                .await
-                .is_ok_and(|end| end.is_ok()),
-            (Ok(()), None) | (Err(_), _) => false,
+            (Ok(patience), Some(writer)) => patience.finish(writer).await.is_ok(),
+            (Ok(_), None) | (Err(_), _) => false,
         };
         if !is_finished {
             self.wait_for_reader().await;
@@ -263,7 +261,8 @@ impl<A: App> WriteTask<A> {
     }
 
     /// Until the link is to be closed and nothing waits, or it breaks.
-    async fn write(&mut self, writer: &mut Option<Writer>) -> std::io::Result<()> {
+    async fn write(&mut self, writer: &mut Option<Writer>) -> std::io::Result<Patience> {
+        let mut patience = None;
         loop {
             let Some(mut own) = writer.take() else {
                 *writer = Some(self.wait().await);
@@ -277,14 +276,12 @@ impl<A: App> WriteTask<A> {
             }
             let own = writer.insert(own);
             if !has_something {
-                return Ok(());
+                return Ok(patience.unwrap_or_else(Patience::begin));
             }
             if is_closing {
                 // Whoever does not read any more is not waited for.
-                match timeout(LINGER, own.flush()).await {
-                    Ok(flushed) => flushed?,
-                    Err(_) => return Err(std::io::ErrorKind::TimedOut.into()),
-                }
+                let patience = patience.get_or_insert_with(Patience::begin);
+                patience.flush(own).await?;
             } else {
                 tokio::select! {
                     flushed = own.flush() => flushed?,

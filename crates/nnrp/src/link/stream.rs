@@ -121,6 +121,8 @@ pub(crate) struct StreamWriter {
     pieces: Pieces,
     /// Bytes of them that are written.
     written: usize,
+    /// Bytes that were written ever.
+    progress: u64,
 }
 
 impl StreamWriter {
@@ -129,6 +131,7 @@ impl StreamWriter {
             io: Box::new(io),
             pieces: Pieces::with_payload_bytes_min(PAYLOAD_BYTES_MIN),
             written: 0,
+            progress: 0,
         }
     }
 
@@ -157,6 +160,7 @@ impl StreamWriter {
                 return Err(io::ErrorKind::WriteZero.into());
             }
             self.written += count;
+            self.progress += count as u64;
         }
         self.pieces.clear();
         self.written = 0;
@@ -182,6 +186,11 @@ impl StreamWriter {
         let slices = slices.get(..count).unwrap_or_default();
         let io = &mut self.io;
         poll_fn(|context| Pin::new(&mut *io).poll_write_vectored(context, slices)).await
+    }
+
+    /// Changes as the other side makes room.
+    pub(crate) const fn progress(&self) -> u64 {
+        self.progress
     }
 
     pub(crate) async fn finish(&mut self) -> io::Result<()> {

@@ -9,6 +9,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use quinn::{Connection, SendStream, WriteError};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -22,6 +23,8 @@ const BYTES_MAX: usize = 4 << 20;
 #[derive(Debug)]
 pub(super) struct Backlog {
     connection: Connection,
+    /// The one that the connection is driven in: whoever sends may be in another, which may end sooner.
+    runtime: Handle,
     shared: Arc<Shared>,
     task: Option<AbortOnDropHandle<()>>,
 }
@@ -54,8 +57,10 @@ struct State {
 /// Something that waits, and for what.
 #[derive(Debug)]
 pub(super) enum Waiting {
-    /// For the other side to read from the control stream; without a stream, behind what is here.
-    Control(Option<SendStream>, Outgoing),
+    /// For the other side to read from the control stream.
+    Control(SendStream, Outgoing),
+    /// For what waits for the control stream already.
+    BehindControl(Outgoing),
     /// For the other side to read from its stream.
     Written(SendStream, Outgoing),
     /// For a stream.
@@ -65,17 +70,20 @@ pub(super) enum Waiting {
 impl Waiting {
     const fn bytes(&self) -> usize {
         match self {
-            Self::Control(_, outgoing) | Self::Written(_, outgoing) | Self::Opened(outgoing) => {
-                outgoing.bytes()
-            }
+            Self::Control(_, outgoing)
+            | Self::BehindControl(outgoing)
+            | Self::Written(_, outgoing)
+            | Self::Opened(outgoing) => outgoing.bytes(),
         }
     }
 }
 
 impl Backlog {
+    /// Of the runtime that this is called in.
     pub(super) fn new(connection: Connection) -> Self {
         Self {
             connection,
+            runtime: Handle::current(),
             shared: Arc::default(),
             task: None,
         }
@@ -90,11 +98,6 @@ impl Backlog {
     /// Whether others wait for streams, which are to have theirs first.
     pub(super) fn waits_for_streams(&self) -> bool {
         self.shared.lock().unopened > 0
-    }
-
-    /// Whether the control stream is here.
-    pub(super) fn has_control(&self) -> bool {
-        self.shared.lock().is_control_here
     }
 
     /// The control stream, if it was here and all is written.
@@ -116,17 +119,24 @@ impl Backlog {
     }
 
     pub(super) fn push(&mut self, waiting: Waiting) {
+        let is_running = self.shared.lock().push(waiting);
+        self.run(is_running);
+    }
+
+    /// Takes a packet for the control stream if that is here. If not, it comes back: the stream is with the writer, or may
+    /// be taken. Nothing comes between looking and pushing, or the packet would wait for a stream that has just gone.
+    pub(super) fn push_behind_control(&mut self, outgoing: Outgoing) -> Result<(), Outgoing> {
         let mut state = self.shared.lock();
-        state.packets += 1;
-        state.bytes += waiting.bytes();
-        match &waiting {
-            Waiting::Control(..) => state.is_control_here = true,
-            Waiting::Opened(_) => state.unopened += 1,
-            Waiting::Written(..) => {}
+        if !state.is_control_here {
+            return Err(outgoing);
         }
-        state.arrived.push(waiting);
-        let is_running = std::mem::replace(&mut state.is_running, true);
+        let is_running = state.push(Waiting::BehindControl(outgoing));
         drop(state);
+        self.run(is_running);
+        Ok(())
+    }
+
+    fn run(&mut self, is_running: bool) {
         if is_running {
             self.shared.arrived.notify_one();
         } else {
@@ -138,7 +148,7 @@ impl Backlog {
                 idle_control: None,
                 unopened: VecDeque::new(),
             };
-            self.task = Some(AbortOnDropHandle::new(tokio::spawn(pump.run())));
+            self.task = Some(AbortOnDropHandle::new(self.runtime.spawn(pump.run())));
         }
     }
 
@@ -159,6 +169,21 @@ impl Backlog {
         while self.has_packets() {
             self.shared.room.notified().await;
         }
+    }
+}
+
+impl State {
+    /// Says whether the task is there already.
+    fn push(&mut self, waiting: Waiting) -> bool {
+        self.packets += 1;
+        self.bytes += waiting.bytes();
+        match &waiting {
+            Waiting::Control(..) => self.is_control_here = true,
+            Waiting::Opened(_) => self.unopened += 1,
+            Waiting::BehindControl(_) | Waiting::Written(..) => {}
+        }
+        self.arrived.push(waiting);
+        std::mem::replace(&mut self.is_running, true)
     }
 }
 
@@ -212,8 +237,8 @@ impl Pump {
         let mut state = shared.lock();
         for waiting in std::mem::take(&mut state.arrived) {
             match waiting {
-                Waiting::Control(Some(stream), outgoing) => self.write(stream, outgoing, true),
-                Waiting::Control(None, outgoing) => self.control.push_back(outgoing),
+                Waiting::Control(stream, outgoing) => self.write(stream, outgoing, true),
+                Waiting::BehindControl(outgoing) => self.control.push_back(outgoing),
                 Waiting::Written(stream, outgoing) => self.write(stream, outgoing, false),
                 Waiting::Opened(outgoing) => self.unopened.push_back(outgoing),
             }

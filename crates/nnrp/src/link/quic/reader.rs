@@ -181,7 +181,7 @@ impl QuicReader {
                 Poll::Ready(Some(Ok(recv))) => self.begin(recv, false, context),
                 Poll::Ready(Some(Err(error))) => {
                     self.is_closed = true;
-                    self.end.get_or_insert(path_end(&error));
+                    self.end.get_or_insert_with(|| path_end(&error));
                 }
                 Poll::Ready(None) | Poll::Pending => return,
             }

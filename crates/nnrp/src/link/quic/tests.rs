@@ -1,18 +1,34 @@
 //! Two ends of a connection over loopback.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use nnrp_wire::body::TypedPayload;
 use nnrp_wire::session::PathEnd;
 use nnrp_wire::session::{PathId, Transmit};
 use nnrp_wire::{Envelope, FrameSubmit, Message, MessageType, SplitLimits};
-use quinn::{ClientConfig, Endpoint, ServerConfig, TransportConfig};
+use quinn::{ClientConfig, Connection, Endpoint, ServerConfig, TransportConfig};
 use rustls::RootCertStore;
+use tokio::time::timeout;
 
-use crate::link::{Link, QuicOptions};
+use super::backlog::{Backlog, Waiting};
+use super::outgoing::Outgoing;
+use crate::link::{Link, Patience, QuicOptions};
+
+/// Ends a test that would hang.
+const LIMIT: Duration = Duration::from_secs(60);
 
 async fn pair(transport: impl Fn(&mut TransportConfig)) -> (Link, Link, [Endpoint; 2]) {
+    let ((near, client), (far, server)) = connections(transport).await;
+    let near = Link::from_quic(&near, &QuicOptions::default());
+    let far = Link::from_quic(&far, &QuicOptions::default());
+    (near, far, [client, server])
+}
+
+async fn connections(
+    transport: impl Fn(&mut TransportConfig),
+) -> ((Connection, Endpoint), (Connection, Endpoint)) {
     let certified = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
     let certificate = certified.cert.der().clone();
     let mut config = TransportConfig::default();
@@ -36,9 +52,7 @@ async fn pair(transport: impl Fn(&mut TransportConfig)) -> (Link, Link, [Endpoin
         .unwrap();
     let far = async { server.accept().await.unwrap().await };
     let (near, far) = tokio::join!(near, far);
-    let near = Link::from_quic(&near.unwrap(), &QuicOptions::default());
-    let far = Link::from_quic(&far.unwrap(), &QuicOptions::default());
-    (near, far, [client, server])
+    ((near.unwrap(), client), (far.unwrap(), server))
 }
 
 fn submit(frame_id: u32, bytes: usize) -> Transmit {
@@ -158,4 +172,106 @@ async fn what_is_sent_arrives_before_the_end() {
         };
         tokio::join!(send, receive);
     }
+}
+
+/// Narrow, so that the control stream has to wait all the time, and each time is written just when more comes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn control_packets_that_wait_for_the_stream_all_go_out() {
+    const COUNT: usize = 5000;
+    let (mut near, mut far, _endpoints) = pair(|transport| {
+        transport.stream_receive_window(500_u32.into());
+    })
+    .await;
+    let sending = tokio::spawn(async move {
+        for _ in 0..COUNT {
+            send(&mut near, &control(Message::Ping)).await;
+        }
+        near.writer.finish().await.unwrap();
+        near
+    });
+    let receive = async {
+        for _ in 0..COUNT {
+            let ping = far.reader.next().await.unwrap();
+            assert_eq!(ping.header().message_type, MessageType::Ping);
+        }
+    };
+    timeout(LIMIT, receive).await.unwrap();
+    timeout(LIMIT, sending).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_control_stream_that_was_given_back_is_not_pushed_behind() {
+    let (near, far) = connections(|transport| {
+        transport.stream_receive_window(10_u32.into());
+    })
+    .await;
+    let mut backlog = Backlog::new(near.0.clone());
+    let (stream, _recv) = near.0.open_bi().await.unwrap();
+    let outgoing = || Outgoing::new(Bytes::from_static(&[7; 100]));
+    backlog.push(Waiting::Control(stream, outgoing()));
+    backlog.push_behind_control(outgoing()).unwrap();
+    let (_send, mut recv) = far.0.accept_bi().await.unwrap();
+    recv.read_exact(&mut [0; 200]).await.unwrap();
+    timeout(LIMIT, backlog.emptied()).await.unwrap();
+    let stream = loop {
+        match backlog.take_control() {
+            Some(stream) => break stream,
+            None => tokio::task::yield_now().await,
+        }
+    };
+    let outgoing = backlog.push_behind_control(outgoing()).unwrap_err();
+    backlog.push(Waiting::Control(stream, outgoing));
+    recv.read_exact(&mut [0; 100]).await.unwrap();
+    timeout(LIMIT, backlog.emptied()).await.unwrap();
+    far.0.close(0_u32.into(), b"");
+}
+
+/// Whoever sends may do so in a runtime of their own, which ends.
+#[test]
+fn what_waits_is_written_by_the_runtime_of_the_link() {
+    let own = tokio::runtime::Runtime::new().unwrap();
+    let (mut near, mut far, _endpoints) = own.block_on(pair(|transport| {
+        transport.stream_receive_window(1000_u32.into());
+    }));
+    let other = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    other.block_on(send(&mut near, &submit(1, 10_000)));
+    drop(other);
+    own.block_on(async {
+        let receive = receive_frames(&mut far.reader, 2, 10_000);
+        let first = submit(0, 10_000);
+        let send = send(&mut near, &first);
+        timeout(LIMIT, async { tokio::join!(receive, send) })
+            .await
+            .unwrap();
+    });
+}
+
+/// The window holds one packet, so that each that is read has to make room for the next.
+#[tokio::test]
+async fn there_is_progress_as_the_other_side_reads() {
+    const COUNT: u32 = 10;
+    let (mut near, mut far, _endpoints) = pair(|transport| {
+        transport.receive_window(20_000_u32.into());
+    })
+    .await;
+    send_frames(&mut near.writer, COUNT, 20_000).await;
+    let before = near.writer.progress();
+    let receive = receive_frames(&mut far.reader, COUNT, 20_000);
+    timeout(LIMIT, receive).await.unwrap();
+    assert!(near.writer.progress() >= before + u64::from(COUNT - 1));
+    timeout(LIMIT, near.writer.finish()).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn whoever_reads_nothing_is_not_waited_for() {
+    let (mut near, _far, _endpoints) = pair(|transport| {
+        transport.receive_window(20_000_u32.into());
+    })
+    .await;
+    send(&mut near, &submit(1, 100_000)).await;
+    let finish = async { Patience::begin().finish(&mut near.writer).await };
+    let end = timeout(LIMIT, finish).await.unwrap();
+    assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
 }

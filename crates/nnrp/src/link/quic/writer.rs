@@ -101,6 +101,13 @@ impl QuicWriter {
         self.backlog.check()
     }
 
+    /// Changes as the other side makes room, and gets what is sent. It may do so without getting anything new.
+    pub(crate) fn progress(&self) -> u64 {
+        let received = self.connection.stats().frame_rx;
+        let room = received.max_data + received.max_stream_data + received.max_streams_uni;
+        room + received.acks
+    }
+
     /// If it is dropped, another call goes on with it.
     pub(crate) async fn finish(&mut self) -> io::Result<()> {
         self.flush().await?;
@@ -129,18 +136,17 @@ impl QuicWriter {
         if self.control_bytes.is_empty() {
             return Ok(());
         }
-        let mut outgoing = Outgoing::new(std::mem::take(&mut self.control_bytes).into());
-        if self.backlog.has_control() {
-            self.backlog.push(Waiting::Control(None, outgoing));
+        let outgoing = Outgoing::new(std::mem::take(&mut self.control_bytes).into());
+        let Err(mut outgoing) = self.backlog.push_behind_control(outgoing) else {
             return Ok(());
-        }
+        };
         let mut stream = self.control_stream()?;
         match write_now(&mut outgoing, &mut stream) {
             Poll::Ready(written) => {
                 written?;
                 self.control = Some(stream);
             }
-            Poll::Pending => self.backlog.push(Waiting::Control(Some(stream), outgoing)),
+            Poll::Pending => self.backlog.push(Waiting::Control(stream, outgoing)),
         }
         Ok(())
     }
