@@ -30,7 +30,7 @@ pub struct SessionCounters {
     pub round_trips: RoundTrips,
     /// Results, hints and ends that wait to be received.
     pub waiting_items: usize,
-    /// Bytes of their bodies.
+    /// Bytes of their bodies, and 512 more for each.
     pub waiting_bytes: u64,
     /// Results, hints and ends that were left out, as their frame was forgotten by whoever wanted it.
     pub discarded: u64,

@@ -256,4 +256,8 @@ impl App for Feed {
     fn is_full(&self) -> bool {
         self.core.as_ref().is_some_and(|core| core.inbox.is_full())
     }
+
+    fn wants_rest(&self) -> bool {
+        true
+    }
 }

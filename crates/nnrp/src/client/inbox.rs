@@ -18,6 +18,9 @@ use super::frame::{FrameEnd, FrameItem, FrameResult};
 use super::options::InboxLimits;
 use super::waiters::{WaiterId, WaiterIds, Waiters};
 
+/// What an item holds of the memory beside its body: none is free.
+const ITEM_BYTES: u64 = 512;
+
 #[derive(Debug)]
 pub(super) struct Inbox {
     state: Mutex<State>,
@@ -295,6 +298,7 @@ impl State {
             FrameItem::Result(result) => result.result.body_bytes(),
             FrameItem::Hint(_) | FrameItem::End(_) => 0,
         };
+        let bytes = bytes.saturating_add(ITEM_BYTES);
         let is_end = matches!(content, FrameItem::End(_));
         if let FrameItem::End(end) = &content {
             slot.span

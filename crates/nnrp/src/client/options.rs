@@ -55,7 +55,7 @@ impl Default for ConnectOptions {
 pub struct InboxLimits {
     /// Results, hints and ends of frames; 4096.
     pub items_max: usize,
-    /// Bytes of their bodies; 64 MiB.
+    /// Bytes of their bodies, and 512 more for each; 64 MiB.
     pub bytes_max: u64,
 }
 

@@ -49,6 +49,12 @@ pub(crate) trait App: Send + 'static {
 
     /// Whether no more packets are to be read, as the ones before have not been taken.
     fn is_full(&self) -> bool;
+
+    /// Whether what has come is worth taking after its connection broke, however long the application takes: answers are,
+    /// what asks for an answer is not.
+    fn wants_rest(&self) -> bool {
+        false
+    }
 }
 
 /// What follows of an event for the links.

@@ -9,15 +9,13 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::early::Early;
 use super::machine::{App, Machine as _};
 use super::{Shared, State, WAITING_MAX};
 use crate::link::{Link, Patience, Reader, Writer};
 
 /// Packets that are handled before the lock is let go.
 const PACKETS_MAX: usize = 64;
-
-/// Packets that are ahead of the one that begins the session on their link.
-const EARLY_MAX: usize = 256;
 
 /// How long the other side may take to end a link that is closed, and what has come over a lost one to be read.
 const LINGER: Duration = Duration::from_secs(1);
@@ -44,7 +42,7 @@ impl PathTasks {
             shared: Arc::clone(shared),
             id,
             reader,
-            early: self.early,
+            early: Early::new(self.early),
             closing: closing.clone(),
             wake: Arc::clone(&wake),
             is_read: read.clone(),
@@ -65,8 +63,7 @@ struct ReadTask<A: App> {
     shared: Arc<Shared<A>>,
     id: PathId,
     reader: Reader,
-    /// Packets that have overtaken the one that begins the session here.
-    early: Vec<Packet>,
+    early: Early,
     closing: CancellationToken,
     wake: Arc<Notify>,
     /// All that came was taken in.
@@ -81,6 +78,7 @@ impl<A: App> ReadTask<A> {
             end = self.read() => end,
             () = closing.cancelled() => None,
         };
+        self.drop_early();
         if let Some(end) = end {
             let id = self.id;
             self.shared
@@ -100,11 +98,10 @@ impl<A: App> ReadTask<A> {
 
     /// Until the link ends, or the session does not want it any more.
     async fn read(&mut self) -> Option<PathEnd> {
-        let early = std::mem::take(&mut self.early);
-        for packet in early {
-            if !self.handle(packet).await {
-                return None;
-            }
+        if let Some(packet) = self.early.next()
+            && !self.handle(packet).await
+        {
+            return None;
         }
         loop {
             match self.reader.next().await {
@@ -127,7 +124,7 @@ impl<A: App> ReadTask<A> {
             tokio::pin!(room);
             room.as_mut().enable();
             match self.take_in(packet) {
-                Taken::All => {}
+                Taken::All => next = self.early.next(),
                 Taken::Full(packet) => {
                     next = Some(packet);
                     room.await;
@@ -143,13 +140,19 @@ impl<A: App> ReadTask<A> {
         shared.with_state(|state, now| {
             let mut next = Some(packet);
             for _ in 0..PACKETS_MAX {
-                let Some(packet) = next.take().or_else(|| self.buffered()) else {
+                let Some(packet) = next.take().or_else(|| self.following()) else {
                     return Taken::All;
                 };
                 match self.offer(state, &packet, now) {
                     // A cancelled frame that is answered makes room, and nothing tells of it.
-                    Ok(()) => state.has_moved = true,
-                    Err(HandleError::Early) => self.keep(packet),
+                    Ok(()) => {
+                        state.has_moved = true;
+                        self.early.offer();
+                    }
+                    Err(HandleError::Early) => {
+                        let is_kept = self.early.keep(packet);
+                        state.traffic.lost_early += u64::from(!is_kept);
+                    }
                     Err(HandleError::Congested) => {
                         state.is_room_wanted |= !state.is_app_awaited;
                         return Taken::Full(packet);
@@ -161,9 +164,10 @@ impl<A: App> ReadTask<A> {
         })
     }
 
-    /// A stream that cannot be split any more says so again to the next read.
-    fn buffered(&mut self) -> Option<Packet> {
-        self.reader.try_next().ok().flatten()
+    /// What is here already. A stream that cannot be split any more says so again to the next read.
+    fn following(&mut self) -> Option<Packet> {
+        let early = self.early.next();
+        early.or_else(|| self.reader.try_next().ok().flatten())
     }
 
     fn offer(
@@ -172,32 +176,33 @@ impl<A: App> ReadTask<A> {
         packet: &Packet,
         now: Duration,
     ) -> Result<(), HandleError> {
-        if state.app.is_full() {
+        let is_full = state.app.is_full();
+        if is_full {
             state.is_app_awaited = true;
-            return Err(HandleError::Congested);
+        } else {
+            state.machine.handle_packet(self.id, packet, now)?;
+            state.traffic.received_bytes += packet.bytes();
         }
-        state.machine.handle_packet(self.id, packet, now)?;
-        state.traffic.received_bytes += packet.bytes();
-        // It may have been the one that the early ones waited for.
-        if !self.early.is_empty() {
-            let early = std::mem::take(&mut self.early);
-            for packet in early {
-                let handled = state.machine.handle_packet(self.id, &packet, now);
-                match handled {
-                    Ok(()) => state.traffic.received_bytes += packet.bytes(),
-                    Err(HandleError::Early | HandleError::Congested) => self.early.push(packet),
-                    Err(_) => {}
-                }
-            }
+        if let Some(path) = state.path_mut(self.id) {
+            path.is_stopped = is_full;
+            path.received_bytes += if is_full { 0 } else { packet.bytes() };
+        }
+        if is_full {
+            return Err(HandleError::Congested);
         }
         Ok(())
     }
 
-    fn keep(&mut self, packet: Packet) {
-        if self.early.len() < EARLY_MAX {
-            self.early.push(packet);
-        } else {
-            tracing::warn!(path = self.id.0, "too many packets ahead of the session");
+    /// Nothing puts the session here any more.
+    fn drop_early(&mut self) {
+        let count = std::mem::take(&mut self.early).count();
+        if count > 0 {
+            tracing::debug!(
+                path = self.id.0,
+                count,
+                "packets ahead of the session are dropped"
+            );
+            self.shared.lock().traffic.lost_early += count;
         }
     }
 }
@@ -209,6 +214,13 @@ enum Taken {
     Full(Packet),
     /// Nobody wants packets any more.
     Over,
+}
+
+struct Reading {
+    wants_rest: bool,
+    is_stopped: bool,
+    /// Of this link.
+    received_bytes: u64,
 }
 
 struct WriteTask<A: App> {
@@ -241,23 +253,35 @@ impl<A: App> WriteTask<A> {
     }
 
     /// What has come before the connection broke counts. The reader will get to its end, but for an application that
-    /// does not take what comes.
-    async fn wait_for_reader(&mut self) {
-        let mut before = self.reading();
-        while timeout(LINGER, self.is_read.cancelled()).await.is_err() {
-            let now = self.reading();
-            let (is_app_awaited, _) = now;
-            if !is_app_awaited && now == before {
+    /// does not take what comes: that is waited for if it wants the rest.
+    async fn wait_for_reader(&self) {
+        let mut before = None;
+        while let Some(reading) = self.reading() {
+            let is_moving = before.is_none_or(|before| before != reading.received_bytes);
+            let is_worth = if reading.is_stopped {
+                reading.wants_rest
+            } else {
+                // The last that was sent comes soon: why the other side went, for instance.
+                before.is_none() || (reading.wants_rest && is_moving)
+            };
+            if !is_worth || timeout(LINGER, self.is_read.cancelled()).await.is_ok() {
                 return;
             }
-            before = now;
+            before = Some(reading.received_bytes);
         }
     }
 
-    /// Whether reading waits for the application, and how far it has come.
-    fn reading(&self) -> (bool, u64) {
-        let state = self.shared.lock();
-        (state.is_app_awaited, state.traffic.received_bytes)
+    /// How far reading has come, where writing has failed.
+    fn reading(&self) -> Option<Reading> {
+        let mut state = self.shared.lock();
+        let wants_rest = state.app.wants_rest();
+        let path = state.path_mut(self.id)?;
+        path.has_failed = true;
+        Some(Reading {
+            wants_rest,
+            is_stopped: path.is_stopped,
+            received_bytes: path.received_bytes,
+        })
     }
 
     /// Until the link is to be closed and nothing waits, or it breaks.
@@ -330,3 +354,6 @@ impl<A: App> WriteTask<A> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

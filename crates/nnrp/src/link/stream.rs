@@ -7,7 +7,7 @@ use std::pin::Pin;
 
 use bytes::{Bytes, BytesMut};
 use nnrp_wire::session::{PathEnd, Transmit};
-use nnrp_wire::{Packet, Pieces, SplitLimits, Splitter, WireError};
+use nnrp_wire::{Header, Packet, Pieces, SplitLimits, Splitter, WireError};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 /// Bytes that a read asks for, at least and at most; between them, as much as has come lately.
@@ -16,6 +16,9 @@ const READ_BYTES_MAX: usize = 256 << 10;
 
 /// A packet that misses so many bytes is read to where it will lie; it is not worth the calls for fewer.
 const REST_BYTES_MIN: u64 = 32 << 10;
+
+/// How many times its own bytes a packet may hold of the memory that it was read to.
+const PINNED_MAX: usize = 4;
 
 /// Bytes that are queued before they are written.
 const WRITE_BYTES_MAX: usize = 256 << 10;
@@ -33,6 +36,8 @@ pub(crate) struct StreamReader {
     /// What has come and was not split up.
     chunk: Bytes,
     read_bytes: usize,
+    /// Bytes of the memory that the chunk is part of.
+    block_bytes: usize,
 }
 
 impl StreamReader {
@@ -43,6 +48,7 @@ impl StreamReader {
             buffer: BytesMut::new(),
             chunk: Bytes::new(),
             read_bytes: READ_BYTES_MIN,
+            block_bytes: 0,
         }
     }
 
@@ -60,9 +66,16 @@ impl StreamReader {
     }
 
     pub(crate) fn try_next(&mut self) -> Result<Option<Packet>, PathEnd> {
-        self.splitter
-            .split(&mut self.chunk)
-            .map_err(PathEnd::Framing)
+        let is_in_chunk = self.splitter.buffered_bytes() == 0;
+        let split = self.splitter.split(&mut self.chunk);
+        let packet = split.map_err(PathEnd::Framing)?;
+        Ok(packet.map(|packet| {
+            if is_in_chunk && is_small(&packet, self.block_bytes) {
+                copied(packet)
+            } else {
+                packet
+            }
+        }))
     }
 
     pub(crate) async fn discard(&mut self) {
@@ -75,7 +88,10 @@ impl StreamReader {
         if self.splitter.missing_bytes() >= REST_BYTES_MIN {
             return self.fill_rest().await;
         }
-        self.buffer.reserve(self.read_bytes);
+        if self.buffer.capacity() < self.read_bytes {
+            self.buffer.reserve(self.read_bytes);
+            self.block_bytes = self.buffer.capacity();
+        }
         let read = self.io.read_buf(&mut self.buffer).await;
         let count = self.some_read(read)?;
         self.adapt(count);
@@ -108,6 +124,23 @@ impl StreamReader {
             self.read_bytes = (self.read_bytes / 2).max(READ_BYTES_MIN);
         }
     }
+}
+
+/// Whether a packet that is kept would keep much more memory than its own.
+fn is_small(packet: &Packet, block_bytes: usize) -> bool {
+    let bytes = packet.bytes();
+    bytes > Header::BYTES as u64 && bytes < (block_bytes / PINNED_MAX) as u64
+}
+
+/// In memory of its own.
+fn copied(packet: Packet) -> Packet {
+    let metadata_bytes = packet.metadata().len();
+    let mut bytes = Vec::with_capacity(metadata_bytes + packet.body().len());
+    bytes.extend_from_slice(packet.metadata());
+    bytes.extend_from_slice(packet.body());
+    let mut body = Bytes::from(bytes);
+    let metadata = body.split_to(metadata_bytes);
+    Packet::new(*packet.header(), metadata, body).unwrap_or(packet)
 }
 
 impl std::fmt::Debug for StreamReader {
@@ -205,5 +238,34 @@ impl std::fmt::Debug for StreamWriter {
             .field("queued_bytes", &self.pieces.len())
             .field("written_bytes", &self.written)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nnrp_wire::{Envelope, Message};
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    /// Whoever keeps one of many small packets does not keep what else was read with it.
+    #[tokio::test]
+    async fn small_packets_hold_little() {
+        let mut sent = Vec::new();
+        for _ in 0..512 {
+            let close = Message::Close(Bytes::from_static(b"for no reason"));
+            close.encode(&Envelope::session(1), &mut sent).unwrap();
+        }
+        let (mut near, far) = tokio::io::duplex(sent.len());
+        near.write_all(&sent).await.unwrap();
+        drop(near);
+        let mut reader = StreamReader::new(far);
+        let mut bodies = Vec::new();
+        while let Ok(packet) = reader.next().await {
+            bodies.push(packet.body().clone());
+        }
+        drop(reader);
+        assert_eq!(bodies.len(), 512);
+        assert!(bodies.iter().all(Bytes::is_unique));
     }
 }

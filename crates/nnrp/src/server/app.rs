@@ -329,14 +329,23 @@ impl App for ServerApp {
     }
 }
 
+/// What a frame holds beside its input: none is free.
+const FRAME_BYTES: u64 = 512;
+
+/// What an object or a section holds beside its bytes.
+const PART_BYTES: u64 = 128;
+
 /// What a frame's input holds of the memory, roughly.
 fn held_bytes(submit: &FrameSubmit, objects: &[(ObjectReference, Bytes)]) -> u64 {
-    let objects: u64 = objects.iter().map(|(_, object)| object.len() as u64).sum();
+    let objects: u64 = objects
+        .iter()
+        .map(|(_, object)| object.len() as u64 + PART_BYTES)
+        .sum();
     let body = match &submit.body {
         SubmitBody::Flat(flat) => {
             let sections = flat.sections.iter();
             let payloads: u64 = sections
-                .map(|section| u64::from(section.descriptor().payload_bytes))
+                .map(|section| u64::from(section.descriptor().payload_bytes) + PART_BYTES)
                 .sum();
             payloads + flat.camera.len() as u64
         }
@@ -345,5 +354,5 @@ fn held_bytes(submit: &FrameSubmit, objects: &[(ObjectReference, Bytes)]) -> u64
             prelude.map_or(0, |prelude| prelude.body_bytes())
         }
     };
-    objects + body
+    FRAME_BYTES + objects + body
 }
