@@ -5,6 +5,7 @@
 //! waits with the lock held, and a reader never waits for a writer, but for room.
 
 mod direct;
+mod early;
 mod machine;
 mod path;
 
@@ -93,6 +94,9 @@ pub struct Traffic {
     pub sent_bytes: u64,
     /// Messages that could not be sent: their connection was gone and there was no other.
     pub unsendable: u64,
+    /// Packets that came before their session was on their connection, and were dropped: too many waited for that, or it
+    /// never was.
+    pub lost_early: u64,
 }
 
 impl std::ops::AddAssign for Traffic {
@@ -101,6 +105,7 @@ impl std::ops::AddAssign for Traffic {
         self.sent_packets += other.sent_packets;
         self.sent_bytes += other.sent_bytes;
         self.unsendable += other.unsendable;
+        self.lost_early += other.lost_early;
     }
 }
 
@@ -128,6 +133,12 @@ struct PathState {
     idle: Option<Writer>,
     /// Whether it has something left to write nevertheless, or has failed.
     is_dirty: bool,
+    /// Nothing can be written any more.
+    has_failed: bool,
+    /// Its reader waits for the application.
+    is_stopped: bool,
+    /// Bytes of packets that were taken in.
+    received_bytes: u64,
 }
 
 impl<A: App> Driver<A> {
@@ -178,6 +189,9 @@ impl<A: App> Driver<A> {
             waiting: VecDeque::new(),
             idle: None,
             is_dirty: false,
+            has_failed: false,
+            is_stopped: false,
+            received_bytes: 0,
         };
         let added = self.shared.with_state(|state, now| {
             act(&mut state.machine, &mut state.app, now)?;
@@ -386,6 +400,14 @@ impl<A: App> State<A> {
         None
     }
 
+    /// Whether nothing is heard as the application does not take what has come. Where nothing can be sent, the other side
+    /// is gone, or will be.
+    fn is_silence_own(&self) -> bool {
+        let primary = self.machine.primary_path();
+        let mut paths = self.paths.iter();
+        self.is_app_awaited && paths.any(|path| Some(path.id) == primary && !path.has_failed)
+    }
+
     fn path_mut(&mut self, id: PathId) -> Option<&mut PathState> {
         self.paths.iter_mut().find(|path| path.id == id)
     }
@@ -443,7 +465,7 @@ async fn run_timer<A: App>(shared: Arc<Shared<A>>) {
                     () = tokio::time::sleep_until(shared.clock.at(next)) => {
                         shared.with_state(|state, now| {
                             state.has_moved = true;
-                            if state.is_app_awaited {
+                            if state.is_silence_own() {
                                 state.machine.excuse_silence(now);
                             }
                             state.machine.handle_timeout(now);
