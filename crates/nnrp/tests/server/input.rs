@@ -104,3 +104,22 @@ async fn frames_whose_budget_is_over_make_room() {
     assert_eq!(frame.key.frame_id, 3);
     frame.answer.complete(result()).unwrap();
 }
+
+/// A client that is gone is noticed as soon as something cannot be sent to it, though its input still waits.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_gone_is_noticed_while_its_input_waits() {
+    let options = ServerOptions {
+        input_bytes_max: 1,
+        ..ServerOptions::default()
+    };
+    let (_server, session, mut peer) = session(options).await;
+    for frame_id in 1..=300 {
+        peer.submit(1, frame_id, submit()).await;
+    }
+    // It reads nothing, so that it cannot be told that the server is there.
+    drop(peer);
+    let first = session.next_submit().await.unwrap();
+    first.answer.complete(result()).unwrap();
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(60), session.ended());
+    assert!(ended.await.is_ok(), "{:?}", session.counters());
+}
