@@ -34,6 +34,7 @@ mod known;
 mod liveness;
 mod migration;
 mod order;
+mod output;
 mod patch;
 mod probe;
 mod queue;
@@ -57,6 +58,7 @@ pub use migration::{
     PathSample,
 };
 pub use order::{OrderOptions, OrderRefusal, ResultOrder};
+pub use output::OutputBudget;
 pub use patch::{PatchRules, Patching, SessionSettings};
 pub use probe::{Probe, ProbeSample, ProbeSummary};
 pub use server::{

@@ -30,8 +30,8 @@
 //! 2. Each frame that a [`Session`] gives out ends exactly once: by its [`Responder`], or by itself, which the responder
 //!    tells. A responder that is dropped drops its frame. Keys are used again by clients, and an answer never is another
 //!    frame's.
-//! 3. Nothing more is read from a client whose frames nobody takes, in items ([`frames_max`]) and in bytes; over all sessions,
-//!    too. What is not taken when its budget is over is dropped, so that handlers get nothing that is late.
+//! 3. Nothing more is read from a client whose frames nobody takes, in items ([`frames_max`]) and in bytes; nor from one that
+//!    does not read what is sent to it; over all sessions, too. What is not taken when its budget is over is dropped, so that handlers get nothing that is late.
 //! 4. A session moves to another connection if its client proves that it is its own: by a token that the hello's answer
 //!    carries in an extension, or by its TLS certificate where [`ServerOptions::moves_by_certificate`] is on. Clients of the
 //!    reference have neither; see [`ServerOptions::allows_unproven_migration`].

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::content::held_bytes;
 use super::frame::FrameKey;
+use super::output::{OutputBudget, OutputShare};
 use super::queue::{Limits, Queue};
 use crate::message::{Envelope, Message};
 use crate::numbers::MessageType;
@@ -109,9 +110,32 @@ pub(super) struct Outbox {
     urgent: Queue<Transmit>,
     ordered: Queue<Transmit>,
     last: Queue<Transmit>,
+    /// If there is a limit in common with other sessions.
+    share: Option<OutputShare>,
 }
 
 impl Outbox {
+    /// What waits here counts there, too, from now on.
+    pub(super) fn share(&mut self, budget: &OutputBudget) {
+        self.share = Some(OutputShare::new(budget.clone()));
+        self.account();
+    }
+
+    /// Bytes of the bodies that wait.
+    fn bytes(&self) -> u64 {
+        let queues = [&self.urgent, &self.ordered, &self.last];
+        let bytes = queues.iter().map(|queue| queue.bytes());
+        bytes.fold(0, u64::saturating_add)
+    }
+
+    /// Something has come, or gone.
+    fn account(&mut self) {
+        let bytes = self.bytes();
+        if let Some(share) = &mut self.share {
+            share.set(bytes);
+        }
+    }
+
     pub(super) fn push(&mut self, path: PathId, envelope: Envelope, message: Message) {
         let queue = if message.message_type().is_urgent() {
             &mut self.urgent
@@ -125,6 +149,7 @@ impl Outbox {
             message,
         };
         queue.push(transmit, bytes);
+        self.account();
     }
 
     pub(super) fn push_last(&mut self, path: PathId, envelope: Envelope, message: Message) {
@@ -135,19 +160,23 @@ impl Outbox {
             message,
         };
         self.last.push(transmit, bytes);
+        self.account();
     }
 
     pub(super) fn pop(&mut self) -> Option<Transmit> {
         let urgent = self.urgent.pop();
         let ordered = || self.ordered.pop();
-        urgent.or_else(ordered).or_else(|| self.last.pop())
+        let first = urgent.or_else(ordered).or_else(|| self.last.pop());
+        self.account();
+        first
     }
 
     pub(super) fn is_full(&self, limits: Limits) -> bool {
         let queues = [&self.urgent, &self.ordered, &self.last];
         let items = queues.iter().map(|queue| queue.len()).sum::<usize>();
-        let bytes = queues.iter().map(|queue| queue.bytes());
-        items >= limits.items_max || bytes.fold(0, u64::saturating_add) >= limits.bytes_max
+        items >= limits.items_max
+            || self.bytes() >= limits.bytes_max
+            || self.share.as_ref().is_some_and(OutputShare::is_full)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -163,7 +192,9 @@ impl Outbox {
     /// Takes a frame's submit back, if it has not been sent.
     pub(super) fn retract(&mut self, key: FrameKey) -> Option<Transmit> {
         let is_it = |transmit: &Transmit| transmit.submits() == Some(key);
-        self.ordered.take_if(is_it)
+        let taken = self.ordered.take_if(is_it);
+        self.account();
+        taken
     }
 
     /// Frames whose submits have not been sent.
@@ -176,6 +207,7 @@ impl Outbox {
         for queue in [&mut self.urgent, &mut self.ordered, &mut self.last] {
             queue.retain(|transmit| transmit.path != path);
         }
+        self.account();
     }
 
     /// Results and errors of frames that were to go a way that is gone go another.
@@ -188,6 +220,9 @@ impl Outbox {
     }
 
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        for queue in [&mut self.urgent, &mut self.ordered, &mut self.last] {
+            *queue = Queue::default();
+        }
+        self.account();
     }
 }

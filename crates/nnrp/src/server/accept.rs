@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use nnrp_wire::session::{MigrateOffer, PathId, Report, ServerSession};
+use nnrp_wire::session::{MigrateOffer, OutputBudget, PathId, Report, ServerSession};
 use nnrp_wire::{ErrorCode, LossTolerance};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -46,6 +46,7 @@ pub(super) struct ServerShared {
     busy: Arc<Semaphore>,
     places: Arc<Semaphore>,
     held: HeldBytes,
+    output: OutputBudget,
     totals: Mutex<ServerTotals>,
     tasks: TaskTracker,
 }
@@ -73,6 +74,7 @@ impl Server {
             busy: permits(BUSY_MAX),
             places: permits(options.sessions_max),
             held: HeldBytes::default(),
+            output: OutputBudget::new(options.total_output_bytes_max),
             totals: Mutex::default(),
             tasks: TaskTracker::new(),
             options,
@@ -237,10 +239,11 @@ impl ServerShared {
     /// Begins to drive a session, which has no link yet.
     pub(super) fn start(
         &self,
-        machine: ServerSession,
+        mut machine: ServerSession,
         tolerance: LossTolerance,
         shared: impl FnOnce(Driver<ServerApp>, Arc<Notify>) -> Shared,
     ) -> Arc<Shared> {
+        machine.share_output(&self.output);
         let options = &self.options;
         let limits = InboxLimits {
             session_bytes_max: options.input_bytes_max,

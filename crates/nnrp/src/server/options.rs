@@ -29,6 +29,15 @@ pub struct ServerOptions {
     pub input_bytes_max: u64,
     /// The same for all sessions together: above that, sessions that have something are not read from; 1 GiB.
     pub total_input_bytes_max: u64,
+    /// Bytes of the bodies of messages that wait to be sent, in all sessions together: above that, sessions of which some wait
+    /// are not read from, and their results that are not the last of a frame wait, too; 1 GiB.
+    ///
+    /// The last result of each frame is always taken, so that one session whose client reads nothing can hold
+    /// [`transmits_bytes_max`](session::ServerOptions::transmits_bytes_max), one message more, and the last result of each
+    /// frame that is in flight, which are at most [`frames_max`](session::ServerOptions::frames_max): with results of 1 MiB,
+    /// 64 MiB and 256 MiB. If that is too much, allow fewer frames. All sessions can hold this limit, and beyond it the last
+    /// results of their frames in flight.
+    pub total_output_bytes_max: u64,
     /// Bytes of a body that are read at all. Bodies between what a session takes and this are refused frame by frame; above
     /// this, the connection ends; 64 MiB.
     pub read_body_bytes_max: u32,
@@ -67,6 +76,7 @@ impl Default for ServerOptions {
             sessions_max: 1024,
             input_bytes_max: 64 << 20,
             total_input_bytes_max: 1 << 30,
+            total_output_bytes_max: 1 << 30,
             read_body_bytes_max: 64 << 20,
             busy_retry: Duration::from_secs(1),
             drops_early: true,

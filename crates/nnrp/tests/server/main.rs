@@ -14,6 +14,7 @@ mod frames;
 mod hooks;
 mod input;
 mod moves;
+mod output;
 mod pace;
 mod serving;
 mod sockets;

@@ -19,6 +19,7 @@ use crate::session::credit::CreditWindow;
 use crate::session::fault::{Failure, HandleError};
 use crate::session::frame::{FrameCounts, FrameKey, FrameSlots, FrameState};
 use crate::session::liveness::Liveness;
+use crate::session::output::OutputBudget;
 use crate::session::patch::{Patching, SessionSettings};
 use crate::session::queue::Events;
 use crate::session::transmit::{Outbox, PathId, Transmit};
@@ -116,6 +117,11 @@ impl ServerSession {
     #[must_use]
     pub fn has_transmit(&self) -> bool {
         !self.outbox.is_empty()
+    }
+
+    /// What waits to be sent counts into a limit that other sessions have, too, from now on.
+    pub fn share_output(&mut self, budget: &OutputBudget) {
+        self.outbox.share(budget);
     }
 
     /// What has happened, if anything has.
