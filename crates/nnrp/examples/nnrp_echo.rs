@@ -4,6 +4,8 @@
 //! cargo run -p nnrp --example nnrp_echo
 //! ```
 
+#![expect(clippy::print_stdout, reason = "it shows what happens")]
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,8 +38,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let tls = ClientTls::with_authority(own.certificate_pem.as_bytes())?;
     let dialer = Dialer::new(DialOptions::tls(tls));
     let endpoint = Endpoint::tls("localhost", port)?;
-    let mut options = ConnectOptions::default();
-    options.policy = DialPolicy::ForceQuic;
+    let options = ConnectOptions::default().with_policy(DialPolicy::ForceQuic);
     let session = Session::connect(&dialer, &endpoint, options).await?;
 
     // Submitting waits for credit, receiving does not wait for submitting.

@@ -121,7 +121,12 @@ pub(crate) async fn run_with(
         match outcome {
             FrameOutcome::Complete => tally.completed += 1,
             FrameOutcome::ConnectionLost => tally.lost += 1,
-            _ => tally.other.push((key, outcome)),
+            FrameOutcome::Stale
+            | FrameOutcome::Degraded
+            | FrameOutcome::Dropped
+            | FrameOutcome::Cancelled
+            | FrameOutcome::Expired
+            | FrameOutcome::Error => tally.other.push((key, outcome)),
         }
     }
     tally

@@ -16,7 +16,6 @@ use crate::udp::{Network, Weather};
 
 /// A server on TCP and QUIC, and what its clients need.
 pub(crate) struct Served {
-    pub(crate) server: Server,
     pub(crate) address: SocketAddr,
     pub(crate) dialer: Dialer,
 }
@@ -28,18 +27,13 @@ impl Served {
         let options = ListenerOptions::tls("127.0.0.1:0".parse().unwrap(), made.tls);
         let listener = Listener::bind(options).await.unwrap();
         let address = listener.local_addr();
-        let serving = server.clone();
         tokio::spawn(async move {
             while let Ok(link) = listener.accept().await {
-                serving.adopt_link(link);
+                server.adopt_link(link);
             }
         });
         let dialer = Dialer::new(DialOptions::tls(tls.with_server_name("localhost").unwrap()));
-        Self {
-            server,
-            address,
-            dialer,
-        }
+        Self { address, dialer }
     }
 
     pub(crate) async fn dial(&self, transport: TransportId, address: SocketAddr) -> Link {

@@ -66,14 +66,18 @@ async fn relay(
         if is_cut.load(Ordering::Relaxed) {
             continue;
         }
-        if !clients.contains_key(&from) {
-            let own = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
-            clients.insert(from, Arc::clone(&own));
-            let seed = random.u64(..);
-            let (socket, is_cut) = (Arc::clone(&socket), Arc::clone(&is_cut));
-            back.spawn(answers(own, socket, from, weather, seed, is_cut));
-        }
-        let own = Arc::clone(&clients[&from]);
+        let own = match clients.get(&from) {
+            Some(own) => Arc::clone(own),
+            None => {
+                let own = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+                clients.insert(from, Arc::clone(&own));
+                let seed = random.u64(..);
+                let (socket, is_cut) = (Arc::clone(&socket), Arc::clone(&is_cut));
+                let answering = Arc::clone(&own);
+                back.spawn(answers(answering, socket, from, weather, seed, is_cut));
+                own
+            }
+        };
         carry(&mut random, weather, own, server, &datagram[..count]).await;
     }
 }
