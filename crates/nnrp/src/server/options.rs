@@ -25,7 +25,8 @@ pub struct ServerOptions {
     /// Sessions at most, with those that nobody has taken yet. Further clients are told that the server is busy; 1024.
     pub sessions_max: usize,
     /// Bytes of a session's input that nobody has taken, before no more is read from its client; 64 MiB. What came with the
-    /// same read, and one packet more, may be taken in below that.
+    /// same read, and one packet more, may be taken in below that. Each frame counts 512 bytes more than its body, and each
+    /// section or object 128.
     pub input_bytes_max: u64,
     /// The same for all sessions together: above that, sessions that have something are not read from; 1 GiB.
     pub total_input_bytes_max: u64,
