@@ -138,19 +138,7 @@ impl DialError {
     ) -> Self {
         let inner = source.get_ref();
         let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        match tls.map(tls_fault) {
-            Some(reason) => Self::Handshake {
-                transport,
-                address,
-                reason,
-                source,
-            },
-            None => Self::Connect {
-                transport,
-                address,
-                source,
-            },
-        }
+        Self::failed(transport, address, tls.map(tls_fault), source)
     }
 
     pub(super) fn quic(address: SocketAddr, error: ConnectionError) -> Self {
@@ -166,6 +154,16 @@ impl DialError {
             | ConnectionError::CidsExhausted => None,
         };
         let source = io::Error::from(error);
+        Self::failed(transport, address, reason, source)
+    }
+
+    /// In the handshake if there is a reason, and before it if not.
+    fn failed(
+        transport: TransportId,
+        address: SocketAddr,
+        reason: Option<HandshakeFault>,
+        source: io::Error,
+    ) -> Self {
         match reason {
             Some(reason) => Self::Handshake {
                 transport,
