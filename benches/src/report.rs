@@ -182,7 +182,7 @@ pub fn table(rows: &[Row]) -> String {
     out
 }
 
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     match value {
         _ if value >= 1_000_000.0 => format!("{:.2} M", value / 1e6),
         _ if value >= 10_000.0 => format!("{:.1} k", value / 1e3),
@@ -195,7 +195,7 @@ fn number(value: f64) -> String {
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn write_json(rows: &[Row], path: &Path) -> anyhow::Result<()> {
+pub fn write_json(rows: &[impl Serialize], path: &Path) -> anyhow::Result<()> {
     let mut text = serde_json::to_string_pretty(rows)?;
     text.push('\n');
     Ok(std::fs::write(path, text)?)

@@ -9,10 +9,10 @@ use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 use nodewire_bench::nnrp::ours::Ours;
 use nodewire_bench::nnrp::raw::{Raw, Streams};
-use nodewire_bench::nnrp::table::{Measured, Table, print, write_json};
+use nodewire_bench::nnrp::table::{Measured, Table, print};
 use nodewire_bench::nnrp::{Carrier, FanOut, Idle, Load, Outcome, Program, Transport, site};
 use nodewire_bench::process::{ServerProcess, children_cpu_seconds, machine_cpu_seconds};
-use nodewire_bench::report::median;
+use nodewire_bench::report::{median, write_json};
 use tempfile::TempDir;
 
 /// Measures NNRP sessions.

@@ -1,12 +1,11 @@
 //! Samples of every subject in every case, and their medians as a table and as JSON.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use serde::Serialize;
 
 use super::Transport;
-use crate::report::median;
+use crate::report::{median, number};
 
 /// What one sample gave, as far as it was measured.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -186,25 +185,6 @@ impl Row {
             ours.unwrap_or_default(),
         ]
     }
-}
-
-fn number(value: f64) -> String {
-    match value {
-        _ if value >= 1e6 => format!("{:.2} M", value / 1e6),
-        _ if value >= 1e4 => format!("{:.1} k", value / 1e3),
-        _ if value >= 100.0 => format!("{value:.0}"),
-        _ => format!("{value:.2}"),
-    }
-}
-
-/// Writes the rows as a JSON list.
-///
-/// # Errors
-/// The file cannot be written.
-pub fn write_json(rows: &[Row], path: &Path) -> anyhow::Result<()> {
-    let mut text = serde_json::to_string_pretty(rows)?;
-    text.push('\n');
-    Ok(std::fs::write(path, text)?)
 }
 
 #[cfg(test)]
