@@ -11,6 +11,9 @@
 //! # Ok(()) }
 //! ```
 //!
+//! Folders of node servers that a test registers: [`javascript_server_folder`], [`python_server_folder`],
+//! [`rust_server_folder`].
+//!
 //! Of the NATS wire there are the real broker ([`NatsServer`]), and the same service made with three libraries
 //! ([`PythonMicroService`], [`OfficialNatsPyService`], [`JsService`]), with the clients of two of them.
 //!
@@ -82,12 +85,13 @@ mod hex;
 mod nats_peers;
 mod nats_server;
 mod nnrp_peers;
+mod node_server_folders;
 mod process;
 mod python_nanograph;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 
 pub use autotrainer_peers::{
     AutotrainerClient, AutotrainerConsole, AutotrainerService, AutotrainerServiceOptions,
@@ -104,6 +108,7 @@ pub use nnrp_peers::{
     NnrpFailure, NnrpPeer, NnrpServerOptions, NnrpSmokeCommand, NnrpTrace, NnrpTraceEvent,
     NnrpTraceStep, NnrpTransport, SelfSignedCertificate, nnrp_traces,
 };
+pub use node_server_folders::{javascript_server_folder, python_server_folder, rust_server_folder};
 pub use process::{PeerProcess, free_port};
 pub use python_nanograph::{PythonNodeServer, SdkVersion};
 
@@ -143,6 +148,22 @@ fn scripts(folder: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("peers")
         .join(folder)
+}
+
+/// Copies a folder with all that is in it.
+fn copy_dir(from: &Path, to: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in
+        std::fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))?
+    {
+        let (entry, target) = entry.map(|entry| (entry.path(), to.join(entry.file_name())))?;
+        if entry.is_dir() {
+            copy_dir(&entry, &target)?
+        } else {
+            std::fs::copy(&entry, &target).map(drop)?
+        };
+    }
+    Ok(())
 }
 
 /// A program of this machine, on the search path or where Debian puts servers, which is not on everybody's.

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::{PeerProcess, free_port, peers_dir};
+use crate::{PeerProcess, copy_dir, free_port, peers_dir, scripts};
 
 /// Loading the SDK takes a second or two, more on a busy machine.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -65,10 +65,7 @@ impl PythonNodeServer {
     /// The SDK is not installed, or the server does not start.
     pub async fn start(version: SdkVersion) -> anyhow::Result<Self> {
         let project = tempfile::tempdir()?;
-        copy_dir(
-            &Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/nanograph"),
-            project.path(),
-        )?;
+        copy_dir(&scripts("nanograph"), project.path())?;
         let mut attempts = 0;
         loop {
             let port = free_port()?;
@@ -149,19 +146,4 @@ async fn launch(version: SdkVersion, project: &Path, port: u16) -> anyhow::Resul
         .wait_for_output("[NANOSERVER_READY]", START_TIMEOUT)
         .await?;
     Ok(process)
-}
-
-fn copy_dir(from: &Path, to: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(to)?;
-    for entry in
-        std::fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))?
-    {
-        let (entry, target) = entry.map(|entry| (entry.path(), to.join(entry.file_name())))?;
-        if entry.is_dir() {
-            copy_dir(&entry, &target)?
-        } else {
-            std::fs::copy(&entry, &target).map(drop)?
-        };
-    }
-    Ok(())
 }
