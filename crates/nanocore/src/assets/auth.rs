@@ -50,24 +50,49 @@ impl Token {
 
     /// The signature that lets whoever has it read `path` until `expires` (seconds since 1970). It also allows HEAD.
     pub(crate) fn sign(&self, path: &str, expires: u64) -> String {
-        self.mac(path, expires)
+        self.mac(&download_message(path, expires))
             .map(|mac| hex(&mac.finalize().into_bytes()))
             .unwrap_or_default()
     }
 
     /// Whether this signature was made by [`Self::sign`] for the same path and time.
     pub(crate) fn verify(&self, path: &str, expires: u64, signature: &str) -> bool {
-        match (self.mac(path, expires), from_hex(signature)) {
+        self.is_signed(&download_message(path, expires), signature)
+    }
+
+    /// What makes a server's token: only who has this token can make it.
+    pub(crate) fn sign_uid(&self, uid: &str) -> String {
+        self.mac(&uid_message(uid))
+            .map(|mac| hex(&mac.finalize().into_bytes()))
+            .unwrap_or_default()
+    }
+
+    /// Whether this signature was made by [`Self::sign_uid`] for the same uid.
+    pub(crate) fn verify_uid(&self, uid: &str, signature: &str) -> bool {
+        self.is_signed(&uid_message(uid), signature)
+    }
+
+    fn is_signed(&self, message: &str, signature: &str) -> bool {
+        match (self.mac(message), from_hex(signature)) {
             (Some(mac), Some(bytes)) => mac.verify_slice(&bytes).is_ok(),
             _ => false,
         }
     }
 
-    fn mac(&self, path: &str, expires: u64) -> Option<Hmac<Sha256>> {
+    fn mac(&self, message: &str) -> Option<Hmac<Sha256>> {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.0.as_bytes()).ok()?;
-        mac.update(format!("nodewire presigned\nGET\n{path}\n{expires}").as_bytes());
+        mac.update(message.as_bytes());
         Some(mac)
     }
+}
+
+/// The two kinds of message begin differently, so that a signature of one is never good for the other.
+fn uid_message(uid: &str) -> String {
+    format!("nodewire server token\n{uid}")
+}
+
+fn download_message(path: &str, expires: u64) -> String {
+    format!("nodewire presigned\nGET\n{path}\n{expires}")
 }
 
 impl fmt::Debug for Token {

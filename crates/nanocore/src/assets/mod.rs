@@ -27,6 +27,7 @@ mod literal;
 mod resources;
 mod server;
 mod store;
+mod tokens;
 mod upload;
 
 pub use auth::Token;
@@ -34,6 +35,9 @@ pub use entry::{Asset, Entry, NewAsset, Patch};
 pub(crate) use id::hex;
 pub use id::{AssetId, BadId, ContentHash};
 pub use resources::{Resource, Resources};
-pub use server::{AssetServer, AssetServerConfig, StartError};
+pub use server::{
+    AssetServer, AssetServerConfig, AssetService, AssetServiceConfig, StartError,
+};
 pub use store::{AssetStore, Filter, Order, StoreError, StoreOptions};
+pub use tokens::{Caller, Tokens};
 pub use upload::{Stored, Upload};

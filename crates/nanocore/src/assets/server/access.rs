@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::Shared;
 use super::error::ApiError;
+use crate::assets::tokens::Caller;
 
 /// The part of a presigned address that proves it.
 #[derive(Debug, Deserialize)]
@@ -20,23 +21,27 @@ pub(super) struct Signature {
     sig: Option<String>,
 }
 
+/// Lets in whoever has a token; handlers find the [`Caller`] among the request's extensions.
 pub(super) async fn require_token(
     State(shared): State<Arc<Shared>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    check_token(&shared, request.headers())?;
+    let caller = check_token(&shared, request.headers())?;
+    request.extensions_mut().insert(caller);
     Ok(next.run(request).await)
 }
 
-fn check_token(shared: &Shared, headers: &HeaderMap) -> Result<(), ApiError> {
+fn check_token(shared: &Shared, headers: &HeaderMap) -> Result<Caller, ApiError> {
     let given = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
     let (scheme, token) = given.split_once(' ').unwrap_or_default();
-    let right = scheme.eq_ignore_ascii_case("bearer") && shared.config.token.matches(token.trim());
-    right.then_some(()).ok_or_else(ApiError::unauthorized)
+    let caller = scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| shared.config.tokens.check(token.trim()));
+    caller.flatten().ok_or_else(ApiError::unauthorized)
 }
 
 /// A download needs the token or a signature for exactly this path.
@@ -50,7 +55,7 @@ pub(super) fn check_download(
         Signature {
             exp: None,
             sig: None,
-        } => return check_token(shared, headers),
+        } => return check_token(shared, headers).map(drop),
         Signature {
             exp: Some(expires),
             sig: Some(sig),
@@ -61,7 +66,7 @@ pub(super) fn check_download(
             ));
         }
     };
-    if !shared.config.token.verify(path, expires, sig) {
+    if !shared.config.tokens.master().verify(path, expires, sig) {
         return Err(ApiError::forbidden(
             "the address was altered: its signature does not fit",
         ));
@@ -78,9 +83,15 @@ pub(super) fn now_seconds() -> u64 {
     u64::try_from(Timestamp::now().as_second()).unwrap_or_default()
 }
 
+/// Which names the server answers to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Access {
+    pub(super) loopback_only: bool,
+}
+
 /// A web page that lures a browser to this address by a name of its own is turned away. spec: nanograph 19.5
 pub(super) async fn check_host(
-    State(shared): State<Arc<Shared>>,
+    State(access): State<Access>,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
@@ -88,8 +99,7 @@ pub(super) async fn check_host(
         .headers()
         .get(header::HOST)
         .and_then(|host| host.to_str().ok());
-    let foreign = host.is_some_and(|host| !is_loopback(host));
-    if shared.loopback && shared.config.endpoint.is_none() && foreign {
+    if access.loopback_only && host.is_some_and(|host| !is_loopback(host)) {
         return Err(ApiError::forbidden(
             "this server answers to loopback names only",
         ));

@@ -129,9 +129,9 @@ pub(super) async fn presigned(
         .min(PRESIGNED_SECONDS_MAX);
     let expires = now_seconds() + seconds;
     let path = format!("/assets/{}/download", entry.uuid);
-    let signature = shared.config.token.sign(&path, expires);
+    let signature = shared.config.tokens.master().sign(&path, expires);
     Ok(Json(
-        json!({ "url": format!("{}{path}?exp={expires}&sig={signature}", shared.endpoint), "expiresIn": seconds }),
+        json!({ "url": format!("{}{path}?exp={expires}&sig={signature}", shared.config.endpoint), "expiresIn": seconds }),
     ))
 }
 

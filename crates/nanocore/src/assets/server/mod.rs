@@ -6,15 +6,13 @@ mod error;
 mod manage;
 mod range;
 mod receive;
+mod service;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +20,12 @@ use tokio_util::sync::CancellationToken;
 use super::auth::Token;
 use super::resources::Resources;
 use super::store::AssetStore;
+use super::tokens::Tokens;
+use access::Access;
 use error::ApiError;
+
+use service::Shared;
+pub use service::{AssetService, AssetServiceConfig};
 
 /// How long connections may take to finish at shutdown.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
@@ -68,20 +71,10 @@ pub enum StartError {
     Listener(#[from] std::io::Error),
 }
 
-/// What every request handler sees.
-#[derive(Debug)]
-struct Shared {
-    store: AssetStore,
-    resources: Resources,
-    config: AssetServerConfig,
-    endpoint: String,
-    loopback: bool,
-}
-
 /// A running asset server. Dropping it stops it at once.
 #[derive(Debug)]
 pub struct AssetServer {
-    shared: Arc<Shared>,
+    service: AssetService,
     address: SocketAddr,
     stop: CancellationToken,
     task: Option<JoinHandle<()>>,
@@ -106,16 +99,18 @@ impl AssetServer {
             .endpoint
             .clone()
             .unwrap_or_else(|| format!("http://{address}"));
-        let endpoint = endpoint.trim_end_matches('/').to_owned();
-        let shared = Arc::new(Shared {
+        let access = Access {
+            loopback_only: loopback && config.endpoint.is_none(),
+        };
+        let service = AssetService::new(
             store,
-            resources: Resources::default(),
-            config,
-            endpoint,
-            loopback,
-        });
+            AssetServiceConfig {
+                upload_idle_timeout: config.upload_idle_timeout,
+                ..AssetServiceConfig::new(Tokens::new(config.token), config.domain, &endpoint)
+            },
+        );
         let stop = CancellationToken::new();
-        let serving = axum::serve(listener, router(&shared))
+        let serving = axum::serve(listener, router(&service, access))
             .with_graceful_shutdown(stop.clone().cancelled_owned());
         let task = tokio::spawn(async move {
             if let Err(error) = serving.await {
@@ -123,7 +118,7 @@ impl AssetServer {
             }
         });
         Ok(Self {
-            shared,
+            service,
             address,
             stop,
             task: Some(task),
@@ -133,7 +128,7 @@ impl AssetServer {
     /// The base address for `NANOCORE_HTTP_ENDPOINT`, without a slash at the end.
     #[must_use]
     pub fn endpoint(&self) -> &str {
-        &self.shared.endpoint
+        self.service.endpoint()
     }
 
     /// Where it listens.
@@ -145,19 +140,19 @@ impl AssetServer {
     /// The token that callers must show.
     #[must_use]
     pub fn token(&self) -> &Token {
-        &self.shared.config.token
+        self.service.tokens().master()
     }
 
     /// The store behind it.
     #[must_use]
     pub fn store(&self) -> &AssetStore {
-        &self.shared.store
+        self.service.store()
     }
 
     /// What node servers hold in memory.
     #[must_use]
     pub fn resources(&self) -> &Resources {
-        &self.shared.resources
+        self.service.resources()
     }
 
     /// Refuses new requests and waits at most five seconds for those going on.
@@ -184,29 +179,9 @@ impl Drop for AssetServer {
     }
 }
 
-fn router(shared: &Arc<Shared>) -> Router {
-    let with_token = Router::new()
-        .route("/assets", get(manage::list).post(receive::upload))
-        .route(
-            "/assets/{id}",
-            get(manage::show)
-                .patch(manage::change)
-                .delete(manage::delete),
-        )
-        .route("/assets/{id}/exists", get(manage::exists))
-        .route("/assets/{id}/presigned", get(manage::presigned))
-        .route("/resources", post(manage::resource).get(manage::resources))
-        .route_layer(from_fn_with_state(
-            Arc::clone(shared),
-            access::require_token,
-        ));
-    Router::new()
-        .route("/assets/{id}/download", get(download::download))
-        .merge(with_token)
+fn router(service: &AssetService, access: Access) -> Router {
+    service
+        .router()
         .fallback(|| async { ApiError::not_found("there is nothing at this address") })
-        .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
-        .layer(from_fn_with_state(Arc::clone(shared), access::check_host))
-        // Uploads have their own limit, counted while they stream; JSON bodies are limited where they are read.
-        .layer(DefaultBodyLimit::disable())
-        .with_state(Arc::clone(shared))
+        .layer(from_fn_with_state(access, access::check_host))
 }
