@@ -19,5 +19,10 @@
 #![forbid(unsafe_code)]
 
 pub mod assets;
+pub mod db;
+pub mod events;
+pub mod home;
 pub mod process;
+pub mod register;
+pub mod registry;
 pub mod workflow;

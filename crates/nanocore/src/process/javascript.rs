@@ -1,6 +1,7 @@
 //! JavaScript servers: `npm install` when needed, then `npm start`. spec: nanograph 2.1, 12.3
 
 use std::fs;
+use std::path::Path;
 
 use super::error::ProcessError;
 use super::launch::{Launch, Tools};
@@ -22,7 +23,7 @@ pub(super) async fn prepare(
     let has_dependencies = package["dependencies"]
         .as_object()
         .is_some_and(|dependencies| !dependencies.is_empty());
-    if has_dependencies && !server.folder.join("node_modules").is_dir() {
+    if has_dependencies && !is_installed(&server.folder) {
         say("npm install");
         let arguments = ["install", "--no-audit", "--no-fund"]
             .map(Into::into)
@@ -36,4 +37,18 @@ pub(super) async fn prepare(
         .await?;
     }
     Ok(server.launch(tools.npm.clone(), &["start"]))
+}
+
+/// Whether an installation has finished: all package managers write such a file at the end. One that was interrupted
+/// is done again.
+fn is_installed(folder: &Path) -> bool {
+    let modules = folder.join("node_modules");
+    [
+        ".package-lock.json",
+        ".modules.yaml",
+        ".yarn-integrity",
+        ".yarn-state.yml",
+    ]
+    .iter()
+    .any(|name| modules.join(name).is_file())
 }

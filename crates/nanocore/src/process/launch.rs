@@ -7,6 +7,7 @@ use std::time::Duration;
 use nanograph::config::{Language, ServerConfig};
 
 use super::error::ProcessError;
+use super::lines::LineSink;
 use super::scan::ServerFolder;
 use super::{javascript, python, rust};
 use crate::assets::Token;
@@ -65,6 +66,10 @@ pub struct LaunchOptions {
     pub asset_token: Token,
     /// What children get as `NANOSDK_LOG_LEVEL`; `None` leaves it to them.
     pub log_level: Option<String>,
+    /// Variables that the user has for the server. They never replace those it needs, except for log levels.
+    pub env: Vec<(String, String)>,
+    /// Where each line goes that the server writes, besides the rings; `None` for nowhere.
+    pub lines: Option<LineSink>,
     /// The port; `None` takes a free one.
     pub port: Option<u16>,
     /// How long a server may take to become ready; 300 s, since it may load models. spec: nanograph 12.5
@@ -83,6 +88,8 @@ impl LaunchOptions {
             asset_endpoint: asset_endpoint.into(),
             asset_token: Token::new(asset_token),
             log_level: None,
+            env: Vec::new(),
+            lines: None,
             port: None,
             ready_timeout: Duration::from_secs(300),
             stop: StopTimes::default(),
@@ -102,7 +109,18 @@ pub struct Launch {
     pub(super) environment: Vec<(OsString, OsString)>,
 }
 
+/// The threshold of the SDKs' logs; the first of the variables that they look at. spec: nanograph 2.4
+const LOG_LEVEL: &str = "NANOSDK_LOG_LEVEL";
+
 impl Launch {
+    /// The same with another command, whose program is looked up on the `PATH`. spec: nanograph 12.2
+    #[must_use]
+    pub fn with_command(mut self, program: &str, arguments: &[String]) -> Self {
+        self.program = program.into();
+        self.arguments = arguments.iter().map(OsString::from).collect();
+        self
+    }
+
     /// The program that will be started.
     #[must_use]
     pub fn program(&self) -> &std::path::Path {
@@ -129,20 +147,33 @@ impl Launch {
             ("DOMAIN", &config.domain),
             ("PYTHONUNBUFFERED", "1"),
         ];
-        let level = options
-            .log_level
-            .iter()
-            .map(|level| ("NANOSDK_LOG_LEVEL".into(), level.into()));
         let variables = variables
             .into_iter()
             .map(|(name, value)| (name.into(), value.into()));
-        self.environment
+        let level = options
+            .log_level
             .iter()
-            .cloned()
-            .chain(level)
+            .map(|level| (LOG_LEVEL.into(), level.into()));
+        // Of two with the same name the later one counts, so that the user's are replaced by what the server needs.
+        let user = options
+            .env
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        level
+            .chain(user)
+            .chain(self.environment.iter().cloned())
             .chain(variables)
             .collect()
     }
+}
+
+/// What is done beyond the usual when a Python server is prepared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Install {
+    /// Bring pip up to date first.
+    pub upgrade_pip: bool,
+    /// Install the project itself, if it has `pyproject.toml` and no `requirements.txt`.
+    pub project: bool,
 }
 
 /// Makes a server ready to be started: installs what it depends on, or builds it. Lines for people go to `say`.
@@ -156,8 +187,21 @@ pub async fn prepare(
     tools: &Tools,
     say: &(dyn Fn(&str) + Sync),
 ) -> Result<Launch, ProcessError> {
+    prepare_with(server, tools, Install::default(), say).await
+}
+
+/// As [`prepare`], with what is done beyond the usual.
+///
+/// # Errors
+/// As [`prepare`].
+pub async fn prepare_with(
+    server: &ServerFolder,
+    tools: &Tools,
+    install: Install,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<Launch, ProcessError> {
     match server.config.language {
-        Language::Python => python::prepare(server, tools, say).await,
+        Language::Python => python::prepare(server, tools, install, say).await,
         Language::Javascript => javascript::prepare(server, tools, say).await,
         Language::Rust => rust::prepare(server, tools, say).await,
     }

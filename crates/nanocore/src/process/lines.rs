@@ -1,9 +1,41 @@
 //! Output of children, line by line.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt};
+
+/// Which output of a process a line is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// Takes each line of a process, as it is read. It must not block: the process would wait for it.
+#[derive(Clone)]
+pub struct LineSink(Arc<dyn Fn(Output, &str) + Send + Sync>);
+
+impl LineSink {
+    /// Calls `take` for each line, which is at most 16 KiB long.
+    #[must_use]
+    pub fn new(take: impl Fn(Output, &str) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(take))
+    }
+
+    pub(super) fn take(&self, output: Output, line: &str) {
+        (self.0)(output, line);
+    }
+}
+
+impl fmt::Debug for LineSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LineSink(..)")
+    }
+}
 
 /// The last lines of an output. Cloning shares them.
 #[derive(Debug, Clone)]

@@ -36,8 +36,10 @@ mod tool;
 mod undeliverable;
 
 pub use error::{Exit, ProcessError};
-pub use launch::{Launch, LaunchOptions, StopTimes, Tools, prepare};
+pub use launch::{Install, Launch, LaunchOptions, StopTimes, Tools, prepare, prepare_with};
+pub use lines::{LineSink, Output};
 pub use python::sdk_version;
+pub(crate) use python::sdk_version_in;
 pub use scan::{Found, ServerFolder, Wanted, scan};
 pub use server::ServerProcess;
 pub use undeliverable::Undeliverable;

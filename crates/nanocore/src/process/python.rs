@@ -1,6 +1,6 @@
 //! Python servers: a virtual environment in the folder `venv`, made on first use. spec: nanograph 12.3
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use nanograph::config::Severity;
 use sha2::{Digest, Sha256};
 
 use super::error::ProcessError;
-use super::launch::{Launch, Tools};
+use super::launch::{Install, Launch, Tools};
 use super::scan::ServerFolder;
 use super::tool::Tool;
 
@@ -24,6 +24,7 @@ type Say<'a> = &'a (dyn Fn(&str) + Sync);
 pub(super) async fn prepare(
     server: &ServerFolder,
     tools: &Tools,
+    wanted: Install,
     say: Say<'_>,
 ) -> Result<Launch, ProcessError> {
     if !server.folder.join("main.py").is_file() {
@@ -41,7 +42,7 @@ pub(super) async fn prepare(
         )));
     }
     let venv = server.folder.join("venv");
-    install(server, &venv, tools, say).await?;
+    install(server, &venv, tools, wanted, say).await?;
     let mut launch = server.launch(venv.join("bin/python"), &["main.py"]);
     launch
         .environment
@@ -57,11 +58,12 @@ pub(super) async fn prepare(
     Ok(launch)
 }
 
-/// Makes the environment and installs the requirements, unless exactly that was done before.
+/// Makes the environment and installs what is wanted, unless exactly that was done before.
 async fn install(
     server: &ServerFolder,
     venv: &Path,
     tools: &Tools,
+    extra: Install,
     say: Say<'_>,
 ) -> Result<(), ProcessError> {
     let io_error = |action: &str| {
@@ -73,41 +75,60 @@ async fn install(
     let requirements = server.folder.join("requirements.txt");
     let wanted = fingerprint(&requirements).map_err(io_error("read the requirements of"))?;
     let (python, stamp) = (venv.join("bin/python"), venv.join(STAMP));
-    if python.is_file() && fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+    let is_done =
+        python.is_file() && fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted);
+    if is_done && extra == Install::default() {
         return Ok(());
     }
     if !python.is_file() {
         say("making a virtual environment");
         let arguments = [OsString::from("-m"), "venv".into(), venv.into()].to_vec();
-        Tool {
-            program: tools.python.as_os_str(),
-            arguments,
-            folder: &server.folder,
-        }
-        .run(say)
-        .await?;
+        run(server, tools.python.as_os_str(), arguments, say).await?;
     }
-    if requirements.is_file() {
+    if extra.upgrade_pip {
+        say("bringing pip up to date");
+        pip(server, &python, &["--upgrade", "pip"], say).await?;
+    }
+    if requirements.is_file() && !is_done {
         say("installing requirements.txt");
-        let words = [
-            "-m",
-            "pip",
-            "install",
-            "--disable-pip-version-check",
-            "--no-input",
-            "-r",
-            "requirements.txt",
-        ];
-        let arguments = words.map(OsString::from).to_vec();
-        Tool {
-            program: python.as_os_str(),
-            arguments,
-            folder: &server.folder,
-        }
-        .run(say)
-        .await?;
+        pip(server, &python, &["-r", "requirements.txt"], say).await?;
+    }
+    if extra.project && !requirements.is_file() && server.folder.join("pyproject.toml").is_file() {
+        say("installing the project");
+        pip(server, &python, &["-e", "."], say).await?;
     }
     fs::write(&stamp, wanted).map_err(io_error("write to"))
+}
+
+async fn pip(
+    server: &ServerFolder,
+    python: &Path,
+    what: &[&str],
+    say: Say<'_>,
+) -> Result<(), ProcessError> {
+    let words = [
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--no-input",
+    ];
+    let arguments = words.iter().chain(what).map(OsString::from).collect();
+    run(server, python.as_os_str(), arguments, say).await
+}
+
+async fn run(
+    server: &ServerFolder,
+    program: &OsStr,
+    arguments: Vec<OsString>,
+    say: Say<'_>,
+) -> Result<(), ProcessError> {
+    let tool = Tool {
+        program,
+        arguments,
+        folder: &server.folder,
+    };
+    tool.run(say).await
 }
 
 /// Only one process installs at a time. The lock ends with the file.
@@ -144,6 +165,11 @@ fn fingerprint(requirements: &Path) -> io::Result<String> {
 /// itself is wrong about it. spec: nanograph 11
 #[must_use]
 pub fn sdk_version(server: &ServerFolder) -> Option<String> {
+    sdk_version_in(&server.folder)
+}
+
+/// The same for a folder.
+pub(crate) fn sdk_version_in(folder: &Path) -> Option<String> {
     let subfolders = |folder: PathBuf| {
         fs::read_dir(folder)
             .into_iter()
@@ -155,7 +181,7 @@ pub fn sdk_version(server: &ServerFolder) -> Option<String> {
         path.file_name()
             .map(|name| name.to_string_lossy().into_owned())
     };
-    let packages = subfolders(server.folder.join("venv/lib"))
+    let packages = subfolders(folder.join("venv/lib"))
         .flat_map(|python| subfolders(python.join("site-packages")));
     let version = |name: String| {
         Some(

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::{Exit, ProcessError};
 use super::launch::{Launch, LaunchOptions, StopTimes};
-use super::lines::{Ring, read_lines};
+use super::lines::{LineSink, Output, Ring, read_lines};
 use super::readiness::answering;
 use super::tool::Group;
 use super::undeliverable::Undeliverable;
@@ -38,6 +38,7 @@ pub struct ServerProcess {
     port: u16,
     pid: Option<u32>,
     outputs: Outputs,
+    ready_line: watch::Receiver<bool>,
     exit: watch::Receiver<Option<Exit>>,
     stop: CancellationToken,
     task: Option<JoinHandle<()>>,
@@ -47,6 +48,7 @@ pub struct ServerProcess {
 struct Outputs {
     stdout: Ring,
     stderr: Ring,
+    sink: Option<LineSink>,
     undeliverable: broadcast::Sender<Undeliverable>,
 }
 
@@ -58,6 +60,16 @@ impl ServerProcess {
     /// # Errors
     /// The program cannot be started, ends early, is not ready in time, or something else answers on its port.
     pub async fn start(launch: &Launch, options: &LaunchOptions) -> Result<Self, ProcessError> {
+        let server = Self::spawn(launch, options)?;
+        server.wait_until_ready(options.ready_timeout).await?;
+        Ok(server)
+    }
+
+    /// Starts the server and does not wait for it. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// The program cannot be started.
+    pub fn spawn(launch: &Launch, options: &LaunchOptions) -> Result<Self, ProcessError> {
         let port = options.port.map_or_else(free_port, Ok)?;
         let environment = launch.environment(options, port);
         let mut group = Group::spawn(
@@ -69,6 +81,7 @@ impl ServerProcess {
         let outputs = Outputs {
             stdout: Ring::new(options.lines_kept),
             stderr: Ring::new(options.lines_kept),
+            sink: options.lines.clone(),
             undeliverable: broadcast::Sender::new(UNDELIVERABLE_MAX),
         };
         let (ready, ready_line) = watch::channel(false);
@@ -86,26 +99,24 @@ impl ServerProcess {
             let exit = keeper.run().await;
             exited.send_replace(Some(exit));
         }));
-        let server = Self {
+        Ok(Self {
             server_uid: launch.config.server_uid.clone(),
             port,
             pid,
             outputs,
+            ready_line,
             exit,
             stop,
             task,
-        };
-        server
-            .wait_until_ready(ready_line, options.ready_timeout)
-            .await?;
-        Ok(server)
+        })
     }
 
-    async fn wait_until_ready(
-        &self,
-        mut ready_line: watch::Receiver<bool>,
-        after: Duration,
-    ) -> Result<(), ProcessError> {
+    /// Waits until the server can be connected to. Cancel safe.
+    ///
+    /// # Errors
+    /// It ends early, is not ready after this time, or something else answers on its port. It is not stopped then.
+    pub async fn wait_until_ready(&self, after: Duration) -> Result<(), ProcessError> {
+        let mut ready_line = self.ready_line.clone();
         let url = self.url();
         let found = tokio::select! {
             found = answering(&url, &mut ready_line) => found,
@@ -186,8 +197,13 @@ impl ServerProcess {
     ///
     /// Cancel safety: if dropped, the process group is killed at once.
     pub async fn stop(self) -> Exit {
-        self.stop.cancel();
+        self.begin_stop();
         self.exited().await
+    }
+
+    /// Begins what [`Self::stop`] does, without waiting; [`Self::exited`] tells when it is done.
+    pub fn begin_stop(&self) {
+        self.stop.cancel();
     }
 }
 
@@ -250,7 +266,13 @@ impl Outputs {
     /// Reads both outputs to their end, so that the child never waits for a reader.
     fn read(&self, group: &mut Group, ready: watch::Sender<bool>) -> [JoinHandle<()>; 2] {
         let (stdout, stderr) = (self.stdout.clone(), self.stderr.clone());
+        let to_sink = |output| {
+            let sink = self.sink.clone();
+            move |line: &str| sink.iter().for_each(|sink| sink.take(output, line))
+        };
+        let (stdout_sink, stderr_sink) = (to_sink(Output::Stdout), to_sink(Output::Stderr));
         let on_stdout = move |line: &str| {
+            stdout_sink(line);
             if line.contains(READY_LINE) {
                 ready.send_replace(true);
             }
@@ -258,6 +280,7 @@ impl Outputs {
         };
         let undeliverable = self.undeliverable.clone();
         let on_stderr = move |line: &str| {
+            stderr_sink(line);
             if let Some(status) = Undeliverable::parse(line) {
                 // Nobody need listen.
                 let _ = undeliverable.send(status);
