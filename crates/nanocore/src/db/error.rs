@@ -1,0 +1,106 @@
+//! Why the database refuses.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::ErrorCode;
+
+/// Why the database could not be opened, read or written.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum DatabaseError {
+    /// The file cannot be opened.
+    #[error("cannot open the database {}; check that its folder exists and may be written", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: Arc<rusqlite::Error>,
+    },
+    /// The file is no database, or part of it is destroyed.
+    #[error(
+        "the database {} is damaged; put a copy of it back, or move it away together with its -wal and -shm files: \
+         a new one is made then, and the runs and cached results of the old one are lost",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: Arc<rusqlite::Error>,
+    },
+    /// The file is a database of some other program.
+    #[error("{} is a database of another program; name another file", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A newer release wrote the file.
+    #[error(
+        "the database {} has version {version}, and this release knows {version_max} at most; use the newer release",
+        path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+        /// The newest version this release can use.
+        version_max: u32,
+    },
+    /// There is no room, on the disk or within [`file_bytes_max`](super::DatabaseOptions::file_bytes_max).
+    #[error("the database has no room left; make room on its disk, or keep fewer runs and results")]
+    Full {
+        /// The cause.
+        source: Arc<rusqlite::Error>,
+    },
+    /// Another program holds the file for too long, or too many writes wait.
+    #[error("the database is busy; try again, and stop other programs that use its file")]
+    Busy,
+    /// Anything else that SQLite refuses.
+    #[error("the database failed")]
+    Failed {
+        /// The cause.
+        source: Arc<rusqlite::Error>,
+    },
+    /// What was to be done with the connection panicked; nothing of it was written.
+    #[error("an operation on the database panicked; this is a fault of the program")]
+    Panicked,
+    /// The database was closed.
+    #[error("the database is closed")]
+    Closed,
+    /// The system gave no thread to write with.
+    #[error("cannot start the thread that writes the database")]
+    Thread {
+        /// The cause.
+        source: Arc<std::io::Error>,
+    },
+}
+
+impl DatabaseError {
+    /// What an error means that came up while the file was opened.
+    pub(super) fn opening(path: &Path, error: rusqlite::Error) -> Self {
+        match Self::of(path, error) {
+            Self::Failed { source } => Self::Open {
+                path: path.to_owned(),
+                source,
+            },
+            other => other,
+        }
+    }
+
+    /// What an error of SQLite means.
+    pub(super) fn of(path: &Path, error: rusqlite::Error) -> Self {
+        let code = error.sqlite_error_code();
+        let source = Arc::new(error);
+        match code {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Self::Damaged {
+                path: path.to_owned(),
+                source,
+            },
+            Some(ErrorCode::DiskFull) => Self::Full { source },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            Some(_) | None => Self::Failed { source },
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! What is promised: groups, failures that stay alone, refusals.
+
+use std::sync::mpsc;
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::{Database, DatabaseError, DatabaseOptions};
+
+fn open(folder: &TempDir, options: DatabaseOptions) -> Result<Database, DatabaseError> {
+    Database::open(&folder.path().join("nanocore.db"), options)
+}
+
+fn table(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("CREATE TABLE test (value INTEGER PRIMARY KEY, text TEXT) STRICT")
+}
+
+fn insert(connection: &Connection, value: i64) -> rusqlite::Result<()> {
+    connection
+        .execute("INSERT INTO test (value) VALUES (?1)", [value])
+        .map(drop)
+}
+
+async fn values(db: &Database) -> Vec<i64> {
+    let all = |connection: &Connection| {
+        let mut statement = connection.prepare("SELECT value FROM test ORDER BY value")?;
+        statement.query_map([], |row| row.get(0))?.collect()
+    };
+    db.read(all).await.unwrap()
+}
+
+/// Holds the writing thread until the sender is dropped, so that what is written next waits together.
+async fn hold(db: &Database) -> mpsc::Sender<()> {
+    let (release, released) = mpsc::channel::<()>();
+    let (began, has_begun) = tokio::sync::oneshot::channel();
+    db.write_later(move |_| {
+        began.send(()).unwrap();
+        let _ = released.recv();
+        Ok(())
+    })
+    .unwrap();
+    has_begun.await.unwrap();
+    release
+}
+
+#[tokio::test]
+async fn what_waits_together_is_committed_together_and_failures_stay_alone() {
+    let folder = TempDir::new().unwrap();
+    let db = open(&folder, DatabaseOptions::default()).unwrap();
+    db.write(table).await.unwrap();
+    let before = db.counters();
+    let release = hold(&db).await;
+    let write = |value| {
+        let db = db.clone();
+        async move {
+            db.write(move |connection| {
+                insert(connection, value)?;
+                assert_ne!(value, 3, "the third panics");
+                // The fourth fails after it has written something.
+                if value == 4 {
+                    insert(connection, 1)
+                } else {
+                    Ok(())
+                }
+            })
+            .await
+        }
+    };
+    let writes = futures_util::future::join_all([1, 2, 3, 4, 5].map(write));
+    let (answers, ()) = futures_util::join!(writes, async move { drop(release) });
+    let short: Vec<&str> = answers
+        .iter()
+        .map(|answer| match answer {
+            Ok(()) => "ok",
+            Err(DatabaseError::Panicked) => "panicked",
+            Err(DatabaseError::Failed { .. }) => "failed",
+            Err(_) => "other",
+        })
+        .collect();
+    assert_eq!(short, ["ok", "ok", "panicked", "failed", "ok"]);
+    assert_eq!(values(&db).await, [1, 2, 5]);
+    let after = db.counters();
+    assert_eq!(after.transactions - before.transactions, 2);
+    assert_eq!(after.failed - before.failed, 2);
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_what_nobody_waits_for() {
+    let folder = TempDir::new().unwrap();
+    let options = DatabaseOptions {
+        waiting_max: 1,
+        ..DatabaseOptions::default()
+    };
+    let db = open(&folder, options).unwrap();
+    let release = hold(&db).await;
+    db.write_later(|_| Ok(())).unwrap();
+    assert!(matches!(
+        db.write_later(|_| Ok(())),
+        Err(DatabaseError::Busy)
+    ));
+    assert_eq!(db.counters().refused, 1);
+    drop(release);
+}
+
+#[tokio::test]
+async fn what_was_sent_before_closing_is_written_and_nothing_after() {
+    let folder = TempDir::new().unwrap();
+    let db = open(&folder, DatabaseOptions::default()).unwrap();
+    db.write(table).await.unwrap();
+    db.write_later(|connection| insert(connection, 7)).unwrap();
+    db.close().await;
+    assert!(matches!(
+        db.write(|_| Ok(())).await,
+        Err(DatabaseError::Closed)
+    ));
+    let db = open(&folder, DatabaseOptions::default()).unwrap();
+    assert_eq!(values(&db).await, [7]);
+}
+
+#[tokio::test]
+async fn a_full_file_is_an_error_that_says_so_and_takes_nothing_along() {
+    let folder = TempDir::new().unwrap();
+    let options = DatabaseOptions {
+        file_bytes_max: 256 << 10,
+        ..DatabaseOptions::default()
+    };
+    let db = open(&folder, options).unwrap();
+    db.write(table).await.unwrap();
+    db.write(|connection| insert(connection, 1)).await.unwrap();
+    let large = db.write(|connection| {
+        connection.execute("INSERT INTO test VALUES (2, ?1)", ["x".repeat(1 << 20)])
+    });
+    assert!(matches!(large.await, Err(DatabaseError::Full { .. })));
+    db.write(|connection| insert(connection, 3)).await.unwrap();
+    assert_eq!(values(&db).await, [1, 3]);
+}
+
+#[tokio::test]
+async fn a_read_that_panics_harms_nobody() {
+    let folder = TempDir::new().unwrap();
+    let db = open(&folder, DatabaseOptions::default()).unwrap();
+    db.write(table).await.unwrap();
+    let panics = db.read(|_| -> rusqlite::Result<()> { panic!("on purpose") });
+    assert!(matches!(panics.await, Err(DatabaseError::Panicked)));
+    let writes = db.read(|connection| insert(connection, 1));
+    assert!(matches!(writes.await, Err(DatabaseError::Failed { .. })));
+    assert_eq!(values(&db).await, [0_i64; 0]);
+}
+
+#[test]
+fn files_that_are_not_ours_are_refused_with_what_to_do() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("nanocore.db");
+    std::fs::write(&path, "no database at all, but long enough to be looked at").unwrap();
+    let error = open(&folder, DatabaseOptions::default()).unwrap_err();
+    assert!(matches!(error, DatabaseError::Damaged { .. }), "{error:?}");
+    assert!(error.to_string().contains("move it away"), "{error}");
+
+    std::fs::remove_file(&path).unwrap();
+    Connection::open(&path)
+        .unwrap()
+        .execute_batch("CREATE TABLE other (a)")
+        .unwrap();
+    let error = open(&folder, DatabaseOptions::default()).unwrap_err();
+    assert!(matches!(error, DatabaseError::Foreign { .. }), "{error:?}");
+}
+
+#[test]
+fn a_file_of_a_newer_release_is_refused_and_left_alone() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("nanocore.db");
+    drop(open(&folder, DatabaseOptions::default()).unwrap());
+    let connection = Connection::open(&path).unwrap();
+    connection
+        .pragma_update(None, "user_version", 9_999)
+        .unwrap();
+    let error = open(&folder, DatabaseOptions::default()).unwrap_err();
+    assert!(
+        matches!(error, DatabaseError::Newer { version: 9_999, .. }),
+        "{error:?}"
+    );
+    let version: u32 = connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .unwrap();
+    assert_eq!(version, 9_999);
+}
+
+#[tokio::test]
+async fn a_page_that_is_destroyed_is_found_at_the_start() {
+    let folder = TempDir::new().unwrap();
+    let db = open(&folder, DatabaseOptions::default()).unwrap();
+    db.write(table).await.unwrap();
+    for value in 0..2_000 {
+        db.write_later(move |connection| insert(connection, value))
+            .ok();
+    }
+    db.close().await;
+    drop(db);
+    let path = folder.path().join("nanocore.db");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let from = bytes.len() - 4_096;
+    bytes[from..].fill(0xAA);
+    std::fs::write(&path, bytes).unwrap();
+    let error = open(&folder, DatabaseOptions::default()).unwrap_err();
+    assert!(matches!(error, DatabaseError::Damaged { .. }), "{error:?}");
+}

@@ -1,0 +1,262 @@
+//! The one thread that writes, and how it commits many writes together.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Counts, DatabaseError, DatabaseOptions};
+
+/// A write: done on the thread, then told what became of it.
+trait Job: Send {
+    fn run(&mut self, connection: &Connection) -> rusqlite::Result<()>;
+    fn end(self: Box<Self>, committed: Result<(), DatabaseError>);
+}
+
+enum Message {
+    Write(Box<dyn Job>),
+    Close(oneshot::Sender<()>),
+}
+
+/// The way to the thread.
+#[derive(Debug)]
+pub(super) struct Writer {
+    sender: mpsc::Sender<Message>,
+    counts: Arc<Counts>,
+}
+
+impl Writer {
+    pub(super) fn start(
+        connection: Connection,
+        path: &Path,
+        options: &DatabaseOptions,
+        counts: Arc<Counts>,
+    ) -> Result<Self, DatabaseError> {
+        let (sender, receiver) = mpsc::channel(options.waiting_max.max(1));
+        let thread = Thread {
+            connection,
+            path: path.to_owned(),
+            receiver,
+            group_max: options.group_max.max(1),
+            counts: counts.clone(),
+        };
+        std::thread::Builder::new()
+            .name("nanocore-db".to_owned())
+            .spawn(move || thread.run())
+            .map_err(|source| DatabaseError::Thread {
+                source: source.into(),
+            })?;
+        Ok(Self { sender, counts })
+    }
+
+    pub(super) async fn write<T, W>(&self, write: W) -> Result<T, DatabaseError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job = Awaited {
+            write: Some(write),
+            value: None,
+            answer,
+        };
+        let sent = self.sender.send(Message::Write(Box::new(job))).await;
+        sent.map_err(|_| DatabaseError::Closed)?;
+        answered.await.unwrap_or(Err(DatabaseError::Closed))
+    }
+
+    pub(super) fn write_later<W>(&self, write: W) -> Result<(), DatabaseError>
+    where
+        W: FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
+    {
+        let job = Message::Write(Box::new(Later(Some(write))));
+        self.sender.try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => {
+                self.counts.refused.fetch_add(1, Ordering::Relaxed);
+                DatabaseError::Busy
+            }
+            mpsc::error::TrySendError::Closed(_) => DatabaseError::Closed,
+        })
+    }
+
+    pub(super) async fn close(&self) {
+        let (answer, answered) = oneshot::channel();
+        if self.sender.send(Message::Close(answer)).await.is_ok() {
+            // Without an answer the thread has ended, too.
+            let _ = answered.await;
+        }
+    }
+}
+
+struct Awaited<T, W> {
+    write: Option<W>,
+    value: Option<T>,
+    answer: oneshot::Sender<Result<T, DatabaseError>>,
+}
+
+impl<T, W> Job for Awaited<T, W>
+where
+    T: Send,
+    W: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
+{
+    fn run(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        if let Some(write) = self.write.take() {
+            self.value = Some(write(connection)?);
+        }
+        Ok(())
+    }
+
+    fn end(self: Box<Self>, committed: Result<(), DatabaseError>) {
+        let Self { value, answer, .. } = *self;
+        // Who does not wait any more does not want to know.
+        let _ = answer.send(committed.and_then(|()| value.ok_or(DatabaseError::Panicked)));
+    }
+}
+
+struct Later<W>(Option<W>);
+
+impl<W> Job for Later<W>
+where
+    W: FnOnce(&Connection) -> rusqlite::Result<()> + Send,
+{
+    fn run(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        self.0.take().map_or(Ok(()), |write| write(connection))
+    }
+
+    fn end(self: Box<Self>, committed: Result<(), DatabaseError>) {
+        if let Err(error) = committed {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a write was lost");
+        }
+    }
+}
+
+struct Thread {
+    connection: Connection,
+    path: PathBuf,
+    receiver: mpsc::Receiver<Message>,
+    group_max: usize,
+    counts: Arc<Counts>,
+}
+
+impl Thread {
+    fn run(mut self) {
+        let mut closers = Vec::new();
+        let mut messages = Vec::new();
+        while self
+            .receiver
+            .blocking_recv_many(&mut messages, self.group_max)
+            > 0
+        {
+            let mut jobs = Vec::new();
+            for message in messages.drain(..) {
+                match message {
+                    Message::Write(job) => jobs.push(job),
+                    Message::Close(closer) => {
+                        // What was sent before is still taken.
+                        self.receiver.close();
+                        closers.push(closer);
+                    }
+                }
+            }
+            self.write(jobs);
+        }
+        if let Err((_, error)) = self.connection.close() {
+            // Nothing is lost: the next that opens the file finds the rest beside it.
+            tracing::warn!(%error, "the database was not closed cleanly");
+        }
+        for closer in closers {
+            // Who does not wait any more does not want to know.
+            let _ = closer.send(());
+        }
+    }
+
+    /// Each ends once, committed or not.
+    fn write(&self, jobs: Vec<Box<dyn Job>>) {
+        let mut waiting = jobs.into_iter();
+        while waiting.len() > 0 {
+            self.group(&mut waiting);
+        }
+    }
+
+    /// One transaction of as many as possible: all, unless SQLite gives the transaction up over one of them.
+    fn group(&self, waiting: &mut impl Iterator<Item = Box<dyn Job>>) {
+        let mut group = Vec::new();
+        let begun = self.connection.execute_batch("BEGIN IMMEDIATE");
+        if let Err(error) = begun {
+            let error = DatabaseError::of(&self.path, error);
+            waiting.for_each(|job| self.end(job, Err(error.clone())));
+            return;
+        }
+        for mut job in waiting {
+            match self.one(&mut *job) {
+                Ok(()) => group.push(job),
+                Err(error) => {
+                    let is_given_up = self.connection.is_autocommit();
+                    self.end(job, Err(error.clone()));
+                    if is_given_up {
+                        group
+                            .into_iter()
+                            .for_each(|job| self.end(job, Err(error.clone())));
+                        return;
+                    }
+                }
+            }
+        }
+        let committed = self.commit();
+        if committed.is_ok() && !group.is_empty() {
+            self.counts.transactions.fetch_add(1, Ordering::Relaxed);
+        }
+        group
+            .into_iter()
+            .for_each(|job| self.end(job, committed.clone()));
+    }
+
+    fn commit(&self) -> Result<(), DatabaseError> {
+        let committed = self.connection.execute_batch("COMMIT");
+        committed.map_err(|error| {
+            if !self.connection.is_autocommit()
+                && let Err(error) = self.connection.execute_batch("ROLLBACK")
+            {
+                tracing::error!(%error, "a transaction could not be taken back");
+            }
+            DatabaseError::of(&self.path, error)
+        })
+    }
+
+    /// Its failure, also a panic, takes back what it wrote, and nothing else.
+    fn one(&self, job: &mut dyn Job) -> Result<(), DatabaseError> {
+        let failed = |error| DatabaseError::of(&self.path, error);
+        self.connection
+            .execute_batch("SAVEPOINT job")
+            .map_err(failed)?;
+        let ran = catch_unwind(AssertUnwindSafe(|| job.run(&self.connection)));
+        let ran = match ran {
+            Ok(ran) => ran.map_err(failed),
+            Err(_) => Err(DatabaseError::Panicked),
+        };
+        if self.connection.is_autocommit() {
+            // Nothing is left to be taken back; one that says it went well has ended the transaction itself.
+            return ran.and(Err(DatabaseError::Panicked));
+        }
+        let end = if ran.is_ok() {
+            "RELEASE job"
+        } else {
+            "ROLLBACK TO job; RELEASE job"
+        };
+        let ended = self.connection.execute_batch(end).map_err(failed);
+        ran.and(ended)
+    }
+
+    fn end(&self, job: Box<dyn Job>, committed: Result<(), DatabaseError>) {
+        let count = if committed.is_ok() {
+            &self.counts.committed
+        } else {
+            &self.counts.failed
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        job.end(committed);
+    }
+}
