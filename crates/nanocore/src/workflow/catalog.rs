@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use nanograph::message::NodeDefinition;
 
+use super::asset_links::AssetStyle;
 use super::graph::GraphNode;
 
 /// Where nodes are looked up.
@@ -28,6 +29,11 @@ pub struct Server {
     pub input_style: InputStyle,
     /// The most executions at a time; `None` for the run's limit.
     pub max_in_flight: Option<usize>,
+    /// Changes with the code of its nodes; results of an earlier one are not used again. `None` if nobody knows: then
+    /// none of its results is used again.
+    pub code_epoch: Option<String>,
+    /// How its nodes name assets; `None` if nobody knows: then references reach them as they are.
+    pub asset_style: Option<AssetStyle>,
 }
 
 /// How a node wants an input of one element. spec: nanograph 14.4

@@ -35,6 +35,8 @@ pub enum EventKind {
     RunStarted {
         /// The nodes that will run.
         nodes: Vec<u64>,
+        /// The nodes whose outputs an earlier run has made already. Nothing else is told of them.
+        reused: Vec<u64>,
     },
     /// A node was dispatched, skipped or aborted. Other states follow from the other events.
     NodeState {
@@ -64,6 +66,8 @@ pub enum EventKind {
         outputs: Json,
         /// What reached a node that a user interface shows: an object.
         inputs: Option<Json>,
+        /// It was not executed: the outputs are from the result cache, or pinned in the graph.
+        cached: bool,
         /// From dispatch on.
         duration: Duration,
     },
@@ -132,9 +136,9 @@ impl Serialize for Event {
 impl Event {
     fn fields<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         match &self.kind {
-            EventKind::RunStarted { nodes } => {
+            EventKind::RunStarted { nodes, reused } => {
                 map.serialize_entry("nodes", nodes)?;
-                map.serialize_entry("reused", &[(); 0])
+                map.serialize_entry("reused", reused)
             }
             EventKind::NodeState {
                 state,
@@ -152,12 +156,13 @@ impl Event {
             EventKind::NodeComplete {
                 outputs,
                 inputs,
+                cached,
                 duration,
                 ..
             } => {
                 map.serialize_entry("outputs", outputs)?;
                 optional(map, "inputs", inputs.as_ref())?;
-                map.serialize_entry("cached", &false)?;
+                map.serialize_entry("cached", cached)?;
                 map.serialize_entry("durationMs", &duration.as_millis())
             }
             EventKind::NodeError {

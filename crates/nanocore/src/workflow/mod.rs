@@ -34,7 +34,10 @@
 //! Invariants: what nodes pass to each other keeps its text to the letter; nothing runs before the whole graph was
 //! checked; every node ends in exactly one state; a slow watcher never slows a run.
 
+mod asset_links;
 mod builtin;
+mod cache;
+mod capacity;
 mod catalog;
 mod engine;
 mod event;
@@ -49,11 +52,15 @@ mod request;
 mod result;
 mod scheduler;
 mod state;
+mod step_log;
 mod topology;
 mod types;
 mod validate;
 
+pub use asset_links::{AssetLinks, AssetNames, AssetStyle, StoreLinks};
 pub use builtin::{BUILTIN_SERVER, Builtin};
+pub use cache::{BadCacheKey, CacheKey, ResultCache, RunCacheMode};
+pub use capacity::{Capacity, CapacityUsage};
 pub use catalog::{Catalog, InputStyle, Resolved, Server, ServerSet};
 pub use engine::{AbortHandle, Engine, Run, RunLost, RunOptions};
 pub use event::{Event, EventKind};
@@ -67,5 +74,6 @@ pub use problem::{InvalidGraph, Level, Problem, ProblemCode};
 pub use result::{Counts, NodeResult, RunResult};
 pub use scheduler::Limits;
 pub use state::{NodeError, NodeErrorCode, NodeState, RunStatus};
+pub use step_log::{FinishedStep, StepLog, StepLogError};
 pub use types::{Fit, TypeCheck, port_types_fit};
 pub use validate::{ValidateOptions, validate};

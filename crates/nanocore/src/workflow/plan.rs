@@ -1,15 +1,17 @@
 //! A checked graph made ready to run: dense indices, requests prepared, nothing left to look up.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use nodewire_json::Json;
 
+use super::asset_links::AssetLinks;
+use super::cache::{KeyBase, is_cacheable};
 use super::catalog::{InputStyle, Server};
 use super::graph::{Exec, GraphNode};
 use super::request::graph_node_json;
 use super::topology::Edge;
-use super::types::{Fit, port_types_fit};
+use super::types::{Fit, carries_assets, port_types_fit};
 use super::validate::{Checked, NodeFacts, Role};
 
 /// What a run executes. Nodes are called by their position in `nodes`.
@@ -17,8 +19,19 @@ use super::validate::{Checked, NodeFacts, Role};
 pub(crate) struct Plan {
     pub(crate) nodes: Vec<PlanNode>,
     pub(crate) servers: Vec<Arc<Server>>,
-    /// How many names of exclusive groups there are.
-    pub(crate) groups: usize,
+}
+
+/// How a plan is made.
+#[derive(Clone, Copy)]
+pub(crate) struct PlanOptions<'o> {
+    /// For nodes that do not say otherwise.
+    pub(crate) defaults: &'o Exec,
+    /// Outputs of nodes that an earlier run has executed.
+    pub(crate) finished: &'o HashMap<u64, Json>,
+    /// Whether keys for the result cache are needed.
+    pub(crate) caches: bool,
+    /// The assets that values may name.
+    pub(crate) assets: Option<&'o dyn AssetLinks>,
 }
 
 /// A node of a plan.
@@ -47,6 +60,10 @@ pub(crate) enum Work {
     Remote(Remote),
     /// Outputs that are known already.
     Constant(Vec<(String, Json)>),
+    /// Outputs that the graph pins.
+    Pinned(Json),
+    /// Outputs that an earlier run has made.
+    Reused(Json),
     /// Showing what reaches it.
     Show,
     /// Passing inputs on: output name and position of the input.
@@ -59,8 +76,26 @@ pub(crate) struct Remote {
     pub(crate) server: usize,
     /// The request's `graphNode`.
     pub(crate) graph_node: Json,
+    /// The server's uid.
+    pub(crate) server_uid: Arc<str>,
     /// At most one node of a group is in flight. spec: nanograph 16.1
-    pub(crate) group: Option<usize>,
+    pub(crate) group: Option<Arc<str>>,
+    /// What of its key is known; `None` if its result is not to be used again.
+    pub(crate) key: Option<KeyBase>,
+}
+
+impl PlanNode {
+    /// What a server runs, if one does.
+    pub(crate) fn remote(&self) -> Option<&Remote> {
+        match &self.work {
+            Work::Remote(remote) => Some(remote),
+            Work::Constant(_)
+            | Work::Pinned(_)
+            | Work::Reused(_)
+            | Work::Show
+            | Work::Bypass(_) => None,
+        }
+    }
 }
 
 /// An input port and where its list comes from.
@@ -72,22 +107,23 @@ pub(crate) struct PlanInput {
     pub(crate) sources: Vec<(usize, String)>,
     pub(crate) constant: Option<Json>,
     pub(crate) style: InputStyle,
+    /// Whether strings that reach it may be references to assets.
+    pub(crate) carries_assets: bool,
 }
 
 impl Plan {
     /// The plan of a graph in which no error was found.
-    pub(crate) fn new(checked: &Checked<'_>, defaults: &Exec) -> Self {
-        let mut builder = Builder::new(checked);
+    pub(crate) fn new(checked: &Checked<'_>, options: PlanOptions<'_>) -> Self {
+        let mut builder = Builder::new(checked, options);
         let nodes = builder
             .positions
             .clone()
             .into_iter()
-            .filter_map(|position| builder.node(position, defaults));
+            .filter_map(|position| builder.node(position));
         let nodes = nodes.collect();
         let mut plan = Self {
             nodes,
             servers: builder.servers,
-            groups: builder.group_names.len(),
         };
         let order: Vec<usize> = checked
             .order
@@ -128,42 +164,51 @@ impl Plan {
 /// What is shared while the nodes of a plan are made.
 struct Builder<'c, 'g> {
     checked: &'c Checked<'g>,
+    options: PlanOptions<'c>,
     /// Positions in the graph of the nodes that run.
     positions: Vec<usize>,
     /// From position in the graph to position in the plan.
     index: Vec<usize>,
     servers: Vec<Arc<Server>>,
-    server_index: HashMap<String, usize>,
-    group_names: BTreeMap<String, usize>,
+    server_index: HashMap<String, (usize, Arc<str>)>,
 }
 
 impl<'c, 'g> Builder<'c, 'g> {
-    fn new(checked: &'c Checked<'g>) -> Self {
+    fn new(checked: &'c Checked<'g>, options: PlanOptions<'c>) -> Self {
         let runs = &checked.topology.runs;
         let positions: Vec<usize> = (0..runs.len()).filter(|position| runs[*position]).collect();
         let mut index = vec![usize::MAX; runs.len()];
         for (planned, position) in positions.iter().enumerate() {
             index[*position] = planned;
         }
-        let (servers, server_index, group_names) = Default::default();
+        let (servers, server_index) = Default::default();
         Self {
             checked,
+            options,
             positions,
             index,
             servers,
             server_index,
-            group_names,
         }
     }
 
-    fn node(&mut self, position: usize, defaults: &Exec) -> Option<PlanNode> {
+    fn node(&mut self, position: usize) -> Option<PlanNode> {
         let (node, facts) = (
             &self.checked.graph.nodes[position],
             self.checked.facts[position].as_ref()?,
         );
-        let (inputs, blocked_by) = self.inputs(position, node, facts);
-        let work = match facts.role.as_ref()? {
-            Role::Remote(server) => Work::Remote(self.remote(node, facts, server)),
+        let role = facts.role.as_ref()?;
+        let (inputs, blocked_by) = match role {
+            Role::Pinned | Role::Reused => (Vec::new(), None),
+            Role::Remote(_) | Role::Builtin(_) | Role::Client | Role::Muted => {
+                self.inputs(position, node, facts)
+            }
+        };
+        let exec = node.exec.or(self.options.defaults).limited();
+        let work = match role {
+            Role::Remote(server) => Work::Remote(self.remote(node, facts, server, &exec)),
+            Role::Pinned => Work::Pinned(node.pin.clone()?),
+            Role::Reused => Work::Reused(self.options.finished.get(&node.id)?.clone()),
             Role::Builtin(builtin) => builtin
                 .parameter()
                 .map_or(Work::Show, |_| Work::Constant(builtin.outputs(node))),
@@ -175,7 +220,7 @@ impl<'c, 'g> Builder<'c, 'g> {
             uid: node.uid.as_str().into(),
             name: node.name.clone(),
             work,
-            exec: node.exec.or(defaults).limited(),
+            exec,
             inputs,
             successors: Vec::new(),
             sources: 0,
@@ -184,26 +229,47 @@ impl<'c, 'g> Builder<'c, 'g> {
         })
     }
 
-    fn remote(&mut self, node: &GraphNode, facts: &NodeFacts, server: &Arc<Server>) -> Remote {
-        let known = self.server_index.get(&server.uid).copied();
-        let server_index = known.unwrap_or_else(|| {
+    fn remote(
+        &mut self,
+        node: &GraphNode,
+        facts: &NodeFacts,
+        server: &Arc<Server>,
+        exec: &Exec,
+    ) -> Remote {
+        let known = self.server_index.get(&server.uid).cloned();
+        let (server_index, server_uid) = known.unwrap_or_else(|| {
             self.servers.push(server.clone());
-            self.server_index
-                .insert(server.uid.clone(), self.servers.len() - 1);
-            self.servers.len() - 1
+            let index = (self.servers.len() - 1, Arc::from(server.uid.as_str()));
+            self.server_index.insert(server.uid.clone(), index.clone());
+            index
         });
         let group = facts
             .definition
             .raw
             .get("exclusive")
             .and_then(|name| name.decode::<String>().ok());
-        let next = self.group_names.len();
-        let group = group.map(|name| *self.group_names.entry(name).or_insert(next));
         Remote {
             server: server_index,
             graph_node: graph_node_json(node, &facts.definition, server),
-            group,
+            server_uid,
+            group: group.map(Arc::from),
+            key: self.key(node, facts, server, exec),
         }
+    }
+
+    fn key(
+        &self,
+        node: &GraphNode,
+        facts: &NodeFacts,
+        server: &Server,
+        exec: &Exec,
+    ) -> Option<KeyBase> {
+        let mode = exec.cache.unwrap_or_default();
+        if !self.options.caches || !is_cacheable(node, &facts.definition, mode) {
+            return None;
+        }
+        let style = input_style(facts);
+        KeyBase::new(node, &facts.definition, server, style, self.options.assets)
     }
 
     fn inputs(
@@ -212,21 +278,16 @@ impl<'c, 'g> Builder<'c, 'g> {
         node: &GraphNode,
         facts: &NodeFacts,
     ) -> (Vec<PlanInput>, Option<u64>) {
-        let style = facts
-            .server()
-            .map(|server| server.input_style)
-            .unwrap_or_default();
-        let style = if scalar_by_definition(facts) {
-            InputStyle::Scalar
-        } else {
-            style
-        };
+        let style = input_style(facts);
         let port = |name: &str, optional| PlanInput {
             name: name.to_owned(),
             optional,
             sources: Vec::new(),
             constant: node.value(name).cloned(),
             style,
+            carries_assets: facts
+                .input(name)
+                .is_none_or(|port| carries_assets(&port.kind)),
         };
         let mut inputs: Vec<PlanInput> = facts
             .definition
@@ -260,6 +321,16 @@ impl<'c, 'g> Builder<'c, 'g> {
 
 fn source_output(edge: &Edge<'_>) -> String {
     edge.link.output.clone()
+}
+
+fn input_style(facts: &NodeFacts) -> InputStyle {
+    if scalar_by_definition(facts) {
+        return InputStyle::Scalar;
+    }
+    facts
+        .server()
+        .map(|server| server.input_style)
+        .unwrap_or_default()
 }
 
 // spec: nanograph 14.4

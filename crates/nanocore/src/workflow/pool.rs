@@ -11,7 +11,9 @@ use nanograph::client::{
 use nanograph::message::{ExecutionRequest, Handshake, StopAck};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
+use super::asset_links::AssetStyle;
 use super::catalog::{Catalog, InputStyle, Resolved, Server, ServerSet};
 use super::graph::GraphNode;
 use super::invoker::{Call, NodeInvoker, Report};
@@ -27,6 +29,12 @@ pub struct ServerSettings {
     pub input_style: InputStyle,
     /// The most executions at a time; `None` for the run's limit.
     pub max_in_flight: Option<usize>,
+    /// Changes with the code of its nodes. Counts until the server announces other definitions or comes back; from
+    /// then on, and without, the pool makes one up that never was before, until
+    /// [`ServerPool::set_code_epoch`] gives the new one.
+    pub code_epoch: Option<String>,
+    /// How its nodes name assets; `None` if unknown: then references reach them as they are.
+    pub asset_style: Option<AssetStyle>,
 }
 
 /// Connected node servers, by uid. Cloning shares the pool.
@@ -44,6 +52,29 @@ pub struct ServerPool {
 struct State {
     members: BTreeMap<String, Member>,
     offers: ServerSet,
+    epochs: Epochs,
+}
+
+/// Makes code epochs up. spec: nanograph 18
+#[derive(Debug)]
+struct Epochs {
+    /// Tells them from those of other pools, in earlier processes too: whether code changed since, nobody knows.
+    pool: Uuid,
+    next: u64,
+}
+
+impl Default for Epochs {
+    fn default() -> Self {
+        let pool = Uuid::new_v4();
+        Self { pool, next: 0 }
+    }
+}
+
+impl Epochs {
+    fn next(&mut self) -> String {
+        self.next += 1;
+        format!("{}.{}", self.pool, self.next)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -52,6 +83,8 @@ struct Member {
     settings: ServerSettings,
     /// What `offers` shows of it; `None` if nothing.
     shown: Option<Arc<Handshake>>,
+    /// It was shown before, so that what comes now may be other code.
+    was_shown: bool,
 }
 
 /// A client, and the instances that were outstanding on connections it lost.
@@ -108,8 +141,27 @@ impl ServerPool {
                 link,
                 settings,
                 shown: None,
+                was_shown: false,
             },
         );
+    }
+
+    /// Says what the code of a server is now; results of other code are not used again. False if it is not there.
+    pub fn set_code_epoch(&self, server_uid: &str, epoch: impl Into<String>) -> bool {
+        let mut state = self.lock();
+        state.refresh();
+        let State {
+            members, offers, ..
+        } = &mut *state;
+        let Some(member) = members.get_mut(server_uid) else {
+            return false;
+        };
+        member.settings.code_epoch = Some(epoch.into());
+        if let Some(handshake) = &member.shown {
+            let server = server(server_uid, handshake, &member.settings);
+            offers.insert(server, handshake.node_definitions.iter().cloned());
+        }
+        true
     }
 
     /// Removes a server; its client, if it was there. Executions on it go on.
@@ -175,6 +227,10 @@ impl State {
             }
             match &now {
                 Some(handshake) => {
+                    let is_other_code = std::mem::replace(&mut member.was_shown, true);
+                    if is_other_code || member.settings.code_epoch.is_none() {
+                        member.settings.code_epoch = Some(self.epochs.next());
+                    }
                     let server = server(server_uid, handshake, &member.settings);
                     self.offers
                         .insert(server, handshake.node_definitions.iter().cloned());
@@ -199,6 +255,8 @@ fn server(server_uid: &str, handshake: &Handshake, settings: &ServerSettings) ->
         domain: handshake.domain.clone(),
         input_style: settings.input_style,
         max_in_flight: settings.max_in_flight,
+        code_epoch: settings.code_epoch.clone(),
+        asset_style: settings.asset_style,
     }
 }
 
@@ -213,6 +271,13 @@ impl Catalog for ServerPool {
 }
 
 impl NodeInvoker for ServerPool {
+    fn has_same_code(&self, server: &Server) -> bool {
+        let mut state = self.lock();
+        state.refresh();
+        let now = state.members.get(&server.uid);
+        now.is_some_and(|member| member.settings.code_epoch == server.code_epoch)
+    }
+
     fn invoke(&self, call: Call) -> BoxStream<'static, Report> {
         let Some(link) = self.link(&call.server.uid) else {
             let message = format!("server \"{}\" was removed", call.server);

@@ -1,6 +1,8 @@
 //! The request that a node's server gets: the placed node merged with its definition, and the inputs' lists.
 //! spec: nanograph 14.3, 14.4
 
+use std::borrow::Cow;
+
 use nanograph::message::{NodeDefinition, Parameter};
 use nodewire_json::{Json, Kind, ScanError};
 
@@ -92,7 +94,7 @@ fn parameters(text: &mut String, node: &GraphNode, definition: &NodeDefinition, 
     push_array(text, items, |text, item| text.push_str(&item));
 }
 
-fn value_of<'a>(node: &'a GraphNode, parameter: &'a Parameter) -> &'a Json {
+pub(crate) fn value_of<'a>(node: &'a GraphNode, parameter: &'a Parameter) -> &'a Json {
     let own = if parameter.value.is_null() {
         &parameter.default
     } else {
@@ -121,13 +123,14 @@ fn with_value(parameter: &Parameter, as_announced: Option<&Json>, value: &Json) 
 
 /// The lists that reach a node: an object from port to list, without the ports that nothing reaches.
 ///
-/// `output` gives what a source put out, or `None` if that source has nothing to give.
+/// `output` gives what a source put out; `convert` makes of that what the input takes.
 ///
 /// # Errors
 /// If the values together are nested too deeply.
 pub(crate) fn assemble_inputs<'v>(
-    inputs: &[PlanInput],
+    inputs: &'v [PlanInput],
     output: impl Fn(usize, &str) -> SourceValue<'v>,
+    convert: impl Fn(&PlanInput, &'v Json) -> Cow<'v, Json>,
 ) -> Result<Json, ScanError> {
     let mut object = ObjectWriter::with_capacity(64);
     for input in inputs {
@@ -139,15 +142,15 @@ pub(crate) fn assemble_inputs<'v>(
         let linked = values
             .iter()
             .any(|value| !matches!(value, SourceValue::Unusable));
-        if linked {
-            push_list(
-                &mut object,
-                input,
-                values.iter().filter_map(SourceValue::value),
-            );
+        let list: Vec<Cow<'v, Json>> = if linked {
+            let values = values.iter().filter_map(SourceValue::value);
+            values.map(|value| convert(input, value)).collect()
         } else if let Some(constant) = &input.constant {
-            push_list(&mut object, input, [constant].into_iter());
-        }
+            vec![convert(input, constant)]
+        } else {
+            continue;
+        };
+        push_list(&mut object, input, list.iter().map(AsRef::as_ref));
     }
     object.finish()
 }

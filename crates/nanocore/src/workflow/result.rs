@@ -41,7 +41,7 @@ pub struct NodeResult {
     pub started: Option<Duration>,
     /// From the start of the run to the node's end.
     pub ended: Duration,
-    /// Lists of values by output port: an object. Only if it completed.
+    /// Lists of values by output port: an object. Only if it completed, in this run or another.
     pub outputs: Option<Json>,
     /// What reached a node that a user interface shows: an object.
     pub inputs: Option<Json>,
@@ -51,6 +51,8 @@ pub struct NodeResult {
     pub cause: Option<u64>,
     /// It was stopped, but its server did not say that it ended.
     pub unconfirmed: bool,
+    /// It completed in an earlier run, and its outputs were [given](super::RunOptions::finished) to this one.
+    pub reused: bool,
 }
 
 impl RunResult {
@@ -90,8 +92,10 @@ impl NodeResult {
 /// How many nodes ended in which state. Serializes as an object without zeros.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Completed.
+    /// Completed, in this run or an earlier one.
     pub complete: usize,
+    /// Had outputs without being executed.
+    pub cached: usize,
     /// Failed.
     pub error: usize,
     /// Stopped.
@@ -106,6 +110,7 @@ impl FromIterator<NodeState> for Counts {
         for state in states {
             match state {
                 NodeState::Complete => counts.complete += 1,
+                NodeState::Cached => counts.cached += 1,
                 NodeState::Error => counts.error += 1,
                 NodeState::Aborted => counts.aborted += 1,
                 NodeState::Skipped => counts.skipped += 1,
@@ -124,6 +129,7 @@ impl Serialize for Counts {
         let mut map = serializer.serialize_map(None)?;
         let counts = [
             (NodeState::Complete, self.complete),
+            (NodeState::Cached, self.cached),
             (NodeState::Error, self.error),
             (NodeState::Aborted, self.aborted),
             (NodeState::Skipped, self.skipped),

@@ -47,6 +47,8 @@ words! {
         Running = "running",
         /// It ended with outputs.
         Complete = "complete",
+        /// It has outputs without having been executed: from the result cache, or as the graph pins them.
+        Cached = "cached",
         /// It failed for good.
         Error = "error",
         /// It was stopped.
@@ -61,9 +63,15 @@ impl NodeState {
     #[must_use]
     pub fn is_terminal(self) -> bool {
         match self {
-            Self::Complete | Self::Error | Self::Aborted | Self::Skipped => true,
+            Self::Complete | Self::Cached | Self::Error | Self::Aborted | Self::Skipped => true,
             Self::Pending | Self::Ready | Self::Dispatched | Self::Running => false,
         }
+    }
+
+    /// Whether it has outputs that others may use.
+    #[must_use]
+    pub fn has_outputs(self) -> bool {
+        matches!(self, Self::Complete | Self::Cached)
     }
 
     /// Whether a server is working on it.
@@ -109,6 +117,8 @@ words! {
         Refused = "refused",
         /// Its server could not send the result.
         StatusUndeliverable = "status_undeliverable",
+        /// It has outputs, but the step log could not keep them.
+        StepNotLogged = "step_not_logged",
     }
 }
 

@@ -88,7 +88,10 @@ impl<'g> Topology<'g> {
         while let Some(node) = open.pop() {
             if active(node) && !runs[node] {
                 runs[node] = true;
-                open.extend(self.sources(node));
+                // What a pinned node would be made of is of no use.
+                if graph.nodes[node].pin.is_none() || graph.nodes[node].muted {
+                    open.extend(self.sources(node));
+                }
             }
         }
         runs

@@ -52,6 +52,11 @@ pub fn port_types_fit(source: &str, target: &str) -> Fit {
     best
 }
 
+/// Whether a port of this type may be given references to assets.
+pub(crate) fn carries_assets(kind: &str) -> bool {
+    members(kind).any(|member| is_any(member) || split(member).0 == "asset")
+}
+
 fn members(union: &str) -> impl Iterator<Item = &str> {
     union.split([',', '|']).map(str::trim)
 }

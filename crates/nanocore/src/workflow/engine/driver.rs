@@ -1,47 +1,61 @@
 //! The loop around the scheduler: it holds the calls, the clock and the watchers, and decides nothing.
 
-use std::future::pending;
+use std::collections::HashMap;
+use std::future::{pending, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use futures_util::StreamExt;
-use futures_util::stream::{BoxStream, FuturesUnordered};
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{BoxStream, FuturesUnordered, StreamExt};
+use nodewire_json::Json;
 use tokio::time::sleep_until;
 
 use super::AbortHandle;
 use super::events::EventQueue;
-use crate::workflow::invoker::{NodeInvoker, Report};
-use crate::workflow::plan::Plan;
+use super::hooks::Hooks;
+use crate::workflow::cache::{CacheKey, Flight};
+use crate::workflow::invoker::{Call, NodeInvoker, Report};
 use crate::workflow::result::RunResult;
-use crate::workflow::scheduler::{Output, Scheduler, Settings, Ticket};
+use crate::workflow::scheduler::{LookedUp, Output, Scheduler, Ticket};
+use crate::workflow::step_log::StepLogError;
 
 /// Drives one run to its end.
 pub(super) struct Driver<I> {
     scheduler: Scheduler,
     invoker: Arc<I>,
+    hooks: Hooks,
     events: EventQueue,
     abort: AbortHandle,
     /// At most one per attempt of a node; those that have ended for the scheduler end with the run.
     calls: FuturesUnordered<NextReport>,
+    /// At most one per node.
+    logging: FuturesUnordered<BoxFuture<'static, (Ticket, Result<(), StepLogError>)>>,
+    /// At most one per node.
+    looking_up: FuturesUnordered<BoxFuture<'static, (usize, LookedUp, Option<Flight>)>>,
+    /// Nodes of this run that others may wait for.
+    flights: HashMap<usize, Flight>,
 }
 
 impl<I: NodeInvoker> Driver<I> {
     pub(super) fn new(
-        plan: Arc<Plan>,
-        settings: Settings,
+        scheduler: Scheduler,
         invoker: Arc<I>,
+        hooks: Hooks,
         events: EventQueue,
         abort: AbortHandle,
     ) -> Self {
-        let scheduler = Scheduler::new(plan, settings, now());
         Self {
             scheduler,
             invoker,
+            hooks,
             events,
             abort,
             calls: FuturesUnordered::new(),
+            logging: FuturesUnordered::new(),
+            looking_up: FuturesUnordered::new(),
+            flights: HashMap::new(),
         }
     }
 
@@ -61,6 +75,7 @@ impl<I: NodeInvoker> Driver<I> {
     /// Waits until something happens, and tells the scheduler.
     async fn wait(&mut self, aborted: &mut bool) {
         let deadline = self.scheduler.poll_timeout();
+        let places = self.scheduler.places_changed();
         let timeout = async {
             match deadline {
                 Some(at) => sleep_until(at.into()).await,
@@ -74,7 +89,12 @@ impl<I: NodeInvoker> Driver<I> {
                 self.scheduler.handle_abort(now());
             }
             () = timeout => self.scheduler.handle_timeout(now()),
+            Some((ticket, logged)) = self.logging.next() => {
+                self.scheduler.handle_logged(ticket, logged, now());
+            }
             Some((report, call)) = self.calls.next() => self.report(report, call),
+            Some((node, found, flight)) = self.looking_up.next() => self.looked_up(node, found, flight),
+            () = places.notified() => self.scheduler.handle_places(now()),
         }
     }
 
@@ -89,15 +109,62 @@ impl<I: NodeInvoker> Driver<I> {
         }
     }
 
+    fn dispatch(&mut self, ticket: Ticket, call: Call) {
+        let node_id = self.scheduler.plan().nodes[ticket.node].id;
+        self.hooks.started(node_id, ticket.attempt);
+        let stream = Some(self.invoker.invoke(call));
+        self.calls.push(NextReport { ticket, stream });
+    }
+
+    fn look_up(&mut self, node: usize, key: CacheKey) {
+        if !self.has_same_code(node) {
+            self.looking_up
+                .push(ready((node, LookedUp::Outdated, None)).boxed());
+            return;
+        }
+        let found = self.hooks.look_up(key);
+        let found = async move {
+            let (found, flight) = found.await;
+            (node, found, flight)
+        };
+        self.looking_up.push(found.boxed());
+    }
+
+    fn looked_up(&mut self, node: usize, found: LookedUp, flight: Option<Flight>) {
+        // Without one that waits for it, the flight ends here.
+        let is_wanted = self.scheduler.handle_looked_up(node, found, now());
+        if let (true, Some(flight)) = (is_wanted, flight) {
+            self.flights.insert(node, flight);
+        }
+    }
+
+    fn end_in_cache(&mut self, node: usize, key: CacheKey, outputs: Option<Json>) {
+        let flight = self.flights.remove(&node);
+        if let Some(outputs) = outputs.filter(|_| self.has_same_code(node)) {
+            self.hooks.keep(key, outputs, flight);
+        }
+    }
+
+    /// Whether the code of a node's server is what it was when the run was planned.
+    fn has_same_code(&self, node: usize) -> bool {
+        let plan = self.scheduler.plan();
+        let remote = plan.nodes[node].remote();
+        remote.is_some_and(|remote| self.invoker.has_same_code(&plan.servers[remote.server]))
+    }
+
     /// Does what the scheduler wants done.
     fn work_off(&mut self) {
         while let Some(output) = self.scheduler.poll_output() {
             match output {
                 Output::Event(event) => self.events.push(event),
-                Output::Dispatch(ticket, call) => {
-                    let stream = Some(self.invoker.invoke(*call));
-                    self.calls.push(NextReport { ticket, stream });
+                Output::Dispatch(ticket, call) => self.dispatch(ticket, *call),
+                Output::Log(ticket, step) => {
+                    let logged = self.hooks.log(*step);
+                    self.logging
+                        .push(async move { (ticket, logged.await) }.boxed());
                 }
+                Output::LookUp { node, key } => self.look_up(node, key),
+                Output::CacheEnd { node, key, outputs } => self.end_in_cache(node, key, outputs),
                 Output::Stop {
                     server,
                     instance_id,
@@ -112,7 +179,7 @@ impl<I: NodeInvoker> Driver<I> {
 }
 
 /// The clock of tokio, so that tests may stop it.
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 

@@ -2,28 +2,37 @@
 
 mod driver;
 mod events;
+mod hooks;
 
+use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nodewire_json::Json;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::asset_links::AssetLinks;
+use super::cache::{Flights, ResultCache, RunCacheMode};
+use super::capacity::Capacity;
 use super::event::Event;
 use super::graph::{Exec, Graph, MAX_TIME};
 use super::invoker::NodeInvoker;
-use super::plan::Plan;
+use super::plan::{Plan, PlanOptions};
 use super::problem::{InvalidGraph, Problem};
 use super::result::RunResult;
-use super::scheduler::{Limits, Settings};
+use super::scheduler::{Limits, Scheduler, Settings};
+use super::step_log::StepLog;
 use super::types::TypeCheck;
 use super::validate::{Checked, ValidateOptions};
-use driver::Driver;
+use driver::{Driver, now};
 use events::{CloseOnDrop, EventQueue};
+use hooks::Hooks;
 
 /// How a graph is to be run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct RunOptions {
     /// Identifies the run; a random one by default.
     pub run_id: Uuid,
@@ -33,8 +42,23 @@ pub struct RunOptions {
     pub types: TypeCheck,
     /// Retries, time limits and error policy of nodes that do not say otherwise.
     pub exec: Exec,
-    /// How many nodes may be in flight at a time.
+    /// How many nodes may be in flight at a time. Only counts without `capacity`.
     pub limits: Limits,
+    /// The places for nodes in flight that this run shares with others.
+    pub capacity: Option<Capacity>,
+    /// Nodes of runs with a higher one get places first.
+    pub priority: i32,
+    /// Results that are used again, and where new ones are kept. Only those of servers whose code is
+    /// [known](super::Server::code_epoch).
+    pub cache: Option<Arc<dyn ResultCache>>,
+    /// What to do with `cache`.
+    pub cache_mode: RunCacheMode,
+    /// Nodes that an earlier run of the graph has executed, with their outputs: objects. They are not executed again.
+    pub finished: HashMap<u64, Json>,
+    /// Where the run notes what it has done.
+    pub steps: Option<Arc<dyn StepLog>>,
+    /// The assets that values may name; without, references are text like any other.
+    pub assets: Option<Arc<dyn AssetLinks>>,
     /// How long nodes may take to stop; 30 days at most.
     pub abort_grace: Duration,
 }
@@ -47,22 +71,57 @@ impl Default for RunOptions {
             types: TypeCheck::default(),
             exec: Exec::default(),
             limits: Limits::default(),
+            capacity: None,
+            priority: 0,
+            cache: None,
+            cache_mode: RunCacheMode::default(),
+            finished: HashMap::new(),
+            steps: None,
+            assets: None,
             abort_grace: Duration::from_secs(5),
         }
     }
 }
 
+impl fmt::Debug for RunOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunOptions")
+            .field("run_id", &self.run_id)
+            .field("targets", &self.targets)
+            .field("exec", &self.exec)
+            .field("priority", &self.priority)
+            .field("cache_mode", &self.cache_mode)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Runs graphs over the nodes that an invoker reaches.
-#[derive(Debug, Clone)]
+///
+/// Cloning shares the invoker, and what is known of identical nodes in flight: they are executed once, also if they
+/// belong to different runs, as long as those share a [`ResultCache`].
+#[derive(Debug)]
 pub struct Engine<I> {
     invoker: Arc<I>,
+    flights: Flights,
+}
+
+impl<I> Clone for Engine<I> {
+    fn clone(&self) -> Self {
+        Self {
+            invoker: self.invoker.clone(),
+            flights: self.flights.clone(),
+        }
+    }
 }
 
 impl<I: NodeInvoker + 'static> Engine<I> {
     /// An engine over this invoker.
     #[must_use]
     pub fn new(invoker: Arc<I>) -> Self {
-        Self { invoker }
+        Self {
+            invoker,
+            flights: Flights::default(),
+        }
     }
 
     /// Everything that is wrong with a graph, or worth knowing before it runs.
@@ -82,21 +141,33 @@ impl<I: NodeInvoker + 'static> Engine<I> {
                 problems: checked.problems,
             });
         }
-        let plan = Arc::new(Plan::new(&checked, &options.exec));
+        let cache = options
+            .cache
+            .clone()
+            .filter(|_| options.cache_mode != RunCacheMode::Off);
+        let plan = Plan::new(
+            &checked,
+            PlanOptions {
+                defaults: &options.exec,
+                finished: &options.finished,
+                caches: cache.is_some(),
+                assets: options.assets.as_deref(),
+            },
+        );
         let run_id: Arc<str> = options.run_id.to_string().into();
-        let settings = Settings {
-            run_id: run_id.clone(),
-            limits: options.limits,
-            abort_grace: options.abort_grace.min(MAX_TIME),
-            seed: options.run_id.as_u64_pair().0,
-        };
         let events = EventQueue::new(run_id.clone());
         let abort = AbortHandle::default();
         let (sender, result) = oneshot::channel();
+        let hooks = Hooks {
+            cache,
+            flights: self.flights.clone(),
+            assets: options.assets.clone(),
+            steps: options.steps.clone(),
+        };
         let driver = Driver::new(
-            plan,
-            settings,
+            Scheduler::new(Arc::new(plan), settings(&run_id, options), now()),
             self.invoker.clone(),
+            hooks,
             events.clone(),
             abort.clone(),
         );
@@ -121,7 +192,21 @@ impl<I: NodeInvoker + 'static> Engine<I> {
             targets: options.targets.clone(),
             types: options.types,
         };
-        Checked::new(graph, &*self.invoker, &validate)
+        Checked::new(graph, &*self.invoker, &validate, &options.finished)
+    }
+}
+
+fn settings(run_id: &Arc<str>, options: RunOptions) -> Settings {
+    let limits = options.limits;
+    Settings {
+        run_id: run_id.clone(),
+        capacity: options.capacity.unwrap_or_else(|| Capacity::new(limits)),
+        priority: options.priority,
+        looks_up: options.cache_mode == RunCacheMode::Auto,
+        logs_steps: options.steps.is_some(),
+        assets: options.assets,
+        abort_grace: options.abort_grace.min(MAX_TIME),
+        seed: options.run_id.as_u64_pair().0,
     }
 }
 

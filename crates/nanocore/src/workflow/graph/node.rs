@@ -23,6 +23,8 @@ pub struct GraphNode {
     pub params: Vec<GraphParam>,
     /// Constants for inputs without link: port to list.
     pub values: Vec<(String, Json)>,
+    /// Outputs that count instead of executing the node: an object from port to list.
+    pub pin: Option<Json>,
     /// Bypassed: does not run, passes its inputs on.
     pub muted: bool,
     /// Whether it takes part at all.

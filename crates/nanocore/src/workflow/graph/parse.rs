@@ -29,6 +29,7 @@ pub const NODE_KEYS: &[&str] = &[
     "params",
     "parameters",
     "values",
+    "pin",
     "muted",
     "active",
     "serverUid",
@@ -126,6 +127,7 @@ fn node(reader: &mut Reader, json: &Json) -> Option<GraphNode> {
             "outputs" => node.outputs = reader.each(&value, port),
             "params" | "parameters" => node.params.extend(params(reader, &value)),
             "values" => node.values = reader.object(&value).unwrap_or_default(),
+            "pin" => node.pin = pin(reader, &value),
             "muted" => node.muted = reader.boolean(&value).unwrap_or_default(),
             "active" => node.active = reader.boolean(&value).unwrap_or_default(),
             "serverUid" => node.server_uid = reader.optional_string(&value),
@@ -170,6 +172,12 @@ fn client(reader: &mut Reader, json: &Json) -> bool {
         && reader
             .word(json, &[("server", false), ("client", true)])
             .unwrap_or_default()
+}
+
+/// `null` is none.
+fn pin(reader: &mut Reader, json: &Json) -> Option<Json> {
+    let is_object = !json.is_null() && reader.object(json).is_some();
+    is_object.then(|| json.clone())
 }
 
 fn port(reader: &mut Reader, json: &Json) -> Option<SavedPort> {

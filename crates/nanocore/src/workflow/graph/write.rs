@@ -54,6 +54,9 @@ fn node(node: &GraphNode) -> String {
         extra(&mut values, &node.values);
         object.text_member("values", &values.into_text());
     }
+    if let Some(pin) = &node.pin {
+        object.member("pin", pin);
+    }
     if node.muted {
         object.text_member("muted", "true");
     }

@@ -9,7 +9,7 @@ use super::timers::TimerKind;
 use super::{Output, Phase, Scheduler, Ticket};
 use crate::workflow::event::EventKind;
 use crate::workflow::invoker::Call;
-use crate::workflow::plan::{PlanNode, Work};
+use crate::workflow::plan::PlanNode;
 use crate::workflow::state::{NodeError, NodeErrorCode, NodeState};
 
 /// The largest request that every known node server accepts. spec: nanograph 4.2
@@ -22,17 +22,20 @@ const DEFAULT_START_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Scheduler {
     pub(super) fn next_to_dispatch(&mut self) -> Option<usize> {
-        if self.phase == Phase::Running {
-            self.queues.pop()
-        } else {
-            None
-        }
+        // Also a run that is being stopped hands on what it does not use any more.
+        let node = self.places.next()?;
+        debug_assert!(
+            self.phase == Phase::Running,
+            "nothing waits in a run that is being stopped"
+        );
+        self.nodes[node].queued = false;
+        Some(node)
     }
 
     pub(super) fn dispatch(&mut self, node: usize, now: Instant) {
         let plan = self.plan.clone();
         let planned = &plan.nodes[node];
-        let Work::Remote(remote) = &planned.work else {
+        let Some(remote) = planned.remote() else {
             return;
         };
         self.nodes[node].begin_attempt(planned, &self.settings.run_id, now);
@@ -48,6 +51,9 @@ impl Scheduler {
             });
         match call {
             Ok(call) => {
+                if self.settings.logs_steps {
+                    self.nodes[node].sent = Some(call.request.inputs.clone());
+                }
                 let attempt = self.nodes[node].attempt;
                 self.emit(EventKind::NodeState {
                     node_id: planned.id,
@@ -61,7 +67,7 @@ impl Scheduler {
                 self.set_attempt_timers(node, now);
             }
             Err(error) => {
-                self.queues.release(node, &plan);
+                self.places.release(node);
                 self.fail(node, error, now);
             }
         }

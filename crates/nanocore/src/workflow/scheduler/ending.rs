@@ -11,7 +11,6 @@ use super::{Output, Phase, Scheduler, Ticket, status_of};
 use crate::workflow::event::EventKind;
 use crate::workflow::graph::OnError;
 use crate::workflow::object::ObjectWriter;
-use crate::workflow::plan::Work;
 use crate::workflow::result::{NodeResult, RunResult};
 use crate::workflow::state::{NodeError, NodeErrorCode, NodeState};
 
@@ -53,7 +52,7 @@ impl Scheduler {
     fn stop_all(&mut self) {
         let mut stops: BTreeSet<(usize, Arc<str>)> = BTreeSet::new();
         for (run, planned) in self.nodes.iter().zip(&self.plan.nodes) {
-            if let (true, Work::Remote(remote)) = (run.state.is_in_flight(), &planned.work) {
+            if let (true, Some(remote)) = (run.is_executing(), planned.remote()) {
                 stops.insert((remote.server, run.instance_id.clone()));
             }
         }
@@ -154,12 +153,15 @@ impl Scheduler {
     /// A node on a server ends well.
     pub(super) fn complete_remote(&mut self, node: usize, outputs: &Json, now: Instant) {
         self.flush_status(node, now);
-        self.queues.release(node, &self.plan);
-        self.nodes[node].outputs = outputs.entries().unwrap_or_default();
-        self.complete(node, outputs.clone(), now);
+        self.places.release(node);
+        self.complete_logged(node, outputs.clone(), now);
     }
 
-    fn complete(&mut self, node: usize, outputs: Json, now: Instant) {
+    pub(super) fn take_outputs(&mut self, node: usize, outputs: &Json) {
+        self.nodes[node].outputs = outputs.entries().unwrap_or_default();
+    }
+
+    pub(super) fn complete(&mut self, node: usize, outputs: Json, now: Instant) {
         let run = &mut self.nodes[node];
         run.started = run.started.or(Some(now));
         run.outputs_json = Some(outputs.clone());
@@ -168,14 +170,20 @@ impl Scheduler {
             .dispatched
             .map(|from| now.duration_since(from))
             .unwrap_or_default();
-        let inputs = run.inputs_json.clone();
+        let (inputs, cached) = (run.inputs_json.clone(), run.cached);
         self.emit(EventKind::NodeComplete {
             node_id: self.plan.nodes[node].id,
             outputs,
             inputs,
+            cached,
             duration,
         });
-        self.end(node, NodeState::Complete, now);
+        let state = if cached {
+            NodeState::Cached
+        } else {
+            NodeState::Complete
+        };
+        self.end(node, state, now);
     }
 
     /// An attempt failed because of the node.
@@ -187,7 +195,7 @@ impl Scheduler {
         now: Instant,
     ) {
         self.flush_status(node, now);
-        self.queues.release(node, &self.plan);
+        self.places.release(node);
         if matches!(self.phase, Phase::Aborting { .. }) {
             return self.settle(node, NodeState::Aborted, now);
         }
@@ -210,7 +218,7 @@ impl Scheduler {
         }
         self.nodes[node].lost_retries_left -= 1;
         self.flush_status(node, now);
-        self.queues.release(node, &self.plan);
+        self.places.release(node);
         self.schedule_retry(node, NodeError::new(code, message), now);
     }
 
@@ -258,12 +266,10 @@ impl Scheduler {
     }
 
     pub(super) fn retry(&mut self, node: usize) {
-        let plan = self.plan.clone();
         let run = &mut self.nodes[node];
-        let is_due = run.retry_pending && run.state == NodeState::Ready;
-        if let (true, Work::Remote(remote)) = (is_due, &plan.nodes[node].work) {
+        if run.retry_pending && run.state == NodeState::Ready {
             run.retry_pending = false;
-            self.queues.push(node, &plan.nodes[node], remote);
+            self.queue(node);
         }
     }
 
@@ -285,18 +291,14 @@ impl Scheduler {
     }
 
     /// Ends a node other than by completion.
-    fn settle(&mut self, node: usize, state: NodeState, now: Instant) {
+    pub(super) fn settle(&mut self, node: usize, state: NodeState, now: Instant) {
         let planned = &self.plan.nodes[node];
         if let (NodeState::Aborted, Phase::Aborting { cause }) = (state, self.phase) {
             self.nodes[node].cause = cause;
         }
         let run = &self.nodes[node];
-        let server_uid = match &planned.work {
-            Work::Remote(remote) if run.attempt > 0 => {
-                Some(self.plan.servers[remote.server].uid.clone())
-            }
-            Work::Remote(_) | Work::Constant(_) | Work::Show | Work::Bypass(_) => None,
-        };
+        let remote = planned.remote().filter(|_| run.attempt > 0);
+        let server_uid = remote.map(|remote| remote.server_uid.to_string());
         if state != NodeState::Error {
             let (node_id, attempt, cause) = (planned.id, run.attempt, run.cause);
             self.emit(EventKind::NodeState {
@@ -310,10 +312,17 @@ impl Scheduler {
         self.end(node, state, now);
     }
 
-    fn end(&mut self, node: usize, state: NodeState, now: Instant) {
+    pub(super) fn end(&mut self, node: usize, state: NodeState, now: Instant) {
         debug_assert!(!self.nodes[node].state.is_terminal(), "a node ends once");
-        self.nodes[node].state = state;
-        self.nodes[node].ended = Some(now);
+        let run = &mut self.nodes[node];
+        run.state = state;
+        run.ended = Some(now);
+        (run.sent, run.logging, run.looking_up) = (None, None, false);
+        // One that was given up is in flight still.
+        if std::mem::take(&mut run.queued) || state == NodeState::Aborted {
+            self.places.cancel(node);
+        }
+        self.end_in_cache(node);
         self.open -= 1;
         self.settled.push(node);
     }
@@ -335,6 +344,7 @@ impl Scheduler {
                 error: run.error.filter(|_| run.state == NodeState::Error),
                 cause: run.cause,
                 unconfirmed: run.unconfirmed,
+                reused: run.reused,
             };
         let nodes: Vec<NodeResult> = self
             .nodes

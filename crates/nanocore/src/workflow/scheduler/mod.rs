@@ -12,10 +12,11 @@
 //! terminal and those of its required inputs complete; in flight are never more nodes than the limits say; a
 //! completion is reported before the dispatches it allows; `RunFinished` is the last output.
 
+mod cached;
 mod dispatch;
 mod ending;
+mod logging;
 mod node;
-mod queue;
 mod ready;
 mod reports;
 #[cfg(test)]
@@ -26,14 +27,21 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nodewire_json::Json;
+use tokio::sync::Notify;
+
+use super::asset_links::AssetLinks;
+use super::cache::CacheKey;
+use super::capacity::{Capacity, Places};
 use super::event::EventKind;
 use super::graph::OnError;
 use super::invoker::Call;
-use super::plan::Plan;
+use super::plan::{Plan, PlanNode, Work};
 use super::result::Counts;
 use super::state::{NodeState, RunStatus};
+use super::step_log::FinishedStep;
+pub(crate) use cached::LookedUp;
 use node::NodeRun;
-use queue::ReadyQueues;
 use timers::Timers;
 
 /// How many nodes may be in flight at a time. spec: nanograph 16.1
@@ -66,6 +74,16 @@ pub(crate) enum Output {
         server: usize,
         instance_id: Arc<str>,
     },
+    /// Look for a result of a node; what is found comes back with [`Scheduler::handle_looked_up`].
+    LookUp { node: usize, key: CacheKey },
+    /// A node with a key has ended; with outputs if they may be used again.
+    CacheEnd {
+        node: usize,
+        key: CacheKey,
+        outputs: Option<Json>,
+    },
+    /// Log a step; what comes of it comes back with [`Scheduler::handle_logged`].
+    Log(Ticket, Box<FinishedStep>),
 }
 
 /// Which attempt of which node a report belongs to.
@@ -76,10 +94,18 @@ pub(crate) struct Ticket {
 }
 
 /// Settings of a run.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) run_id: Arc<str>,
-    pub(crate) limits: Limits,
+    pub(crate) capacity: Capacity,
+    /// Higher goes first.
+    pub(crate) priority: i32,
+    /// Whether results are looked up before nodes are executed.
+    pub(crate) looks_up: bool,
+    /// Whether steps are logged.
+    pub(crate) logs_steps: bool,
+    /// The assets that values may name.
+    pub(crate) assets: Option<Arc<dyn AssetLinks>>,
     pub(crate) abort_grace: Duration,
     /// Makes the jitter of retry delays.
     pub(crate) seed: u64,
@@ -99,12 +125,11 @@ enum Phase {
 }
 
 /// The state of one run.
-#[derive(Debug)]
 pub(crate) struct Scheduler {
     plan: Arc<Plan>,
     settings: Settings,
     nodes: Vec<NodeRun>,
-    queues: ReadyQueues,
+    places: Places,
     timers: Timers,
     outputs: VecDeque<Output>,
     phase: Phase,
@@ -122,7 +147,7 @@ impl Scheduler {
     pub(crate) fn new(plan: Arc<Plan>, settings: Settings, now: Instant) -> Self {
         let nodes = plan.nodes.iter().map(NodeRun::new).collect::<Vec<_>>();
         Self {
-            queues: ReadyQueues::new(&plan, settings.limits),
+            places: settings.capacity.join(settings.priority),
             open: nodes.len(),
             nodes,
             timers: Timers::default(),
@@ -140,9 +165,16 @@ impl Scheduler {
 
     /// Begins the run. Once, first.
     pub(crate) fn start(&mut self, now: Instant) {
+        let plan = self.plan.clone();
+        let is_reused = |node: &PlanNode| matches!(node.work, Work::Reused(_));
+        let (reused, nodes): (Vec<&PlanNode>, Vec<&PlanNode>) =
+            plan.nodes.iter().partition(|node| is_reused(node));
+        let ids = |nodes: Vec<&PlanNode>| nodes.iter().map(|node| node.id).collect();
         self.emit(EventKind::RunStarted {
-            nodes: self.plan.nodes.iter().map(|node| node.id).collect(),
+            nodes: ids(nodes),
+            reused: ids(reused),
         });
+        self.reuse(now);
         for node in 0..self.nodes.len() {
             // One that fails at once may have ended the others.
             if self.nodes[node].waiting == 0 && self.nodes[node].state == NodeState::Pending {
@@ -173,6 +205,16 @@ impl Scheduler {
     /// The servers of the plan, by the numbers in [`Output::Stop`].
     pub(crate) fn plan(&self) -> &Arc<Plan> {
         &self.plan
+    }
+
+    /// What is told when the run got places that it did not ask for itself.
+    pub(crate) fn places_changed(&self) -> Arc<Notify> {
+        self.places.changed()
+    }
+
+    /// The run got places.
+    pub(crate) fn handle_places(&mut self, now: Instant) {
+        self.advance(now);
     }
 
     fn emit(&mut self, event: EventKind) {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use nanograph::message::Status;
 use nodewire_json::Json;
 
+use crate::workflow::cache::CacheKey;
 use crate::workflow::plan::PlanNode;
 use crate::workflow::state::{NodeError, NodeState};
 
@@ -26,6 +27,19 @@ pub(super) struct NodeRun {
     pub(super) lost_retries_left: u32,
     /// Waits for the time of its next attempt.
     pub(super) retry_pending: bool,
+    /// Waits for a place, or has one it does not use yet.
+    pub(super) queued: bool,
+    /// Waits for what the result cache has.
+    pub(super) looking_up: bool,
+    /// Waits for the step log to keep these outputs.
+    pub(super) logging: Option<Json>,
+    /// Its key in the result cache.
+    pub(super) key: Option<CacheKey>,
+    /// What was sent, while it is in flight, for the step log.
+    pub(super) sent: Option<Json>,
+    /// Its outputs were not made by executing it in this run.
+    pub(super) cached: bool,
+    pub(super) reused: bool,
     pub(super) instance_id: Arc<str>,
     pub(super) started: Option<Instant>,
     pub(super) dispatched: Option<Instant>,
@@ -56,6 +70,13 @@ impl NodeRun {
             retries_left: planned.exec.retries.unwrap_or_default(),
             lost_retries_left,
             retry_pending: false,
+            queued: false,
+            looking_up: false,
+            logging: None,
+            key: None,
+            sent: None,
+            cached: false,
+            reused: false,
             instance_id: "".into(),
             started: None,
             dispatched: None,
@@ -70,6 +91,11 @@ impl NodeRun {
             cause: None,
             unconfirmed: false,
         }
+    }
+
+    /// Whether a server is working on it.
+    pub(super) fn is_executing(&self) -> bool {
+        self.state.is_in_flight() && self.logging.is_none()
     }
 
     pub(super) fn begin_attempt(&mut self, planned: &PlanNode, run_id: &Arc<str>, now: Instant) {

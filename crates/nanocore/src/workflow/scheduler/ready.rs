@@ -1,11 +1,14 @@
 //! What becomes of a node when all its sources are terminal.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use nodewire_json::Json;
 
 use super::Scheduler;
-use crate::workflow::plan::{PlanNode, Work};
+use crate::workflow::asset_links::rewritten;
+use crate::workflow::capacity::Wanted;
+use crate::workflow::plan::{PlanInput, PlanNode, Work};
 use crate::workflow::request::{SourceValue, assemble_inputs};
 use crate::workflow::state::{NodeError, NodeErrorCode, NodeState};
 
@@ -20,8 +23,18 @@ impl Scheduler {
         match &planned.work {
             Work::Remote(remote) => {
                 self.nodes[node].state = NodeState::Ready;
-                self.queues.push(node, planned, remote);
+                match &remote.key {
+                    Some(base) => self.find_result(node, base, now),
+                    None => self.queue(node),
+                }
             }
+            Work::Pinned(outputs) => {
+                self.nodes[node].cached = true;
+                self.take_outputs(node, outputs);
+                self.complete(node, outputs.clone(), now);
+            }
+            // Done before anything started.
+            Work::Reused(_) => {}
             Work::Constant(outputs) => self.complete_here(node, outputs.clone(), None, now),
             Work::Show => match self.inputs_of(planned) {
                 Ok(inputs) => self.complete_here(node, Vec::new(), Some(inputs), now),
@@ -31,6 +44,22 @@ impl Scheduler {
                 Ok(outputs) => self.complete_here(node, outputs, None, now),
                 Err(error) => self.fail(node, error, now),
             },
+        }
+    }
+
+    /// A node waits for a place.
+    pub(super) fn queue(&mut self, node: usize) {
+        let planned = &self.plan.nodes[node];
+        if let Some(remote) = planned.remote() {
+            let wanted = Wanted {
+                server: remote.server_uid.clone(),
+                max_in_flight: self.plan.servers[remote.server].max_in_flight,
+                group: remote.group.clone(),
+                remaining: planned.remaining,
+                node_id: planned.id,
+            };
+            self.nodes[node].queued = true;
+            self.places.request(node, wanted);
         }
     }
 
@@ -45,7 +74,7 @@ impl Scheduler {
         let mut sources = required
             .flat_map(|input| &input.sources)
             .map(|(source, _)| *source);
-        let failed = sources.find(|source| self.nodes[*source].state != NodeState::Complete)?;
+        let failed = sources.find(|source| !self.nodes[*source].state.has_outputs())?;
         // A chain of skipped nodes names the one it began with.
         Some(
             self.nodes[failed]
@@ -54,11 +83,17 @@ impl Scheduler {
         )
     }
 
-    pub(super) fn inputs_of(&self, planned: &PlanNode) -> Result<Json, NodeError> {
-        assemble_inputs(&planned.inputs, |source, name| {
-            self.source_value(source, name)
-        })
-        .map_err(|error| {
+    pub(super) fn inputs_of<'s>(&'s self, planned: &'s PlanNode) -> Result<Json, NodeError> {
+        let style = planned
+            .remote()
+            .and_then(|remote| self.plan.servers[remote.server].asset_style);
+        let assets = self.settings.assets.as_deref().zip(style);
+        let convert = |input: &PlanInput, value| match assets.filter(|_| input.carries_assets) {
+            Some((assets, style)) => rewritten(value, style, assets),
+            None => Cow::Borrowed(value),
+        };
+        let output = |source, name: &str| self.source_value(source, name);
+        assemble_inputs(&planned.inputs, output, convert).map_err(|error| {
             NodeError::new(
                 NodeErrorCode::InvalidInputs,
                 format!("the inputs cannot be sent: {error}"),
@@ -68,7 +103,7 @@ impl Scheduler {
 
     fn source_value(&self, source: usize, name: &str) -> SourceValue<'_> {
         let source = &self.nodes[source];
-        if source.state != NodeState::Complete {
+        if !source.state.has_outputs() {
             return SourceValue::Unusable;
         }
         let found = source.outputs.iter().rfind(|(output, _)| output == name);

@@ -10,7 +10,6 @@ use super::timers::{RUN, TimerKind};
 use super::{Output, Scheduler, Ticket};
 use crate::workflow::event::EventKind;
 use crate::workflow::invoker::Report;
-use crate::workflow::plan::Work;
 use crate::workflow::state::{NodeErrorCode, NodeState};
 
 /// How long outputs may follow a `complete` without any. spec: nanograph 15.1
@@ -64,7 +63,7 @@ impl Scheduler {
 
     fn is_current(&self, ticket: Ticket) -> bool {
         let node = &self.nodes[ticket.node];
-        node.attempt == ticket.attempt && node.state.is_in_flight()
+        node.attempt == ticket.attempt && node.is_executing()
     }
 
     fn status(&mut self, ticket: Ticket, status: Status, now: Instant) {
@@ -159,7 +158,7 @@ impl Scheduler {
         if kind == TimerKind::Retry {
             return self.retry(node);
         }
-        if !self.nodes[node].state.is_in_flight() {
+        if !self.nodes[node].is_executing() {
             return;
         }
         match kind {
@@ -198,17 +197,14 @@ impl Scheduler {
     /// Whether another node on the same server is being worked on, as far as one can know: it said something, or had
     /// no time yet to do so. Nodes that are all silent for too long do not excuse each other.
     fn is_server_busy(&self, node: usize, now: Instant) -> bool {
-        let on = |node: usize| match &self.plan.nodes[node].work {
-            Work::Remote(remote) => Some(remote.server),
-            Work::Constant(_) | Work::Show | Work::Bypass(_) => None,
-        };
+        let on = |node: usize| self.plan.nodes[node].remote().map(|remote| remote.server);
         let works = |other: usize| {
             let run = &self.nodes[other];
             let has_time = || {
                 run.dispatched
                     .is_some_and(|at| at + self.start_timeout(other) > now)
             };
-            run.state.is_in_flight() && (run.last_report.is_some() || has_time())
+            run.is_executing() && (run.last_report.is_some() || has_time())
         };
         (0..self.nodes.len()).any(|other| other != node && on(other) == on(node) && works(other))
     }
@@ -237,7 +233,7 @@ impl Scheduler {
 
     /// Stops the node's attempt on its server.
     pub(super) fn stop_attempt(&mut self, node: usize) {
-        if let Work::Remote(remote) = &self.plan.nodes[node].work {
+        if let Some(remote) = self.plan.nodes[node].remote() {
             let instance_id = self.nodes[node].instance_id.clone();
             self.outputs.push_back(Output::Stop {
                 server: remote.server,

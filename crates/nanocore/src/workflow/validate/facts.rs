@@ -31,10 +31,24 @@ pub(crate) enum Role {
     Client,
     /// Not at all; what reaches it is passed on. spec: nanograph 17.5
     Muted,
+    /// Not at all; the graph says what it makes.
+    Pinned,
+    /// Not at all; an earlier run has what it makes.
+    Reused,
 }
 
 impl NodeFacts {
-    pub(super) fn look_up(node: &GraphNode, catalog: &dyn Catalog) -> Self {
+    pub(super) fn look_up(node: &GraphNode, catalog: &dyn Catalog, is_finished: bool) -> Self {
+        let mut facts = Self::of(node, catalog);
+        if is_finished {
+            facts.role = Some(Role::Reused);
+        } else if node.pin.is_some() && !node.muted {
+            facts.role = Some(Role::Pinned);
+        }
+        facts
+    }
+
+    fn of(node: &GraphNode, catalog: &dyn Catalog) -> Self {
         if let Some(builtin) = Builtin::of(node) {
             let role = if node.muted {
                 Role::Muted
@@ -94,11 +108,16 @@ impl NodeFacts {
             .find(|port| port.name == name)
     }
 
+    /// Whether its outputs are there without anything reaching it.
+    pub(crate) fn is_given(&self) -> bool {
+        matches!(self.role, Some(Role::Pinned | Role::Reused))
+    }
+
     /// The server it runs on, if it does.
     pub(crate) fn server(&self) -> Option<&Arc<Server>> {
         match self.role.as_ref()? {
             Role::Remote(server) => Some(server),
-            Role::Builtin(_) | Role::Client | Role::Muted => None,
+            Role::Builtin(_) | Role::Client | Role::Muted | Role::Pinned | Role::Reused => None,
         }
     }
 }

@@ -122,7 +122,9 @@ impl Checked<'_> {
             }
             for port in &facts.definition.inputs {
                 let links = linked.get(port.name.as_str()).copied().unwrap_or_default();
-                found.extend(input(node, port, links));
+                if !facts.is_given() {
+                    found.extend(input(node, port, links));
+                }
             }
             found.extend(unknown_constants(node, facts));
         }

@@ -5,7 +5,10 @@ mod links;
 mod params;
 mod structure;
 
+use std::collections::HashMap;
+
 use nanograph::message::Port;
+use nodewire_json::Json;
 
 pub(crate) use facts::{NodeFacts, Role};
 
@@ -29,7 +32,7 @@ pub struct ValidateOptions {
 /// Ids and ends of links are always checked, all else only at nodes that will run.
 #[must_use]
 pub fn validate(graph: &Graph, catalog: &dyn Catalog, options: &ValidateOptions) -> Vec<Problem> {
-    Checked::new(graph, catalog, options).problems
+    Checked::new(graph, catalog, options, &HashMap::new()).problems
 }
 
 /// A graph with what was found out about it.
@@ -45,11 +48,18 @@ pub(crate) struct Checked<'g> {
 }
 
 impl<'g> Checked<'g> {
-    pub(crate) fn new(graph: &'g Graph, catalog: &dyn Catalog, options: &ValidateOptions) -> Self {
+    /// `finished` has what an earlier run made already.
+    pub(crate) fn new(
+        graph: &'g Graph,
+        catalog: &dyn Catalog,
+        options: &ValidateOptions,
+        finished: &HashMap<u64, Json>,
+    ) -> Self {
         let topology = Topology::new(graph, &options.targets);
         let order = topology.order();
         let look_up = |(position, node): (usize, &GraphNode)| {
-            topology.runs[position].then(|| NodeFacts::look_up(node, catalog))
+            let is_finished = finished.contains_key(&node.id);
+            topology.runs[position].then(|| NodeFacts::look_up(node, catalog, is_finished))
         };
         let facts = graph.nodes.iter().enumerate().map(look_up).collect();
         let mut checked = Self {
