@@ -7,7 +7,7 @@ use rustls::ClientConfig;
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
-use super::verifier::AnyCertificate;
+use super::verifier::{AnyCertificate, Authorities};
 use super::{ALPN_QUIC, ALPN_TCP, TlsError};
 
 /// What a client trusts, and its own certificate if it has one. Certificates are verified unless it is
@@ -32,7 +32,7 @@ enum Trust {
     /// What browsers trust.
     #[default]
     Web,
-    Authorities(Arc<RootCertStore>),
+    Authorities(Arc<Authorities>),
     /// Anybody, on loopback, or anywhere.
     Anybody {
         is_anywhere: bool,
@@ -58,7 +58,7 @@ impl ClientTls {
     /// [`TlsError::NoCertificate`], [`TlsError::Authority`].
     pub fn with_authority(pem: &[u8]) -> Result<Self, TlsError> {
         Ok(Self {
-            trust: Trust::Authorities(Arc::new(super::authorities(pem)?)),
+            trust: Trust::Authorities(Arc::new(Authorities::new(super::certificates(pem)?)?)),
             ..Self::default()
         })
     }
@@ -149,7 +149,12 @@ impl ClientTls {
                     .collect::<RootCertStore>();
                 builder.with_root_certificates(roots)
             }
-            Trust::Authorities(roots) => builder.with_root_certificates(Arc::clone(roots)),
+            Trust::Authorities(authorities) => {
+                let authorities = Arc::clone(authorities);
+                builder
+                    .dangerous()
+                    .with_custom_certificate_verifier(authorities)
+            }
             Trust::Anybody { .. } => builder
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))),

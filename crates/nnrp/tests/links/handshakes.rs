@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
-use nnrp::{ClientTls, DialOptions, Dialer, Listener, ListenerError, ListenerOptions, ServerTls};
+use nnrp::{
+    ClientTls, DialError, DialOptions, Dialer, HandshakeFault, Listener, ListenerError,
+    ListenerOptions, ServerTls,
+};
 use nnrp_wire::MessageType;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::support::{
     LIMIT, LOCALHOST, Server, Way, certificate, client_config, dial, dialer, next, packet,
@@ -215,4 +219,53 @@ async fn options_that_make_no_listener_say_so() {
         matches!(bound, Err(ListenerError::Bind { .. })),
         "{bound:?}"
     );
+}
+
+/// As `openssl req -x509` makes them.
+#[tokio::test]
+async fn a_certificate_that_is_an_authority_is_trusted_as_itself() {
+    let make = || {
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+    };
+    let (certificate, key) = make();
+    let (other, _) = make();
+    let tls = ServerTls::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap();
+    let listener = Listener::bind(ListenerOptions::tls(LOCALHOST, tls)).await;
+    let listener = Arc::new(listener.unwrap());
+    let port = listener.local_addr().port();
+    let accepting = Arc::clone(&listener);
+    let _accepting = AbortOnDropHandle::new(tokio::spawn(async move {
+        let mut links = Vec::new();
+        while let Ok(link) = accepting.accept().await {
+            links.push(link);
+        }
+    }));
+    for (name, trusted, is_taken) in [
+        ("localhost", &certificate, true),
+        // It has no such name.
+        ("127.0.0.1", &certificate, false),
+        ("localhost", &other, false),
+    ] {
+        let tls = ClientTls::with_authority(trusted.as_bytes()).unwrap();
+        let dialer = Dialer::new(DialOptions::tls(tls));
+        let endpoint = nnrp::Endpoint::tls(name, port).unwrap();
+        for way in [Way::Tls, Way::Quic] {
+            let dialed = timeout(LIMIT, dial(&dialer, &endpoint, way)).await.unwrap();
+            let is_refused = matches!(
+                &dialed,
+                Err(DialError::Handshake {
+                    reason: HandshakeFault::Untrusted,
+                    ..
+                })
+            );
+            assert_eq!(
+                (dialed.is_ok(), is_refused),
+                (is_taken, !is_taken),
+                "{dialed:?}"
+            );
+        }
+    }
 }
