@@ -59,6 +59,14 @@ struct Shared<A: App> {
     clock: Clock,
 }
 
+/// What is further away is never reached, and cannot always be told as a time.
+const LONGEST: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
+/// So much later, whatever a caller has asked for.
+pub(crate) fn later(from: Instant, by: Duration) -> Instant {
+    from + by.min(LONGEST)
+}
+
 /// The machine's time: since the session was begun.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock(Instant);
@@ -73,7 +81,7 @@ impl Clock {
     }
 
     pub(crate) fn at(self, time: Duration) -> Instant {
-        self.0 + time
+        later(self.0, time)
     }
 
     /// When that will be, in the machine's time.
@@ -92,6 +100,9 @@ pub struct Traffic {
     pub sent_packets: u64,
     /// Their bytes.
     pub sent_bytes: u64,
+    /// Those of them that their connection did not take any more, as it broke or was not read from at its end. What the
+    /// system has taken may be lost, too, and is not known.
+    pub cut_bytes: u64,
     /// Messages that could not be sent: their connection was gone and there was no other.
     pub unsendable: u64,
     /// Packets that came before their session was on their connection, and were dropped: too many waited for that, or it
@@ -104,6 +115,7 @@ impl std::ops::AddAssign for Traffic {
         self.received_bytes += other.received_bytes;
         self.sent_packets += other.sent_packets;
         self.sent_bytes += other.sent_bytes;
+        self.cut_bytes += other.cut_bytes;
         self.unsendable += other.unsendable;
         self.lost_early += other.lost_early;
     }

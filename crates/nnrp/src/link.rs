@@ -270,6 +270,14 @@ impl Writer {
         }
     }
 
+    /// Of these and of what is being written, bytes that were not taken from it yet.
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        match &self.half {
+            WriteHalf::Stream(stream) => stream.unsent_bytes(),
+            WriteHalf::Quic(quic) => quic.unsent_bytes(),
+        }
+    }
+
     /// Takes a message; it is on its way with the next flush. A message that cannot be written leaves no trace.
     pub(crate) fn queue(&mut self, transmit: &Transmit) -> Result<(), WireError> {
         match &mut self.half {

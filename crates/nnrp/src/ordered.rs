@@ -7,6 +7,8 @@ use nnrp_wire::session::{FrameKey, OrderOptions, OrderRefusal, ResultOrder};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use crate::driver::later;
+
 /// An ordered buffer that can be waited on: [`ResultOrder`] with a clock and without lost wake-ups.
 ///
 /// What came in any order goes out by frame. In strict order ([`OrderOptions::start`]) each frame waits for the one before
@@ -160,7 +162,7 @@ impl<T> OrderedResults<T> {
         let taken = take(&mut state.order, now);
         if taken.is_none() && !state.is_closed {
             let turn_at = state.order.next_timeout();
-            return Looked::Wait(turn_at.map(|at| self.began + at));
+            return Looked::Wait(turn_at.map(|at| later(self.began, at)));
         }
         drop(state);
         // What went out may have made it another's turn.

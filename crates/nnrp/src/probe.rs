@@ -6,9 +6,10 @@ use futures_util::FutureExt as _;
 use nnrp_wire::session::{PathEnd, PathId, Probe, ProbeSample, ProbeSummary, Transmit};
 use nnrp_wire::{DecodeOptions, Envelope, Message, Packet, TransportId};
 use thiserror::Error;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::dial::{DialError, Dialer};
+use crate::driver::later;
 use crate::endpoint::Endpoint;
 use crate::link::Link;
 
@@ -24,8 +25,8 @@ pub struct ProbeOptions {
     pub payload_bytes: u32,
     /// How long a probe may take, its connection included: 5 s unless set.
     pub sample_timeout: Duration,
-    /// How long the slower transport is waited for once the other one is through: 1 s unless set. What it has not shown by
-    /// then counts as failed.
+    /// How long the slower transport is waited for once the other one is through and was answered: 1 s unless set. What it
+    /// has not shown by then counts as failed.
     pub grace: Duration,
 }
 
@@ -129,13 +130,13 @@ pub async fn probe(
         let mut run_quic = quic.run(dialer, endpoint).boxed();
         let mut run_tcp = tcp.run(dialer, endpoint).boxed();
         let grace = options.grace;
-        // Nobody waits for one of them to take its whole time, again and again.
+        // Nobody waits for one of them to take its whole time, again and again; unless it is the only one.
         tokio::select! {
-            () = &mut run_quic => within(grace, run_tcp).await,
-            () = &mut run_tcp => within(grace, run_quic).await,
+            is_answered = &mut run_quic => within(is_answered.then_some(grace), run_tcp).await,
+            is_answered = &mut run_tcp => within(is_answered.then_some(grace), run_quic).await,
         }
     } else {
-        tcp.run(dialer, endpoint).boxed().await;
+        let _ = tcp.run(dialer, endpoint).boxed().await;
     }
     let series = if has_quic { vec![quic, tcp] } else { vec![tcp] };
     let transports = series.into_iter().map(Series::report).collect::<Vec<_>>();
@@ -153,10 +154,10 @@ pub async fn probe(
     }
 }
 
-async fn within(grace: Duration, run: impl Future<Output = ()>) {
-    tokio::select! {
-        () = run => {}
-        () = sleep(grace) => {}
+async fn within(grace: Option<Duration>, run: impl Future<Output = bool>) {
+    match grace {
+        Some(grace) => drop(timeout(grace, run).await),
+        None => drop(run.await),
     }
 }
 
@@ -180,7 +181,8 @@ impl<'a> Series<'a> {
         }
     }
 
-    async fn run(&mut self, dialer: &Dialer, endpoint: &Endpoint) {
+    /// Says whether any was answered that counts.
+    async fn run(&mut self, dialer: &Dialer, endpoint: &Endpoint) -> bool {
         if self.options.warm_up {
             self.fault = self.sample(dialer, endpoint).await.err();
         }
@@ -193,6 +195,7 @@ impl<'a> Series<'a> {
                 }
             }
         }
+        !self.samples.is_empty()
     }
 
     async fn sample(
@@ -200,7 +203,7 @@ impl<'a> Series<'a> {
         dialer: &Dialer,
         endpoint: &Endpoint,
     ) -> Result<ProbeSample, ProbeFault> {
-        let deadline = Instant::now() + self.options.sample_timeout;
+        let deadline = later(Instant::now(), self.options.sample_timeout);
         let dialed = dialer.dial(endpoint, self.transport, deadline).await;
         let link = dialed.map_err(ProbeFault::Dial)?;
         let payload_bytes = self.options.payload_bytes.min(PAYLOAD_BYTES_MAX);

@@ -15,6 +15,7 @@ use super::event::SessionEvent;
 use super::options::{ConnectOptions, ReconnectOptions};
 use super::session::{Session, begin};
 use crate::dial::{DialPolicy, Dialer};
+use crate::driver::later;
 use crate::endpoint::Endpoint;
 use crate::link::Link;
 use crate::probe::probe;
@@ -159,7 +160,7 @@ fn with_policy(options: ConnectOptions, policy: DialPolicy) -> ConnectOptions {
 
 async fn connect_once(core: &Arc<Core>, connector: &Connector) -> Result<(), ConnectError> {
     let timeout = core.options.session.connect_timeout;
-    let deadline = Instant::now() + timeout;
+    let deadline = later(Instant::now(), timeout);
     let link = connector.connect(None, deadline).await;
     let link = link.map_err(|error| match error {
         Some(error) => ConnectError::Dial(error),
@@ -170,14 +171,20 @@ async fn connect_once(core: &Arc<Core>, connector: &Connector) -> Result<(), Con
 
 /// Until the session has ended for good.
 async fn keep_connected(core: Arc<Core>, connector: Connector, options: ReconnectOptions) {
+    let (mut backoffs, mut began) = (0, Instant::now());
     while core.wait_lost().await {
+        // A session that ends as soon as it is there is no reason to hurry.
+        if began.elapsed() >= options.backoff_max {
+            backoffs = 0;
+        }
         let reconnected = tokio::select! {
             biased;
             _ = core.wait_ended() => return,
-            reconnected = reconnect(&core, &connector, options) => reconnected,
+            reconnected = reconnect(&core, &connector, options, &mut backoffs) => reconnected,
         };
         match reconnected {
             Ok(()) => {
+                began = Instant::now();
                 core.stats.reconnected();
                 if let Some(established) = core.agreed().established.clone() {
                     core.tell(SessionEvent::Reconnected(established));
@@ -192,11 +199,13 @@ async fn reconnect(
     core: &Arc<Core>,
     connector: &Connector,
     options: ReconnectOptions,
+    backoffs: &mut u32,
 ) -> Result<(), SessionEnd> {
     let mut attempts = 0;
     let mut least = Duration::ZERO;
     loop {
-        sleep(backoff(attempts, options).max(least)).await;
+        sleep(backoff(*backoffs, options).max(least)).await;
+        *backoffs = backoffs.saturating_add(1);
         if core.is_closing() {
             return Err(SessionEnd::Closed);
         }
@@ -215,10 +224,10 @@ async fn reconnect(
 }
 
 /// Twice as long each time, half of it by chance: those who were cut off together do not come back together.
-fn backoff(attempts: u32, options: ReconnectOptions) -> Duration {
+fn backoff(before: u32, options: ReconnectOptions) -> Duration {
     let doubled = options
         .backoff_min
-        .saturating_mul(1_u32.checked_shl(attempts).unwrap_or(u32::MAX));
+        .saturating_mul(1_u32.checked_shl(before).unwrap_or(u32::MAX));
     let longest = doubled.min(options.backoff_max);
     longest.mul_f64(0.5 + fastrand::f64() / 2.0)
 }

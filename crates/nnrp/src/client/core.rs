@@ -154,7 +154,7 @@ impl Core {
     }
 
     /// What was driven last, if nothing is now.
-    fn lost_driver(&self) -> Option<ClientDriver> {
+    pub(super) fn lost_driver(&self) -> Option<ClientDriver> {
         match &*self.phase.borrow() {
             Phase::Connecting(driver) | Phase::Ended(driver, _) => driver.clone(),
             Phase::Active(_) => None,

@@ -122,8 +122,8 @@ pub struct NotSubmitted {
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum ReceiveError {
-    /// The frame was not submitted, or its end was received.
-    #[error("frame {} was not submitted, or its end was received", key.frame_id)]
+    /// The frame was not submitted, or its end was received, or a call waits for it.
+    #[error("frame {} was not submitted, or its end was received, or a call waits for it", key.frame_id)]
     UnknownFrame {
         /// Which.
         key: FrameKey,

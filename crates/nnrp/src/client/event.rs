@@ -67,11 +67,11 @@ pub struct SessionEvents {
 }
 
 impl SessionEvents {
-    pub(super) const fn new(receiver: broadcast::Receiver<SessionEvent>) -> Self {
+    pub(super) const fn new(receiver: broadcast::Receiver<SessionEvent>, is_over: bool) -> Self {
         Self {
             receiver,
             missed: 0,
-            is_over: false,
+            is_over,
         }
     }
 

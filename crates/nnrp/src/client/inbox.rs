@@ -91,7 +91,11 @@ impl Inbox {
     pub(super) fn new(limits: InboxLimits) -> Self {
         Self {
             state: Mutex::new(State {
-                limits,
+                // Without any room, nothing would ever be read.
+                limits: InboxLimits {
+                    items_max: limits.items_max.max(1),
+                    bytes_max: limits.bytes_max.max(1),
+                },
                 slots: HashMap::new(),
                 waiter_ids: WaiterIds::default(),
                 unclaimed: BTreeMap::new(),
@@ -166,7 +170,8 @@ impl Inbox {
     ) -> Poll<Result<Taken<FrameItem>, ReceiveError>> {
         let state = &mut *self.lock();
         state.claim(key);
-        let Some(slot) = state.slots.get_mut(&key) else {
+        let slot = state.slots.get_mut(&key);
+        let Some(slot) = slot.filter(|slot| slot.owner != Owner::Call) else {
             return Poll::Ready(Err(state.no_frame(key)));
         };
         if slot.items.is_empty() {
@@ -346,7 +351,8 @@ impl State {
     }
 
     fn unclaim(&mut self, key: FrameKey) -> usize {
-        let Some(slot) = self.slots.get_mut(&key) else {
+        let slot = self.slots.get_mut(&key);
+        let Some(slot) = slot.filter(|slot| slot.owner == Owner::Receiver) else {
             return 0;
         };
         slot.owner = Owner::Nobody;

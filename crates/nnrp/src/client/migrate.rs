@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::error::MigrateError;
 use super::event::Migrated;
 use super::session::Session;
-use crate::driver::PathTasks;
+use crate::driver::{PathTasks, later};
 use crate::link::Link;
 
 impl Session {
@@ -41,7 +41,7 @@ impl Session {
         let core = self.core();
         let connector = core.connector.as_ref().ok_or(MigrateError::CannotDial)?;
         let timeout = core.options.session.migration_timeout;
-        let deadline = Instant::now() + timeout;
+        let deadline = later(Instant::now(), timeout);
         let link = connector.connect(Some(transport), deadline).await;
         let link = link.map_err(|error| match error {
             Some(error) => MigrateError::Dial(error),

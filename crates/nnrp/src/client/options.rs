@@ -53,7 +53,7 @@ impl Default for ConnectOptions {
 /// either, so that memory is bounded however slow the application is. What had been read by then is taken in nevertheless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InboxLimits {
-    /// Results, hints and ends of frames; 4096.
+    /// Results, hints and ends of frames, at least 1; 4096.
     pub items_max: usize,
     /// Bytes of their bodies, and 512 more for each; 64 MiB.
     pub bytes_max: u64,
@@ -74,7 +74,7 @@ impl Default for InboxLimits {
 /// each, and cached objects are gone. New submits wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReconnectOptions {
-    /// Before the first attempt, on average; doubles with each; 100 ms.
+    /// Before the first attempt, at most; doubles with each, and with each session that ends within `backoff_max`; 100 ms.
     pub backoff_min: Duration,
     /// Between two attempts at most; 10 s.
     pub backoff_max: Duration,

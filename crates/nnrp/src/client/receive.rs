@@ -22,7 +22,7 @@ impl Session {
     /// If this is dropped, nothing is lost: what comes is there for the next call.
     ///
     /// # Errors
-    /// If the frame was not submitted, or its end was received.
+    /// If the frame was not submitted, or its end was received, or a [call](Self::call) waits for it.
     pub async fn receive(&self, key: FrameKey) -> Result<FrameItem, ReceiveError> {
         let mut waiting = Waiting::new(self, key);
         poll_fn(|context| waiting.poll_item(context)).await

@@ -16,7 +16,7 @@ use super::event::SessionEvents;
 use super::feed::Feed;
 use super::options::ConnectOptions;
 use super::watch;
-use crate::driver::{Clock, Driver, PathTasks};
+use crate::driver::{Clock, Driver, PathTasks, later};
 use crate::link::Link;
 
 /// A client's session: frames go out, results come in, independently of each other and in any order.
@@ -64,7 +64,7 @@ impl Session {
             reconnect: None,
             ..options
         };
-        let deadline = Instant::now() + options.session.connect_timeout;
+        let deadline = later(Instant::now(), options.session.connect_timeout);
         let core = Arc::new(Core::new(options, None));
         begin(&core, link, deadline).await?;
         Ok(Self::new(core))
@@ -104,7 +104,8 @@ impl Session {
     /// Which transport submits go by; the last one, if there is none now.
     #[must_use]
     pub fn transport(&self) -> TransportId {
-        let driver = self.core().current_driver();
+        let core = self.core();
+        let driver = core.current_driver().or_else(|| core.lost_driver());
         driver.map_or(TransportId::Unspecified, |driver| {
             driver.with(|_, feed, _| feed.transport())
         })
@@ -142,10 +143,12 @@ impl Session {
         }
     }
 
-    /// What happens to the session beside its frames, from now on.
+    /// What happens to the session beside its frames, from now on. There is nothing once it has ended.
     #[must_use]
     pub fn events(&self) -> SessionEvents {
-        SessionEvents::new(self.core().events.subscribe())
+        let core = self.core();
+        let receiver = core.events.subscribe();
+        SessionEvents::new(receiver, core.end().is_some())
     }
 
     /// Ends the session in good order: nothing new is submitted, frames in flight have

@@ -15,7 +15,7 @@ use super::frame::Answer;
 use super::inbox::{CallEnd, Owner};
 use super::receive::{CallEnded, FrameStream};
 use super::session::Session;
-use crate::driver::Clock;
+use crate::driver::{Clock, later};
 
 /// A frame to submit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -237,7 +237,7 @@ impl Attempt {
             key,
             owner,
             timeout,
-            expires: timeout.map(|timeout| Instant::now() + timeout),
+            expires: timeout.map(|timeout| later(Instant::now(), timeout)),
             span,
         };
         (attempt, submit.into_wire())

@@ -38,6 +38,7 @@ impl PathTasks {
     ) {
         let Link { reader, writer, .. } = link;
         let read = CancellationToken::new();
+        let written = CancellationToken::new();
         let reading = ReadTask {
             shared: Arc::clone(shared),
             id,
@@ -46,6 +47,7 @@ impl PathTasks {
             closing: closing.clone(),
             wake: Arc::clone(&wake),
             is_read: read.clone(),
+            is_written: written.clone(),
         };
         let writing = WriteTask {
             shared: Arc::clone(shared),
@@ -53,6 +55,7 @@ impl PathTasks {
             wake,
             closing,
             is_read: read,
+            is_written: written,
         };
         shared.tasks.spawn(reading.run());
         shared.tasks.spawn(writing.run(writer));
@@ -68,6 +71,8 @@ struct ReadTask<A: App> {
     wake: Arc<Notify>,
     /// All that came was taken in.
     is_read: CancellationToken,
+    /// Nothing more is written.
+    is_written: CancellationToken,
 }
 
 impl<A: App> ReadTask<A> {
@@ -88,12 +93,23 @@ impl<A: App> ReadTask<A> {
         // The other side has to see the end of what is sent. After a framing error, too.
         let is_open = !matches!(end, Some(PathEnd::Finished | PathEnd::Lost));
         if is_open {
-            let _ = timeout(LINGER, self.reader.discard()).await;
+            self.discard().await;
         } else {
             // The other side has closed its half; nothing is sent on this one any more than what waits.
             self.closing.cancel();
             self.wake.notify_one();
         }
+    }
+
+    /// Until the other side ends it, or has had the time to after it got the rest.
+    async fn discard(&mut self) {
+        let discarding = self.reader.discard();
+        tokio::pin!(discarding);
+        tokio::select! {
+            () = &mut discarding => return,
+            () = self.is_written.cancelled() => {}
+        }
+        let _ = timeout(LINGER, discarding).await;
     }
 
     /// Until the link ends, or the session does not want it any more.
@@ -229,6 +245,7 @@ struct WriteTask<A: App> {
     wake: Arc<Notify>,
     closing: CancellationToken,
     is_read: CancellationToken,
+    is_written: CancellationToken,
 }
 
 impl<A: App> WriteTask<A> {
@@ -239,11 +256,15 @@ impl<A: App> WriteTask<A> {
             (Ok(patience), Some(writer)) => patience.finish(writer).await.is_ok(),
             (Ok(_), None) | (Err(_), _) => false,
         };
+        self.is_written.cancel();
+        let cut = writer.as_ref().filter(|_| !is_finished);
+        let cut_bytes = cut.map_or(0, Writer::unsent_bytes);
         if !is_finished {
             self.wait_for_reader().await;
         }
         let id = self.id;
         self.shared.with_state(|state, now| {
+            state.traffic.cut_bytes += cut_bytes as u64;
             if !is_finished {
                 state.path_ended(id, PathEnd::Lost, now);
             }

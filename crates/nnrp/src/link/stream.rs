@@ -176,6 +176,10 @@ impl StreamWriter {
         self.pieces.len()
     }
 
+    pub(crate) const fn unsent_bytes(&self) -> usize {
+        self.pieces.len() - self.written
+    }
+
     pub(crate) fn queue(&mut self, transmit: &Transmit) -> Result<(), WireError> {
         transmit
             .message

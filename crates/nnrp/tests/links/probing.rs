@@ -119,3 +119,24 @@ async fn a_server_that_takes_no_probes_is_told_from_one_that_is_not_there() {
     }), "{error:?}");
     assert!(error.to_string().contains("no probes here"), "{error}");
 }
+
+/// That one transport is not there at all does not hurry the other one.
+#[tokio::test]
+async fn a_slow_transport_is_waited_for_where_the_other_one_has_shown_nothing() {
+    let server = Server::start(Way::Quic).await;
+    let dialer = server.dialer();
+    let refusing = std::net::TcpListener::bind(LOCALHOST).unwrap();
+    let port = refusing.local_addr().unwrap().port();
+    // From now on nobody takes connections there.
+    drop(refusing);
+    let endpoint = nnrp::Endpoint::plain("127.0.0.1", port).unwrap();
+    let quic = NonZeroU16::new(server.address().port()).unwrap();
+    let endpoint = endpoint.with_quic_port(quic);
+    let (_serving, _server) = serve(server, acknowledge);
+    let mut options = patient();
+    options.grace = Duration::ZERO;
+    let report = probe(&dialer, &endpoint, &options).await.unwrap();
+    assert_eq!(report.winner, TransportId::Quic);
+    let quic = &report.transports[0];
+    assert_eq!((quic.summary.successes, quic.summary.failures), (3, 0));
+}

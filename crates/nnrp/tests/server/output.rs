@@ -123,3 +123,18 @@ async fn results_that_are_not_last_wait_for_room_over_all_sessions() {
     }
     partials.await.unwrap();
 }
+
+/// It holds what waits for it no longer than a client that is gone.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_nothing_is_ended_in_time() {
+    let (_server, session, mut peer) = session(ServerOptions::default()).await;
+    fill(&session, &mut peer, 1).await;
+    let ended = tokio::time::timeout(Duration::from_secs(180), session.ended()).await;
+    ended.expect("it is never ended");
+    let frames = session.counters().frames;
+    assert_eq!(
+        (frames.submitted, frames.done_total()),
+        (4, 4),
+        "{frames:?}"
+    );
+}

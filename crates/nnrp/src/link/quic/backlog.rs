@@ -95,6 +95,10 @@ impl Backlog {
         has_room || state.failed.is_some()
     }
 
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.shared.lock().bytes
+    }
+
     /// Whether others wait for streams, which are to have theirs first.
     pub(super) fn waits_for_streams(&self) -> bool {
         self.shared.lock().unopened > 0

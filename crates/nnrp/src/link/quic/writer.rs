@@ -65,6 +65,11 @@ impl QuicWriter {
         self.control_bytes.len() + self.queued_bytes
     }
 
+    /// What waits for the other side to make room, too.
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        self.queued_bytes() + self.backlog.waiting_bytes()
+    }
+
     pub(crate) fn queue(&mut self, transmit: &Transmit) -> Result<(), WireError> {
         match transmit.carrier() {
             Carrier::Control => transmit
