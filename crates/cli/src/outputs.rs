@@ -1,14 +1,16 @@
 //! Results: files in a folder, or lines on standard output.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use nanocore::assets::{AssetId, AssetStore};
 use nanocore::workflow::{Graph, NodeResult, RunResult};
 use nodewire_json::{Json, Kind};
+use serde_json::json;
 
 use crate::failure::Failure;
 use crate::inputs::is_reference;
+use crate::terminal;
 
 /// One port's values that are a result of the run.
 #[derive(Debug)]
@@ -23,9 +25,14 @@ pub(crate) struct Output {
 
 /// The results: what the targets gave, what viewers got, and what nobody else took.
 pub(crate) fn of(graph: &Graph, targets: &[u64], result: &RunResult) -> Vec<Output> {
-    let is_source = |id: u64| graph.links.iter().any(|link| link.source == id);
-    let is_result = |node: &&NodeResult| {
-        targets.contains(&node.node_id) || node.inputs.is_some() || !is_source(node.node_id)
+    let is_result =
+        |node: &&NodeResult| is_result(graph, targets, node.node_id, node.inputs.is_some());
+    let ports = |node: &NodeResult| {
+        let name = node
+            .name
+            .clone()
+            .unwrap_or_else(|| format!("{}-{}", node.uid, node.node_id));
+        ports(&name, node.inputs.as_ref().or(node.outputs.as_ref()))
     };
     result
         .nodes
@@ -35,17 +42,19 @@ pub(crate) fn of(graph: &Graph, targets: &[u64], result: &RunResult) -> Vec<Outp
         .collect()
 }
 
-fn ports(node: &NodeResult) -> Vec<Output> {
-    let name = node
-        .name
-        .clone()
-        .unwrap_or_else(|| format!("{}-{}", node.uid, node.node_id));
-    let shown = node.inputs.as_ref().or(node.outputs.as_ref());
+/// Whether what a node gave is a result of the run.
+pub(crate) fn is_result(graph: &Graph, targets: &[u64], node_id: u64, is_viewer: bool) -> bool {
+    let is_source = graph.links.iter().any(|link| link.source == node_id);
+    targets.contains(&node_id) || is_viewer || !is_source
+}
+
+/// The ports of what a node gave.
+pub(crate) fn ports(name: &str, shown: Option<&Json>) -> Vec<Output> {
     let entries = shown.and_then(Json::entries).unwrap_or_default();
     let output = |(port, value): (String, Json)| {
         let values = value.elements().unwrap_or_else(|| vec![value.clone()]);
         Output {
-            node: name.clone(),
+            node: name.to_owned(),
             port,
             values,
         }
@@ -57,16 +66,41 @@ fn ports(node: &NodeResult) -> Vec<Output> {
 #[derive(Debug)]
 pub(crate) struct Folder<'a> {
     folder: &'a Path,
-    store: &'a AssetStore,
+    assets: AssetFiles<'a>,
     taken: HashSet<String>,
 }
 
+/// Where the files of assets are.
+#[derive(Debug)]
+pub(crate) enum AssetFiles<'a> {
+    /// In a store of our own.
+    Store(&'a AssetStore),
+    /// Fetched from elsewhere: names and files by reference.
+    Fetched(&'a HashMap<String, (String, PathBuf)>),
+}
+
+impl AssetFiles<'_> {
+    /// The asset's own name, and its file.
+    fn find(&self, reference: &str) -> Option<(String, PathBuf)> {
+        match self {
+            Self::Store(store) => {
+                let reference: nanograph::assets::AssetRef = reference.parse().ok()?;
+                let id: AssetId = reference.id().parse().ok()?;
+                let entry = store.find(id)?;
+                let path = store.path(&entry);
+                Some((entry.name, path))
+            }
+            Self::Fetched(files) => files.get(reference).cloned(),
+        }
+    }
+}
+
 impl<'a> Folder<'a> {
-    pub(crate) fn create(folder: &'a Path, store: &'a AssetStore) -> Result<Self, Failure> {
+    pub(crate) fn create(folder: &'a Path, assets: AssetFiles<'a>) -> Result<Self, Failure> {
         make_folder(folder)?;
         Ok(Self {
             folder,
-            store,
+            assets,
             taken: HashSet::new(),
         })
     }
@@ -110,7 +144,8 @@ impl<'a> Folder<'a> {
         let id: AssetId = reference.id().parse().map_err(|_| missing())?;
         let entry = self.store.find(id).ok_or_else(missing)?;
         let path = self.free_path(&entry.name);
-        std::fs::copy(self.store.path(&entry), &path).map_err(|error| failed(&path, &error))?;
+        let content = self.store.path(&entry).ok_or_else(missing)?;
+        std::fs::copy(content, &path).map_err(|error| failed(&path, &error))?;
         Ok(path)
     }
 
@@ -146,6 +181,37 @@ impl<'a> Folder<'a> {
         self.taken.insert(free.clone());
         self.folder.join(free)
     }
+}
+
+impl Output {
+    /// The assets that [`Folder::write`] wants.
+    pub(crate) fn references(&self) -> impl Iterator<Item = String> {
+        let texts = self.values.iter().filter_map(|value| value.decode::<String>().ok());
+        texts.filter(|text| is_reference(text))
+    }
+}
+
+/// Writes all results to a folder, and tells where they are.
+pub(crate) fn write_all(
+    outputs: &[Output],
+    folder: &Path,
+    assets: AssetFiles<'_>,
+    json: bool,
+) -> Result<(), Failure> {
+    let mut folder = Folder::create(folder, assets)?;
+    for output in outputs {
+        for path in folder.write(output)? {
+            let path = path.display().to_string();
+            if json {
+                terminal::json(
+                    json!({"type": "output", "node": output.node, "port": output.port, "path": path}),
+                );
+            } else {
+                terminal::result(path);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// One line per value for standard output.

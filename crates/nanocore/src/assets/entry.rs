@@ -1,5 +1,7 @@
 //! What is known about an asset, and how it is shown to clients.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use nodewire_json::Json;
 use serde::{Deserialize, Serialize};
@@ -29,6 +31,9 @@ pub struct Entry {
     pub meta: Json,
     /// Whether this may be deleted when nothing refers to it any more.
     pub ephemeral: bool,
+    /// The uid of the node server that uploaded the content first; none if it was somebody with the master token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uploaded_by: Option<Arc<str>>,
 }
 
 /// What an uploader says about the bytes. Everything may be left at its default.
@@ -44,6 +49,8 @@ pub struct NewAsset {
     pub meta: Option<String>,
     /// See [`Entry::ephemeral`].
     pub ephemeral: bool,
+    /// See [`Entry::uploaded_by`].
+    pub uploaded_by: Option<Arc<str>>,
 }
 
 /// Changes to an entry; what is `None` stays.
@@ -77,6 +84,8 @@ pub struct Asset<'a> {
     #[serde(rename = "alreadyExists")]
     already_exists: bool,
     mime: &'a str,
+    #[serde(rename = "uploadedBy", skip_serializing_if = "Option::is_none")]
+    uploaded_by: Option<&'a str>,
 }
 
 impl Entry {
@@ -111,6 +120,7 @@ impl Entry {
             created_at,
             meta,
             ephemeral: asset.ephemeral,
+            uploaded_by: asset.uploaded_by.clone(),
         }
     }
 
@@ -129,6 +139,7 @@ impl Entry {
             ephemeral: self.ephemeral,
             already_exists,
             mime: &self.mime,
+            uploaded_by: self.uploaded_by.as_deref(),
         }
     }
 

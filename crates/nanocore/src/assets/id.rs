@@ -20,6 +20,10 @@ impl ContentHash {
         Self(digest)
     }
 
+    pub(crate) fn first_byte(&self) -> u8 {
+        self.0[0]
+    }
+
     /// The 64 lower-case digits without the prefix.
     #[must_use]
     pub fn hex(&self) -> String {

@@ -1,8 +1,9 @@
 //! Assets: files that nodes pass to each other by reference, kept once per content and served over HTTP.
 //!
-//! [`AssetStore`] is the folder: one file per content under its SHA-256, one small JSON file beside it. [`AssetServer`]
-//! is the HTTP side that node servers call, for both generations of the published SDKs: an asset is found by its
-//! uuid (`nanocore://<domain>/asset/<uuid>`, 0.1.x) and by its hash (`sha256:<hex>`, 0.2.x).
+//! [`AssetStore`] is the folder: one file per content under its SHA-256, one small JSON file beside it. The contents may
+//! lie in an object store instead ([`Contents`], [`S3`]). [`AssetService`] is the HTTP side that node servers call, for
+//! both generations of the published SDKs: an asset is found by its uuid (`nanocore://<domain>/asset/<uuid>`, 0.1.x) and
+//! by its hash (`sha256:<hex>`, 0.2.x). [`AssetServer`] is the service with a listener of its own.
 //!
 //! ```
 //! use nanocore::assets::{AssetServer, AssetServerConfig, AssetStore, StoreOptions};
@@ -17,27 +18,34 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Invariants: nothing of an upload is kept in memory; a file under its final name is complete and has the hash it is
+//! Invariants: of an upload or download a few pieces are in memory, however long it is; a file under its final name is complete and has the hash it is
 //! named after; an entry exists only after its file does; no name that a client sends becomes part of a path.
 
 mod auth;
+mod blobs;
+mod contents;
 mod entry;
+mod error;
 mod id;
+mod index;
 mod literal;
 mod resources;
+mod rows;
 mod server;
 mod store;
 mod tokens;
 mod upload;
 
 pub use auth::Token;
+pub use blobs::ContentStream;
+pub use contents::{BadS3, Contents, S3};
 pub use entry::{Asset, Entry, NewAsset, Patch};
+pub use error::StoreError;
 pub(crate) use id::hex;
 pub use id::{AssetId, BadId, ContentHash};
+pub use index::{Cursor, Filter, Order};
 pub use resources::{Resource, Resources};
-pub use server::{
-    AssetServer, AssetServerConfig, AssetService, AssetServiceConfig, StartError,
-};
-pub use store::{AssetStore, Filter, Order, StoreError, StoreOptions};
+pub use server::{AssetServer, AssetServerConfig, AssetService, AssetServiceConfig, StartError};
+pub use store::{AssetStore, Collected, StoreOptions};
 pub use tokens::{Caller, Tokens};
 pub use upload::{Stored, Upload};

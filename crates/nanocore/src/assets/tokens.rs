@@ -28,6 +28,17 @@ pub enum Caller {
     Server(Arc<str>),
 }
 
+impl Caller {
+    /// The server's uid, if it is one.
+    #[must_use]
+    pub fn into_server(self) -> Option<Arc<str>> {
+        match self {
+            Self::Master => None,
+            Self::Server(uid) => Some(uid),
+        }
+    }
+}
+
 impl Tokens {
     /// The tokens below `master`. Any uid counts as registered; see [`Self::only_for`].
     #[must_use]

@@ -14,8 +14,9 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::entry::{Entry, NewAsset};
+use super::error::StoreError;
 use super::id::ContentHash;
-use super::store::{Shared, StoreError};
+use super::store::Shared;
 
 /// Chunks between the reader and the writing thread.
 const CHUNKS_MAX: usize = 8;
@@ -23,6 +24,7 @@ const CHUNKS_MAX: usize = 8;
 /// An upload that is going on. Dropping it removes what was written.
 #[derive(Debug)]
 pub struct Upload {
+    store: Arc<Shared>,
     commands: mpsc::Sender<Command>,
     writer: JoinHandle<Result<(), StoreError>>,
     size: u64,
@@ -38,9 +40,18 @@ pub struct Stored {
     pub already_exists: bool,
 }
 
+/// A complete file that has no place yet; removed when dropped.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    pub(crate) path: PathBuf,
+    pub(crate) hash: ContentHash,
+    pub(crate) size: u64,
+    _permit: OwnedSemaphorePermit,
+}
+
 enum Command {
     Write(Bytes),
-    Finish(NewAsset, oneshot::Sender<Stored>),
+    Finish(oneshot::Sender<Staged>),
 }
 
 impl Upload {
@@ -50,11 +61,13 @@ impl Upload {
             .try_acquire_owned()
             .map_err(|_| StoreError::Busy { limit })?;
         let (commands, received) = mpsc::channel(CHUNKS_MAX);
-        let store = Arc::clone(store);
+        let (path, durable) = (store.rows.incoming_path(), store.options.durable);
+        let writer = tokio::task::spawn_blocking(move || {
+            Incoming::create(path, permit)?.run(received, durable)
+        });
         let limit = store.options.asset_bytes_max;
-        let writer =
-            tokio::task::spawn_blocking(move || Incoming::create(store, permit)?.run(received));
         Ok(Self {
+            store: Arc::clone(store),
             commands,
             writer,
             size: 0,
@@ -84,19 +97,14 @@ impl Upload {
     /// Cancel safety: if dropped, the asset is stored entirely or not at all.
     ///
     /// # Errors
-    /// [`StoreError::Io`].
+    /// [`StoreError::Io`], [`StoreError::Objects`].
     pub async fn finish(mut self, asset: NewAsset) -> Result<Stored, StoreError> {
-        let (stored, result) = oneshot::channel();
-        if self
-            .commands
-            .send(Command::Finish(asset, stored))
-            .await
-            .is_err()
-        {
+        let (staged, result) = oneshot::channel();
+        if self.commands.send(Command::Finish(staged)).await.is_err() {
             return Err(self.failure().await);
         }
         match result.await {
-            Ok(stored) => Ok(stored),
+            Ok(staged) => self.store.commit(staged, asset).await,
             Err(_) => Err(self.failure().await),
         }
     }
@@ -116,37 +124,40 @@ impl Upload {
     }
 }
 
-/// The writing thread's side. The file is removed with it, unless it was moved to its place.
+/// The writing thread's side.
 struct Incoming {
-    store: Arc<Shared>,
-    path: PathBuf,
+    staged: Staged,
     file: File,
     hasher: Sha256,
-    size: u64,
-    _permit: OwnedSemaphorePermit,
 }
 
 impl Incoming {
-    fn create(store: Arc<Shared>, permit: OwnedSemaphorePermit) -> Result<Self, StoreError> {
-        let path = store.incoming_path();
+    fn create(path: PathBuf, permit: OwnedSemaphorePermit) -> Result<Self, StoreError> {
         let file = File::create_new(&path).map_err(StoreError::io("create", &path))?;
-        Ok(Self {
-            store,
+        let staged = Staged {
             path,
-            file,
-            hasher: Sha256::new(),
+            hash: ContentHash::new([0; 32]),
             size: 0,
             _permit: permit,
+        };
+        Ok(Self {
+            staged,
+            file,
+            hasher: Sha256::new(),
         })
     }
 
-    fn run(mut self, mut commands: mpsc::Receiver<Command>) -> Result<(), StoreError> {
+    fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        durable: bool,
+    ) -> Result<(), StoreError> {
         while let Some(command) = commands.blocking_recv() {
             match command {
                 Command::Write(bytes) => self.write(&bytes)?,
-                Command::Finish(asset, stored) => {
-                    // Whoever no longer waits finds the asset in the store.
-                    let _ = stored.send(self.finish(&asset)?);
+                Command::Finish(staged) => {
+                    // If nobody waits any more, the file goes with what was not taken.
+                    let _ = staged.send(self.finish(durable)?);
                     return Ok(());
                 }
             }
@@ -156,24 +167,25 @@ impl Incoming {
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         self.hasher.update(bytes);
-        self.size += bytes.len() as u64;
+        self.staged.size += bytes.len() as u64;
         self.file
             .write_all(bytes)
-            .map_err(StoreError::io("write", &self.path))
+            .map_err(StoreError::io("write", &self.staged.path))
     }
 
-    fn finish(&mut self, asset: &NewAsset) -> Result<Stored, StoreError> {
-        if self.store.options.durable {
+    fn finish(self, durable: bool) -> Result<Staged, StoreError> {
+        let mut staged = self.staged;
+        if durable {
             self.file
                 .sync_all()
-                .map_err(StoreError::io("sync", &self.path))?;
+                .map_err(StoreError::io("sync", &staged.path))?;
         }
-        let hash = ContentHash::new(self.hasher.finalize_reset().into());
-        self.store.commit(&self.path, hash, self.size, asset)
+        staged.hash = ContentHash::new(self.hasher.finalize().into());
+        Ok(staged)
     }
 }
 
-impl Drop for Incoming {
+impl Drop for Staged {
     fn drop(&mut self) {
         // Gone already if the content got its place.
         let _ = fs::remove_file(&self.path);

@@ -149,7 +149,7 @@ async fn a_killed_process_leaves_complete_assets_only() {
         let entries = store.list(&Default::default());
         assert!(entries.len() >= round, "{}", entries.len());
         for entry in entries {
-            let content = std::fs::read(store.path(&entry)).unwrap();
+            let content = std::fs::read(store.path(&entry).unwrap()).unwrap();
             let again = store.put(content.into(), Default::default()).await.unwrap();
             assert_eq!(
                 again.entry.uuid, entry.uuid,

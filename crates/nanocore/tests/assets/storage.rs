@@ -1,7 +1,7 @@
 //! The store by itself: what survives, what is removed.
 
 use bytes::Bytes;
-use nanocore::assets::{AssetStore, NewAsset, StoreError, StoreOptions};
+use nanocore::assets::{AssetStore, NewAsset, StoreError, StoreOptions, Stored};
 
 #[tokio::test]
 async fn entries_survive_and_orphans_do_not() {
@@ -20,7 +20,8 @@ async fn entries_survive_and_orphans_do_not() {
         .put(Bytes::from_static(b"lost"), NewAsset::default())
         .await
         .unwrap();
-    let (path, lost_path) = (store.path(&stored.entry), store.path(&lost.entry));
+    let path = |stored: &Stored| store.path(&stored.entry).unwrap();
+    let (path, lost_path) = (path(&stored), path(&lost));
     drop(store);
 
     std::fs::remove_file(lost_path.with_extension("json")).unwrap();
@@ -50,7 +51,7 @@ async fn a_row_without_its_content_is_left_out() {
         .put(Bytes::from_static(b"hello"), NewAsset::default())
         .await
         .unwrap();
-    std::fs::write(store.path(&stored.entry), b"hell").unwrap();
+    std::fs::write(store.path(&stored.entry).unwrap(), b"hell").unwrap();
     drop(store);
     let store = super::opened_again(folder.path()).await;
     assert!(store.find(stored.entry.hash.into()).is_none());

@@ -1,6 +1,5 @@
 //! `GET` and `HEAD /assets/<id>/download`.
 
-use std::io::SeekFrom;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -8,18 +7,12 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
-use tokio_util::io::ReaderStream;
 
 use super::Shared;
 use super::access::{Signature, check_download};
 use super::error::ApiError;
 use super::range::{Slice, names_tag, slice};
 use crate::assets::entry::Entry;
-use crate::assets::store::StoreError;
-
-/// How much of a file is read at once.
-const CHUNK_BYTES: usize = 256 << 10;
 
 /// What RFC 5987 leaves unescaped.
 const ATTR_CHAR: &AsciiSet = &NON_ALPHANUMERIC
@@ -69,13 +62,8 @@ async fn send(
                 .into_response());
         }
     };
-    let mut file = shared.store.read(entry).await?;
-    if start > 0 {
-        file.seek(SeekFrom::Start(start))
-            .await
-            .map_err(StoreError::io("read", &shared.store.path(entry)))?;
-    }
-    let body = Body::from_stream(ReaderStream::with_capacity(file.take(length), CHUNK_BYTES));
+    let body = shared.store.read(entry, start..start + length).await?;
+    let body = Body::from_stream(body);
     let mut headers = described(entry, tag);
     headers.insert(header::CONTENT_LENGTH, length.into());
     if status == StatusCode::PARTIAL_CONTENT {

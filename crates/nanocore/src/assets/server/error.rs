@@ -5,7 +5,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::super::store::StoreError;
+use super::super::error::StoreError;
 
 #[derive(Debug)]
 pub(super) struct ApiError {
@@ -69,19 +69,20 @@ impl IntoResponse for ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         let message = error.to_string();
+        if error.is_full() {
+            tracing::warn!(error = &error as &dyn std::error::Error, "asset store full");
+            return Self::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "storage_full",
+                "the disk of the asset store is full",
+            );
+        }
         match error {
             StoreError::NotFound => Self::not_found(message),
             StoreError::TooLarge { .. } => Self::too_large(message),
             StoreError::Busy { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message),
-            StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
-                Self::new(
-                    StatusCode::INSUFFICIENT_STORAGE,
-                    "storage_full",
-                    "the disk of the asset store is full",
-                )
-            }
             // Paths of this machine are nobody else's business.
-            StoreError::Locked { .. } | StoreError::Io { .. } => {
+            StoreError::Locked { .. } | StoreError::Io { .. } | StoreError::Objects { .. } => {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
                     "asset store failed"

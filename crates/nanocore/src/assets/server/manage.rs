@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -16,7 +16,8 @@ use super::access::now_seconds;
 use super::error::ApiError;
 use crate::assets::entry::{Entry, Patch};
 use crate::assets::id::AssetId;
-use crate::assets::store::{Filter, Order};
+use crate::assets::index::{Cursor, Filter, Order};
+use crate::assets::tokens::Caller;
 
 /// Longest JSON body read.
 const JSON_BYTES_MAX: usize = 1 << 20;
@@ -86,7 +87,7 @@ pub(super) async fn list(
     if let Some(last) = entries
         .last()
         .filter(|_| more)
-        .and_then(|last| HeaderValue::from_str(&last.uuid.to_string()).ok())
+        .and_then(|last| HeaderValue::from_str(&Cursor::of(last).to_string()).ok())
     {
         headers.insert("x-next-cursor", last);
     }
@@ -138,23 +139,37 @@ pub(super) async fn presigned(
 /// `PATCH /assets/<id>`
 pub(super) async fn change(
     State(shared): Shares,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let (entry, patch) = (find(&shared, &id)?, read_json::<Patch>(body).await?);
-    let store = shared.store.clone();
-    let entry = blocking(move || store.update(entry.hash.into(), patch)).await??;
+    let entry = find_own(&shared, &caller, &id)?;
+    let patch = read_json::<Patch>(body).await?;
+    let entry = shared.store.update(entry.hash.into(), patch).await?;
     Ok(Json(entry.show(&shared.config.domain, true)).into_response())
 }
 
 /// `DELETE /assets/<id>`
 pub(super) async fn delete(
     State(shared): Shares,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    let (entry, store) = (find(&shared, &id)?, shared.store.clone());
-    blocking(move || store.delete(entry.hash.into())).await??;
+    let entry = find_own(&shared, &caller, &id)?;
+    shared.store.delete(entry.hash.into()).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// An entry that the caller may change: a node server only what it uploaded.
+fn find_own(shared: &Shared, caller: &Caller, id: &str) -> Result<Arc<Entry>, ApiError> {
+    let entry = find(shared, id)?;
+    match caller {
+        Caller::Master => Ok(entry),
+        Caller::Server(uid) if entry.uploaded_by.as_ref() == Some(uid) => Ok(entry),
+        Caller::Server(_) => Err(ApiError::forbidden(
+            "a node server may change only what it uploaded",
+        )),
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -166,8 +181,17 @@ struct ResourceMessage {
 }
 
 /// `POST /resources`
-pub(super) async fn resource(State(shared): Shares, body: Body) -> Result<Json<Value>, ApiError> {
+pub(super) async fn resource(
+    State(shared): Shares,
+    Extension(caller): Extension<Caller>,
+    body: Body,
+) -> Result<Json<Value>, ApiError> {
     let message: ResourceMessage = read_json(body).await?;
+    if matches!(&caller, Caller::Server(uid) if **uid != *message.server_uid) {
+        return Err(ApiError::forbidden(
+            "a node server may speak of its own resources only",
+        ));
+    }
     let id = message
         .data
         .get("resourceId")
@@ -207,17 +231,4 @@ async fn read_json<T: DeserializeOwned>(body: Body) -> Result<T, ApiError> {
         .map_err(|error| ApiError::bad_request(format!("the body is not JSON: {error}")))?;
     json.decode()
         .map_err(|error| ApiError::bad_request(error.to_string()))
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, ApiError> {
-    let failed = |_| {
-        ApiError::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "the asset store failed; its log says why",
-        )
-    };
-    tokio::task::spawn_blocking(work).await.map_err(failed)
 }

@@ -15,6 +15,7 @@ use percent_encoding::percent_decode_str;
 use super::Shared;
 use super::error::ApiError;
 use crate::assets::entry::NewAsset;
+use crate::assets::tokens::Caller;
 use crate::assets::upload::{Stored, Upload};
 
 /// Longest `type`, `meta` or unknown part.
@@ -26,6 +27,9 @@ pub(super) async fn upload(
     State(shared): State<Arc<Shared>>,
     request: Request,
 ) -> Result<Response, ApiError> {
+    // Put there with the token's check; without one there is no way here.
+    let caller = request.extensions().get::<Caller>().cloned();
+    let uploaded_by = caller.and_then(Caller::into_server);
     refuse_announced(&shared, request.headers())?;
     let content_type =
         text_header(request.headers(), header::CONTENT_TYPE.as_str()).unwrap_or_default();
@@ -33,9 +37,9 @@ pub(super) async fn upload(
         let form = Multipart::from_request(request, &())
             .await
             .map_err(|error| ApiError::bad_request(error.body_text()))?;
-        receive_form(&shared, form).await?
+        receive_form(&shared, form, uploaded_by).await?
     } else {
-        receive_raw(&shared, request).await?
+        receive_raw(&shared, request, uploaded_by).await?
     };
     let status = if stored.already_exists {
         StatusCode::OK
@@ -69,7 +73,11 @@ fn refuse_announced(shared: &Shared, headers: &HeaderMap) -> Result<(), ApiError
     Ok(())
 }
 
-async fn receive_raw(shared: &Shared, request: Request) -> Result<Stored, ApiError> {
+async fn receive_raw(
+    shared: &Shared,
+    request: Request,
+    uploaded_by: Option<Arc<str>>,
+) -> Result<Stored, ApiError> {
     let name = text_header(request.headers(), "x-filename").map(decode_name);
     let mime = text_header(request.headers(), header::CONTENT_TYPE.as_str()).map(essence);
     let mut upload = shared.store.upload()?;
@@ -82,15 +90,24 @@ async fn receive_raw(shared: &Shared, request: Request) -> Result<Stored, ApiErr
         .finish(NewAsset {
             name,
             mime,
+            uploaded_by,
             ..NewAsset::default()
         })
         .await?)
 }
 
 /// The parts may come in any order, so the file is written before its name and type are known for sure.
-async fn receive_form(shared: &Shared, mut form: Multipart) -> Result<Stored, ApiError> {
+async fn receive_form(
+    shared: &Shared,
+    mut form: Multipart,
+    uploaded_by: Option<Arc<str>>,
+) -> Result<Stored, ApiError> {
     let idle = shared.config.upload_idle_timeout;
-    let (mut asset, mut upload) = (NewAsset::default(), None);
+    let mut upload = None;
+    let mut asset = NewAsset {
+        uploaded_by,
+        ..NewAsset::default()
+    };
     let mut parts = 0;
     while let Some(field) = in_time(idle, form.next_field())
         .await?
