@@ -25,4 +25,5 @@ pub mod home;
 pub mod process;
 pub mod register;
 pub mod registry;
+pub mod supervisor;
 pub mod workflow;

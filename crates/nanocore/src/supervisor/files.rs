@@ -1,0 +1,140 @@
+//! Which of a server's files have changed. spec: nanograph 12.6, 18
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nanograph::config::FILE_NAME;
+use sha2::{Digest, Sha256};
+
+/// Files looked at below a server's nodes; what lies beyond is not noticed.
+const FILES_MAX: usize = 10_000;
+/// Bytes hashed of one file.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+/// Folders that hold no nodes of the server's author.
+const SKIPPED: [&str; 4] = ["venv", "node_modules", "__pycache__", "target"];
+
+/// The content of what a server is made of, as far as a change of it matters.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Content {
+    /// `nanoserver.json`
+    pub(super) config: Option<[u8; 32]>,
+    /// `requirements.txt`
+    pub(super) requirements: Option<[u8; 32]>,
+    /// `.env`
+    pub(super) env: Option<[u8; 32]>,
+    /// The nodes' files, if these are watched.
+    pub(super) nodes: Option<String>,
+}
+
+impl Content {
+    /// Reads it; blocks on the file system.
+    pub(super) fn read(folder: &Path, nodes: Option<&Path>) -> Self {
+        Self {
+            config: hash(&folder.join(FILE_NAME)),
+            requirements: hash(&folder.join("requirements.txt")),
+            env: hash(&folder.join(".env")),
+            nodes: nodes.map(|nodes| code_hash(&folder.join(nodes))),
+        }
+    }
+}
+
+/// What a server's code is made of. spec: nanograph 18
+#[derive(Debug, Clone)]
+pub(super) struct Code {
+    /// The folder of its nodes.
+    pub(super) nodes: PathBuf,
+    /// The entry point, which may have nodes of its own, and the program that runs.
+    pub(super) others: Vec<PathBuf>,
+    pub(super) sdk_version: Option<String>,
+}
+
+impl Code {
+    /// Changes with the code. Blocks on the file system.
+    pub(super) fn epoch(&self) -> String {
+        let mut hasher = Sha256::new();
+        hasher.update(code_hash(&self.nodes));
+        for other in &self.others {
+            hasher.update(hash(other).unwrap_or_default());
+        }
+        hasher.update(self.sdk_version.as_deref().unwrap_or_default());
+        crate::assets::hex(&hasher.finalize())
+    }
+}
+
+fn hash(path: &Path) -> Option<[u8; 32]> {
+    let metadata = fs::metadata(path).ok()?;
+    let length = metadata.len();
+    if length > FILE_BYTES_MAX {
+        // Too much to read each time; that it was written is noticed.
+        let stamp = format!("{length} {} {}", metadata.mtime(), metadata.mtime_nsec());
+        return Some(Sha256::digest(stamp).into());
+    }
+    Some(Sha256::digest(fs::read(path).ok()?).into())
+}
+
+/// The hash of all files below `nodes`, with their names. Blocks on the file system.
+fn code_hash(nodes: &Path) -> String {
+    let mut files = Vec::new();
+    collect(nodes, &mut files);
+    files.sort();
+    let mut hasher = Sha256::new();
+    for path in files {
+        let name = path.strip_prefix(nodes).unwrap_or(&path).as_os_str();
+        let content = hash(&path).unwrap_or_default();
+        hasher.update(name.len().to_be_bytes());
+        hasher.update(name.as_encoded_bytes());
+        hasher.update(content);
+    }
+    crate::assets::hex(&hasher.finalize())
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let Ok(kind) = entry.file_type() else {
+            continue;
+        };
+        if files.len() >= FILES_MAX {
+            return;
+        }
+        if kind.is_dir() && !SKIPPED.iter().any(|skipped| name == *skipped) {
+            collect(&entry.path(), files);
+        } else if kind.is_file() && !name.to_string_lossy().ends_with(".pyc") {
+            files.push(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_of_content_are_told_and_touches_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        let read = || Content::read(folder.path(), Some(Path::new("nodes")));
+        write("nanoserver.json", "{}");
+        write("nodes/a/node.py", "one");
+        let first = read();
+        write("nanoserver.json", "{}");
+        write("nodes/__pycache__/x.py", "cache");
+        write("nodes/a/node.pyc", "cache");
+        write("other.py", "no node");
+        assert_eq!(read(), first);
+        write("nanoserver.json", "{ }");
+        assert_ne!(read().config, first.config);
+        write("requirements.txt", "");
+        assert_ne!(read().requirements, first.requirements);
+        write("nodes/a/node.py", "two");
+        let second = read().nodes;
+        assert_ne!(second, first.nodes);
+        fs::rename(folder.path().join("nodes/a"), folder.path().join("nodes/b")).unwrap();
+        assert_ne!(read().nodes, second);
+    }
+}
