@@ -82,6 +82,8 @@ struct Node {
     /// Constants for inputs without link: port to list.
     #[serde(default)]
     values: BTreeMap<String, Value>,
+    /// Outputs that count instead of executing the node: port to list.
+    pin: Option<BTreeMap<String, Value>>,
     /// The node does not run and passes its inputs on.
     #[serde(default)]
     muted: bool,
@@ -254,7 +256,7 @@ fn the_parser_and_the_schema_accept_and_refuse_the_same() {
     let everything = r#"{"uid": "u", "type": "nanograph", "meta": {"name": "n", "version": "1"}, "other": 1,
         "nodes": [{"id": 1, "uid": "n", "type": "client", "name": "label", "version": "1", "inputs": [{"name": "a", "type": "any"}],
             "outputs": [{"name": "b"}], "params": [{"name": "p", "type": "text", "value": 1}], "parameters": {"q": 2},
-            "values": {"a": [1]}, "muted": true, "active": false, "serverUid": "s", "serverPackageId": "p", "pos": [1, 2],
+            "values": {"a": [1]}, "pin": {"b": [1]}, "muted": true, "active": false, "serverUid": "s", "serverPackageId": "p", "pos": [1, 2],
             "exec": {"retries": 1, "retryDelay": 0.5, "retryBackoff": 1.5, "retryMaxDelay": 9, "timeout": 1, "idleTimeout": 2,
                 "startTimeout": 3, "onError": "abort", "cache": "use", "idempotent": false}}],
         "links": [{"id": -1, "link": [1, "b", 1, "a"], "color": "red"}]}"#;
@@ -269,6 +271,7 @@ fn the_parser_and_the_schema_accept_and_refuse_the_same() {
         (r#""id": 1,"#, r#""id": -1,"#),
         (r#""id": 1,"#, r#""id": "1","#),
         (r#""id": 1, "uid": "n","#, r#""id": 1,"#),
+        (r#""pin": {"b": [1]}"#, r#""pin": [1]"#),
         (r#""type": "client""#, r#""type": "other""#),
         (r#""muted": true"#, r#""muted": 1"#),
         (r#""onError": "abort""#, r#""onError": "ignore""#),

@@ -140,7 +140,10 @@ pub(crate) fn short(events: &[Event]) -> Vec<String> {
 
 fn short_kind(kind: &EventKind) -> String {
     match kind {
-        EventKind::RunStarted { nodes } => format!("started {nodes:?}"),
+        EventKind::RunStarted { nodes, reused } if reused.is_empty() => {
+            format!("started {nodes:?}")
+        }
+        EventKind::RunStarted { nodes, reused } => format!("started {nodes:?} reusing {reused:?}"),
         EventKind::NodeState {
             node_id,
             state,
@@ -165,8 +168,14 @@ fn short_kind(kind: &EventKind) -> String {
             )
         }
         EventKind::NodeComplete {
-            node_id, outputs, ..
-        } => format!("{node_id} complete {outputs}"),
+            node_id,
+            outputs,
+            cached,
+            ..
+        } => {
+            let how = if *cached { "cached" } else { "complete" };
+            format!("{node_id} {how} {outputs}")
+        }
         EventKind::NodeError {
             node_id,
             error,

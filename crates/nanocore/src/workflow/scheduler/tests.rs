@@ -1,6 +1,6 @@
 //! Random graphs, failures, stops and limits against the invariants, and against a model that just looks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use nanograph::message::{NodeDefinition, Port};
 use nodewire_json::Json;
@@ -8,9 +8,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::workflow::catalog::{Server, ServerSet};
-use crate::workflow::graph::{Exec, Graph, GraphNode, Link};
+use crate::workflow::graph::{CacheMode, Exec, Graph, GraphNode, Link};
 use crate::workflow::invoker::Report;
+use crate::workflow::plan::PlanOptions;
 use crate::workflow::result::RunResult;
+use crate::workflow::step_log::StepLogError;
 use crate::workflow::validate::{Checked, ValidateOptions};
 
 /// How every attempt of a node ends.
@@ -22,6 +24,19 @@ enum Behaviour {
     FailsOnce,
     IsLost,
     SaysNothing,
+    /// It completes, but the step log cannot keep that.
+    IsNotLogged,
+}
+
+/// Where a node's outputs come from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Origin {
+    Executed,
+    /// It is looked up, and not found.
+    LookedUp,
+    Found,
+    Pinned,
+    Reused,
 }
 
 #[derive(Debug, Clone)]
@@ -32,6 +47,7 @@ struct NodeCase {
     optional: u16,
     server: u8,
     behaviour: Behaviour,
+    origin: Origin,
     active: bool,
     muted: bool,
     grouped: bool,
@@ -43,6 +59,7 @@ struct Case {
     on_error: OnError,
     retries: u32,
     limits: Limits,
+    logs_steps: bool,
     /// What happens next, whenever there is a choice.
     choices: Vec<u8>,
     /// Before which step the run is aborted.
@@ -56,6 +73,14 @@ fn node_case() -> impl Strategy<Value = NodeCase> {
         1 => Just(Behaviour::FailsOnce),
         1 => Just(Behaviour::IsLost),
         1 => Just(Behaviour::SaysNothing),
+        1 => Just(Behaviour::IsNotLogged),
+    ];
+    let origin = prop_oneof![
+        6 => Just(Origin::Executed),
+        2 => Just(Origin::LookedUp),
+        1 => Just(Origin::Found),
+        1 => Just(Origin::Pinned),
+        1 => Just(Origin::Reused),
     ];
     let links = any::<(u16, u16, u16, u16)>().prop_map(|(a, b, c, d)| (a & b, c & d));
     let flags = (
@@ -63,12 +88,13 @@ fn node_case() -> impl Strategy<Value = NodeCase> {
         prop::bool::weighted(0.1),
         prop::bool::weighted(0.2),
     );
-    (links, 0..3_u8, behaviour, flags).prop_map(
-        |((required, optional), server, behaviour, (active, muted, grouped))| NodeCase {
+    (links, 0..3_u8, behaviour, origin, flags).prop_map(
+        |((required, optional), server, behaviour, origin, (active, muted, grouped))| NodeCase {
             required,
             optional,
             server,
             behaviour,
+            origin,
             active,
             muted,
             grouped,
@@ -88,9 +114,18 @@ fn case() -> impl Strategy<Value = Case> {
         (1..5_usize, 1..4_usize),
         prop::collection::vec(any::<u8>(), 64),
         prop::option::weighted(0.2, 0..40_usize),
+        any::<bool>(),
     )
         .prop_map(
-            |(nodes, on_error, retries, (in_flight, in_flight_per_server), choices, abort_at)| {
+            |(
+                nodes,
+                on_error,
+                retries,
+                (in_flight, in_flight_per_server),
+                choices,
+                abort_at,
+                logs_steps,
+            )| {
                 Case {
                     nodes,
                     on_error,
@@ -99,6 +134,7 @@ fn case() -> impl Strategy<Value = Case> {
                         in_flight,
                         in_flight_per_server,
                     },
+                    logs_steps,
                     choices,
                     abort_at,
                 }
@@ -122,12 +158,20 @@ impl Case {
                 if case.grouped { "-grouped" } else { "" }
             );
             let server_uid = Some(format!("s{}", case.server));
-            graph.nodes.push(GraphNode {
+            let mut node = GraphNode {
                 active: case.active,
                 muted: case.muted,
                 server_uid,
+                pin: (case.origin == Origin::Pinned).then(outputs),
                 ..GraphNode::new(id, uid)
+            };
+            let is_looked_up = matches!(case.origin, Origin::LookedUp | Origin::Found);
+            node.exec.cache = Some(if is_looked_up {
+                CacheMode::Use
+            } else {
+                CacheMode::Off
             });
+            graph.nodes.push(node);
             for (bits, input) in [(case.required, "required"), (case.optional, "optional")] {
                 for source in Self::sources(bits, index) {
                     let next = i64::try_from(graph.links.len()).unwrap();
@@ -142,9 +186,15 @@ impl Case {
         graph
     }
 
-    fn scheduler(&self, now: Instant) -> Scheduler {
-        let graph = self.graph();
-        let checked = Checked::new(&graph, &servers(), &ValidateOptions::default());
+    fn finished(&self) -> HashMap<u64, Json> {
+        let is_finished = |(_, case): &(u64, &NodeCase)| case.origin == Origin::Reused;
+        let finished = (0..).zip(&self.nodes).filter(is_finished);
+        finished.map(|(id, _)| (id, outputs())).collect()
+    }
+
+    fn scheduler(&self, now: Instant, capacity: Capacity) -> Scheduler {
+        let (graph, finished) = (self.graph(), self.finished());
+        let checked = Checked::new(&graph, &servers(), &ValidateOptions::default(), &finished);
         assert!(
             !checked
                 .problems
@@ -160,26 +210,47 @@ impl Case {
         };
         let settings = Settings {
             run_id: "run".into(),
-            limits: self.limits,
+            capacity,
+            priority: 0,
+            looks_up: true,
+            logs_steps: self.logs_steps,
+            assets: None,
             abort_grace: Duration::from_secs(5),
             seed: 7,
         };
-        Scheduler::new(Arc::new(Plan::new(&checked, &exec)), settings, now)
+        let options = PlanOptions {
+            defaults: &exec,
+            finished: &finished,
+            caches: true,
+            assets: None,
+        };
+        Scheduler::new(Arc::new(Plan::new(&checked, options)), settings, now)
     }
 
     /// The state of each node when nothing is aborted and errors only skip what depends on them.
     fn expected(&self) -> Vec<Option<NodeState>> {
         let mut states: Vec<Option<NodeState>> = Vec::new();
         for (index, case) in self.nodes.iter().enumerate() {
-            let complete = |source: usize| states[source] == Some(NodeState::Complete);
+            let complete = |source: usize| states[source].is_some_and(NodeState::has_outputs);
             let required = Self::sources(case.required, index).all(complete);
             // A muted node needs every active source.
             let optional = Self::sources(case.optional, index)
                 .all(|source| complete(source) || states[source].is_none());
             let state = if !case.active {
                 None
+            } else if case.origin == Origin::Reused {
+                Some(NodeState::Complete)
+            } else if case.origin == Origin::Pinned && !case.muted {
+                Some(NodeState::Cached)
             } else if !required || case.muted && !optional {
                 Some(NodeState::Skipped)
+            } else if case.origin == Origin::Found && !case.muted {
+                let is_kept = !self.logs_steps || case.behaviour != Behaviour::IsNotLogged;
+                Some(if is_kept {
+                    NodeState::Cached
+                } else {
+                    NodeState::Error
+                })
             } else if case.muted || self.ends_well(case.behaviour) {
                 Some(NodeState::Complete)
             } else {
@@ -194,9 +265,14 @@ impl Case {
         match behaviour {
             Behaviour::Completes => true,
             Behaviour::FailsOnce => self.retries > 0,
+            Behaviour::IsNotLogged => !self.logs_steps,
             Behaviour::Fails | Behaviour::IsLost | Behaviour::SaysNothing => false,
         }
     }
+}
+
+fn outputs() -> Json {
+    Json::parse(r#"{"out": [1]}"#).unwrap()
 }
 
 fn servers() -> ServerSet {
@@ -233,6 +309,7 @@ fn servers() -> ServerSet {
             Server {
                 uid: uid.to_owned(),
                 max_in_flight,
+                code_epoch: Some("1".to_owned()),
                 ..Server::default()
             },
             definitions,
@@ -247,6 +324,12 @@ struct Harness<'c> {
     scheduler: Scheduler,
     now: Instant,
     in_flight: BTreeMap<(usize, u32), u64>,
+    /// Nodes that wait for the log, and those that it has.
+    logging: Vec<Ticket>,
+    logged: BTreeSet<u64>,
+    looking_up: Vec<usize>,
+    /// Nodes of whose key's end nothing was told yet.
+    keys: BTreeSet<usize>,
     ended: BTreeMap<u64, NodeState>,
     stopping: bool,
     finished: bool,
@@ -255,14 +338,23 @@ struct Harness<'c> {
 
 impl<'c> Harness<'c> {
     fn new(case: &'c Case) -> Self {
+        Self::sharing(case, Capacity::new(case.limits))
+    }
+
+    fn sharing(case: &'c Case, capacity: Capacity) -> Self {
         let now = Instant::now();
-        let (in_flight, ended) = Default::default();
-        let scheduler = case.scheduler(now);
+        let (in_flight, ended, logging, logged) = Default::default();
+        let (looking_up, keys) = Default::default();
+        let scheduler = case.scheduler(now, capacity);
         Self {
             case,
             scheduler,
             now,
             in_flight,
+            logging,
+            logged,
+            looking_up,
+            keys,
             ended,
             stopping: false,
             finished: false,
@@ -294,12 +386,18 @@ impl<'c> Harness<'c> {
             return self.scheduler.handle_abort(self.now);
         }
         let choice = usize::from(self.case.choices[self.steps % self.case.choices.len()]);
+        if choice % 3 != 0 && self.answer(choice) {
+            return;
+        }
         let talking: Vec<(usize, u32)> = self
             .in_flight
             .keys()
             .filter(|key| self.behaviour(key.0) != Behaviour::SaysNothing)
             .copied()
             .collect();
+        if talking.is_empty() && self.answer(choice) {
+            return;
+        }
         let deadline = self.scheduler.poll_timeout();
         if let Some(at) = deadline.filter(|_| talking.is_empty() || choice % 8 == 7) {
             self.now = self.now.max(at);
@@ -328,6 +426,39 @@ impl<'c> Harness<'c> {
         self.scheduler.handle_report(ticket, report, self.now);
     }
 
+    /// Answers one of the questions that the scheduler waits for; whether there was one.
+    fn answer(&mut self, choice: usize) -> bool {
+        if !self.logging.is_empty() {
+            let ticket = self.logging.swap_remove(choice % self.logging.len());
+            self.log(ticket);
+        } else if !self.looking_up.is_empty() {
+            let node = self.looking_up.swap_remove(choice % self.looking_up.len());
+            let found = match self.case_of(node).origin {
+                Origin::Found => LookedUp::Found(outputs()),
+                Origin::LookedUp if choice % 2 == 0 => LookedUp::Outdated,
+                _ => LookedUp::Missing,
+            };
+            if matches!(found, LookedUp::Outdated) {
+                self.keys.remove(&node);
+            }
+            self.scheduler.handle_looked_up(node, found, self.now);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    fn log(&mut self, ticket: Ticket) {
+        let logged = if self.behaviour(ticket.node) == Behaviour::IsNotLogged {
+            Err(StepLogError::new("the disk is full"))
+        } else {
+            self.logged
+                .insert(self.scheduler.plan.nodes[ticket.node].id);
+            Ok(())
+        };
+        self.scheduler.handle_logged(ticket, logged, self.now);
+    }
+
     fn last_report(&self, node: usize, attempt: u32) -> Report {
         match self.behaviour(node) {
             Behaviour::Fails => Report::error("broken"),
@@ -335,7 +466,8 @@ impl<'c> Harness<'c> {
             Behaviour::Completes
             | Behaviour::FailsOnce
             | Behaviour::IsLost
-            | Behaviour::SaysNothing => Report::complete(&Json::parse(r#"{"out": [1]}"#).unwrap()),
+            | Behaviour::SaysNothing
+            | Behaviour::IsNotLogged => Report::complete(&outputs()),
         }
     }
 
@@ -354,13 +486,43 @@ impl<'c> Harness<'c> {
                 Output::Event(event) => self.event(&event),
                 Output::Dispatch(ticket, call) => self.dispatched(ticket, &call),
                 Output::Stop { .. } => {}
+                Output::Log(ticket, step) => {
+                    assert_eq!(step.outputs, outputs());
+                    self.logging.push(ticket);
+                }
+                Output::LookUp { node, .. } => {
+                    assert!(self.keys.insert(node), "it is looked up once");
+                    self.looking_up.push(node);
+                }
+                Output::CacheEnd { node, outputs, .. } => {
+                    assert!(self.keys.remove(&node), "the end of a key is told once");
+                    let state = self.ended.get(&self.scheduler.plan.nodes[node].id);
+                    assert_eq!(outputs.is_some(), state == Some(&NodeState::Complete));
+                }
             }
         }
     }
 
     fn event(&mut self, event: &EventKind) {
         match event {
-            EventKind::NodeComplete { node_id, .. } => self.end(*node_id, NodeState::Complete),
+            EventKind::NodeComplete {
+                node_id, cached, ..
+            } => {
+                let case = &self.case.nodes[usize::try_from(*node_id).unwrap()];
+                let needs_log =
+                    self.case.logs_steps && !case.muted && case.origin != Origin::Pinned;
+                assert!(!needs_log || self.logged.contains(node_id), "logged first");
+                let state = if *cached {
+                    NodeState::Cached
+                } else {
+                    NodeState::Complete
+                };
+                self.end(*node_id, state);
+            }
+            EventKind::RunStarted { reused, .. } => {
+                let reused = reused.iter().map(|id| (*id, NodeState::Complete));
+                self.ended.extend(reused);
+            }
             EventKind::NodeError {
                 node_id, retry_in, ..
             } => {
@@ -377,9 +539,7 @@ impl<'c> Harness<'c> {
                 self.finished = true;
                 assert_eq!(*counts, self.ended.values().copied().collect());
             }
-            EventKind::NodeState { .. }
-            | EventKind::NodeStatus { .. }
-            | EventKind::RunStarted { .. } => {}
+            EventKind::NodeState { .. } | EventKind::NodeStatus { .. } => {}
         }
     }
 
@@ -409,7 +569,7 @@ impl<'c> Harness<'c> {
                     state.is_some(),
                     "the completion is known before the dispatch it allows"
                 );
-                assert!(input.optional || state == Some(&NodeState::Complete));
+                assert!(input.optional || state.is_some_and(|state| state.has_outputs()));
             }
         }
         self.in_flight
@@ -445,11 +605,11 @@ fn check_result(case: &Case, result: &RunResult) {
     for node in &result.nodes {
         assert!(node.state.is_terminal());
         assert_eq!(node.error.is_some(), node.state == NodeState::Error);
-        assert_eq!(node.outputs.is_some(), node.state == NodeState::Complete);
+        assert_eq!(node.outputs.is_some(), node.state.has_outputs());
         if let (NodeState::Skipped, Some(cause)) = (node.state, node.cause) {
             let culprit = result.node(cause);
             assert!(
-                culprit.is_none_or(|culprit| culprit.state != NodeState::Complete),
+                culprit.is_none_or(|culprit| !culprit.state.has_outputs()),
                 "{cause} is no cause"
             );
             assert_eq!(
@@ -494,6 +654,7 @@ fn the_instance_of_a_further_attempt_is_its_own() {
         optional: 0,
         server: 0,
         behaviour,
+        origin: Origin::Executed,
         active: true,
         muted: false,
         grouped: false,
@@ -503,6 +664,7 @@ fn the_instance_of_a_further_attempt_is_its_own() {
         on_error: OnError::Stop,
         retries: 1,
         limits: Limits::default(),
+        logs_steps: false,
         choices: vec![0],
         abort_at: None,
     };
