@@ -6,11 +6,13 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use nanocore::workflow::TypeCheck;
 
+use crate::core::{CoreCommand, DaemonArgs, ServersArgs, UpArgs};
 use crate::device::DeviceArgs;
+use crate::failure::Failure;
 use crate::micro::MicroArgs;
 use crate::nnrp::NnrpArgs;
 
-/// Runs workflows over node servers written in Rust, Python and JavaScript.
+/// Runs node servers written in Rust, Python and JavaScript, and workflows over them.
 #[derive(Debug, Parser)]
 #[command(
     name = "nodewire",
@@ -19,7 +21,7 @@ use crate::nnrp::NnrpArgs;
     propagate_version = true
 )]
 #[command(
-    after_help = "Exit status: 0 done, 1 a node failed, the time was up or results could not be written, 2 wrong usage or graph, 3 a server could not be started or reached, 130 interrupted."
+    after_help = "Exit status: 0 done, 1 a node failed, the time was up or results could not be written, 2 wrong usage or graph, 3 a server or the daemon could not be started or reached, 130 interrupted."
 )]
 pub(crate) struct Args {
     /// More log on standard error; twice for everything.
@@ -41,9 +43,16 @@ pub(crate) enum LogFormat {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a workflow graph.
-    Run(RunArgs),
-    /// Report everything that is wrong with a graph.
+    Run(Box<RunArgs>),
+    /// Report everything that is wrong with a graph, or with a node server's folder.
+    #[command(mut_arg("file", |file| file.required(false).default_value(".")))]
     Validate(ValidateArgs),
+    /// Run the daemon in the foreground, with all registered node servers.
+    Up(UpArgs),
+    /// Start node servers on the daemon.
+    Start(ServersArgs),
+    #[command(flatten)]
+    Core(CoreCommand),
     /// Develop a Rust node server: build, run, rebuild on changes.
     Dev(DevArgs),
     /// Work with NATS services: run, call, find, watch.
@@ -69,6 +78,9 @@ Examples:
 
   # A server that runs already; events for a program
   nodewire run graph.json --server ws://127.0.0.1:3017 --json
+
+  # On the daemon (`nodewire up`), with its servers; finished steps survive whatever happens
+  nodewire run graph.json --daemon --durable --priority 5
 
 Node servers are found by the nanoserver.json in their folders, below the graph's folder and every --servers folder.
 What a server needs is installed or built on first use: a Python virtual environment, npm packages, a cargo build.";
@@ -98,12 +110,83 @@ pub(crate) struct RunArgs {
     /// Keep assets in this folder instead of a temporary one.
     #[arg(long, value_name = "DIR", env = "NODEWIRE_ASSETS")]
     pub(crate) assets: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) on_daemon: OnDaemonArgs,
+}
+
+/// A run on the daemon. What finds and starts servers for a run of its own is not used then.
+#[derive(Debug, clap::Args)]
+pub(crate) struct OnDaemonArgs {
+    /// Run it on the daemon, with the servers registered there. --servers, --server, --assets, --python and
+    /// --server-log-level are for runs without it.
+    #[arg(long, help_heading = "Daemon")]
+    pub(crate) daemon: bool,
+    /// Print the run's id and do not wait for its end.
+    #[arg(long, help_heading = "Daemon", conflicts_with = "out")]
+    pub(crate) detach: bool,
+    /// Keep every finished step on disk before the next begins, so that the run goes on after a crash of the daemon.
+    #[arg(long, help_heading = "Daemon")]
+    pub(crate) durable: bool,
+    /// Runs with a higher priority are started first.
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        help_heading = "Daemon",
+        allow_negative_numbers = true
+    )]
+    pub(crate) priority: Option<i32>,
+    /// Whether earlier results are taken: refresh runs everything and keeps the new results, off neither takes nor keeps any.
+    #[arg(long, value_enum, help_heading = "Daemon")]
+    pub(crate) cache: Option<Cache>,
+    #[command(flatten)]
+    pub(crate) at: DaemonArgs,
+}
+
+/// How a run on the daemon uses earlier results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Cache {
+    /// Unchanged nodes are not run again.
+    Auto,
+    /// Everything is run, and kept.
+    Refresh,
+    /// Nothing is taken or kept.
+    Off,
+}
+
+impl Cache {
+    /// The word in the API.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Refresh => "refresh",
+            Self::Off => "off",
+        }
+    }
+}
+
+impl OnDaemonArgs {
+    /// Refuses what only the daemon can do.
+    pub(crate) fn check_unused(&self) -> Result<(), Failure> {
+        let given = [
+            (self.detach, "--detach"),
+            (self.durable, "--durable"),
+            (self.priority.is_some(), "--priority"),
+            (self.cache.is_some(), "--cache"),
+            (self.at.place.data.is_some(), "--data"),
+            (self.at.url.is_some(), "--url"),
+            (self.at.token.is_some(), "--token"),
+        ];
+        match given.into_iter().find(|(is_given, _)| *is_given) {
+            Some((_, flag)) => Err(Failure::usage(format!("{flag} needs --daemon"))),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What `run` and `validate` share.
 #[derive(Debug, clap::Args)]
 pub(crate) struct GraphArgs {
-    /// The graph file.
+    /// The graph file; for `validate` also a node server's folder.
     #[arg(value_name = "GRAPH.json")]
     pub(crate) file: PathBuf,
     /// Give a node's parameter another value. JSON where the parameter is no text. May be repeated.
@@ -194,6 +277,17 @@ pub(crate) enum Types {
     Warn,
     /// Types are not looked at.
     Off,
+}
+
+impl Types {
+    /// The word in the API.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Strict => "strict",
+            Self::Warn => "warn",
+            Self::Off => "off",
+        }
+    }
 }
 
 impl From<Types> for TypeCheck {

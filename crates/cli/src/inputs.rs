@@ -142,13 +142,12 @@ fn is_accepted(patterns: &str, path: &Path) -> bool {
 pub(crate) async fn apply(
     inputs: Vec<Input>,
     graph: &mut Graph,
-    store: &AssetStore,
-    style: (ReferenceStyle, &str),
+    assets: &impl Uploads,
 ) -> Result<(), Failure> {
     for input in inputs {
         let usage = |text: String| Failure::usage(format!("--input {}: {text}", input.node));
         let values: Vec<Json> = if input.builtin == Builtin::Asset {
-            let values = input.given.iter().map(|given| asset(given, store, style));
+            let values = input.given.iter().map(|given| asset(given, assets));
             stream::iter(values)
                 .buffered(UPLOADS_MAX)
                 .try_collect()
@@ -186,18 +185,37 @@ fn value(given: &Given, builtin: Builtin) -> Result<Json, String> {
     Json::parse(text).map_err(|error| format!("not JSON: {error}"))
 }
 
-async fn asset(
-    given: &Given,
-    store: &AssetStore,
-    (style, domain): (ReferenceStyle, &str),
-) -> Result<Json, String> {
-    let path = match given {
-        Given::Value(reference) => return Ok(Json::from(reference.as_str())),
-        Given::File(path) => path,
-    };
+async fn asset(given: &Given, assets: &impl Uploads) -> Result<Json, String> {
+    match given {
+        Given::Value(reference) => Ok(Json::from(reference.as_str())),
+        Given::File(path) => Ok(Json::from(assets.upload(path).await?.as_str())),
+    }
+}
+
+/// Where files become assets.
+pub(crate) trait Uploads {
+    /// Stores a file; how nodes are to refer to it. An error is told to the person.
+    fn upload(&self, path: &Path) -> impl Future<Output = Result<String, String>>;
+}
+
+/// A store of our own, whose assets are named in this style and domain.
+#[derive(Debug)]
+pub(crate) struct OwnStore<'a> {
+    pub(crate) store: &'a AssetStore,
+    pub(crate) style: ReferenceStyle,
+    pub(crate) domain: String,
+}
+
+impl Uploads for OwnStore<'_> {
+    async fn upload(&self, path: &Path) -> Result<String, String> {
+        store_file(path, self).await
+    }
+}
+
+async fn store_file(path: &Path, own: &OwnStore<'_>) -> Result<String, String> {
     let failed = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
     let file = tokio::fs::File::open(path).await.map_err(failed)?;
-    let mut upload = store.upload().map_err(|error| chain(&error))?;
+    let mut upload = own.store.upload().map_err(|error| chain(&error))?;
     let mut chunks = ReaderStream::with_capacity(file, CHUNK_BYTES);
     while let Some(chunk) = chunks.next().await {
         upload
@@ -216,13 +234,10 @@ async fn asset(
         .await
         .map_err(|error| chain(&error))?
         .entry;
-    Ok(Json::from(
-        match style {
-            ReferenceStyle::Hash => entry.hash.to_string(),
-            ReferenceStyle::Uri => format!("nanocore://{domain}/asset/{}", entry.uuid),
-        }
-        .as_str(),
-    ))
+    Ok(match own.style {
+        ReferenceStyle::Hash => entry.hash.to_string(),
+        ReferenceStyle::Uri => format!("nanocore://{}/asset/{}", own.domain, entry.uuid),
+    })
 }
 
 /// Whether the text refers to an asset, in either form.

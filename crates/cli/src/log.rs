@@ -4,11 +4,11 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::args::{Args, LogFormat};
+use crate::args::LogFormat;
 
 /// Installs the log: warnings, with `-v` more; `NODEWIRE_LOG` says it in detail.
-pub(crate) fn install(args: &Args) {
-    let level = match args.verbose {
+pub(crate) fn install(verbose: u8, format: LogFormat) {
+    let level = match verbose {
         // What async-nats reports as an error is in our own messages.
         0 => "warn,async_nats=off",
         1 => {
@@ -16,7 +16,7 @@ pub(crate) fn install(args: &Args) {
         }
         _ => "debug",
     };
-    let filter = if args.verbose == 0 {
+    let filter = if verbose == 0 {
         EnvFilter::try_from_env("NODEWIRE_LOG").ok()
     } else {
         None
@@ -25,7 +25,7 @@ pub(crate) fn install(args: &Args) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
-    match args.log_format {
+    match format {
         LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => log.json().init(),
     }

@@ -1,5 +1,5 @@
-//! The `nodewire` command: runs workflow graphs over node servers, checks them, helps to develop node servers,
-//! and works with NATS services.
+//! The `nodewire` command: runs node servers and workflow graphs over them, checks them, helps to develop node servers,
+//! and works with NATS services, devices and NNRP. Started as `nanocore`, it has the commands of that name.
 //!
 //! This is a binary, so it may do what the libraries must not: read the environment, install the log and the TLS
 //! provider, and choose the exit status.
@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod core;
 mod dev;
 mod device;
 mod failure;
@@ -36,8 +37,16 @@ use failure::Failure;
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    log::install(&args);
+    let is_nanocore = core::is_nanocore(std::env::args_os().next().as_deref());
+    let (verbose, log_format, command) = if is_nanocore {
+        let program = core::Program::parse();
+        let (verbose, log_format) = (program.verbose, program.log_format);
+        (verbose, log_format, core::nanocore_command(program))
+    } else {
+        let args = Args::parse();
+        (args.verbose, args.log_format, args.command)
+    };
+    log::install(verbose, log_format);
     // It can only fail if there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -47,27 +56,30 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return Failure::servers(format!("cannot start: {error}")).report(),
     };
-    let result = runtime.block_on(execute(args.command));
+    let result = runtime.block_on(execute(command, is_nanocore));
     // Drops what is left, children included.
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     result.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)
 }
 
-async fn execute(command: Command) -> Result<(), Failure> {
+async fn execute(command: Command, is_nanocore: bool) -> Result<(), Failure> {
     match command {
-        Command::Run(args) => Box::pin(run::run(args)).await,
+        Command::Run(args) => Box::pin(run::run(*args)).await,
+        Command::Up(args) => Box::pin(core::up(args)).await,
+        Command::Start(args) => core::start(args).await,
+        Command::Core(command) => core::core(command).await,
         Command::Validate(args) => validate::validate(args).await,
         Command::Dev(args) => dev::dev(args).await,
         Command::Micro(args) => Box::pin(micro::micro(*args)).await,
         Command::Device(args) => Box::pin(device::device(*args)).await,
         Command::Nnrp(args) => Box::pin(nnrp::nnrp(*args)).await,
         Command::Completions { shell } => {
-            clap_complete::generate(
-                shell,
-                &mut Args::command(),
-                "nodewire",
-                &mut std::io::stdout(),
-            );
+            let (mut program, name) = if is_nanocore {
+                (core::Program::command(), "nanocore")
+            } else {
+                (Args::command(), "nodewire")
+            };
+            clap_complete::generate(shell, &mut program, name, &mut std::io::stdout());
             Ok(())
         }
     }

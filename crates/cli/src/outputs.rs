@@ -87,8 +87,8 @@ impl AssetFiles<'_> {
                 let reference: nanograph::assets::AssetRef = reference.parse().ok()?;
                 let id: AssetId = reference.id().parse().ok()?;
                 let entry = store.find(id)?;
-                let path = store.path(&entry);
-                Some((entry.name, path))
+                let path = store.path(&entry)?;
+                Some((entry.name.clone(), path))
             }
             Self::Fetched(files) => files.get(reference).cloned(),
         }
@@ -135,17 +135,13 @@ impl<'a> Folder<'a> {
     }
 
     fn copy_asset(&mut self, reference: &str) -> Result<PathBuf, Failure> {
-        let missing = || {
+        let (name, file) = self.assets.find(reference).ok_or_else(|| {
             Failure::node(format!(
                 "the result {reference} is not in this run's asset store; its server uses another one"
             ))
-        };
-        let reference: nanograph::assets::AssetRef = reference.parse().map_err(|_| missing())?;
-        let id: AssetId = reference.id().parse().map_err(|_| missing())?;
-        let entry = self.store.find(id).ok_or_else(missing)?;
-        let path = self.free_path(&entry.name);
-        let content = self.store.path(&entry).ok_or_else(missing)?;
-        std::fs::copy(content, &path).map_err(|error| failed(&path, &error))?;
+        })?;
+        let path = self.free_path(&name);
+        std::fs::copy(file, &path).map_err(|error| failed(&path, &error))?;
         Ok(path)
     }
 
@@ -186,7 +182,10 @@ impl<'a> Folder<'a> {
 impl Output {
     /// The assets that [`Folder::write`] wants.
     pub(crate) fn references(&self) -> impl Iterator<Item = String> {
-        let texts = self.values.iter().filter_map(|value| value.decode::<String>().ok());
+        let texts = self
+            .values
+            .iter()
+            .filter_map(|value| value.decode::<String>().ok());
         texts.filter(|text| is_reference(text))
     }
 }

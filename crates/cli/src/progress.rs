@@ -46,7 +46,7 @@ enum Look {
 
 /// How a node or server is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mark {
+pub(crate) enum Mark {
     Going,
     Done,
     Failed,
@@ -180,7 +180,17 @@ impl Progress {
         }
     }
 
-    fn status(&mut self, name: &str, status: &Status) {
+    /// The name of a node of the graph.
+    pub(crate) fn name(&self, node_id: u64) -> Option<&str> {
+        self.names.get(&node_id).map(String::as_str)
+    }
+
+    /// Whether a program reads events as JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        matches!(self.look, Look::Json)
+    }
+
+    pub(crate) fn status(&mut self, name: &str, status: &Status) {
         let message = status.message.as_deref().unwrap_or_default();
         if message == STARTING && status.progress.is_none() {
             return;
@@ -192,7 +202,7 @@ impl Progress {
         self.show(name, Mark::Going, steps, message);
     }
 
-    fn finished(&mut self, status: RunStatus, duration: Duration) {
+    pub(crate) fn finished(&mut self, status: RunStatus, duration: Duration) {
         let word = match status {
             RunStatus::Complete => style("done").green(),
             RunStatus::Aborted => style("stopped").yellow(),
@@ -215,7 +225,7 @@ impl Progress {
         self.summary.take().into_iter().for_each(terminal::say);
     }
 
-    fn show(&mut self, name: &str, mark: Mark, steps: Option<(u64, u64)>, text: &str) {
+    pub(crate) fn show(&mut self, name: &str, mark: Mark, steps: Option<(u64, u64)>, text: &str) {
         let text = &*terminal::plain(text);
         match &mut self.look {
             Look::Bars { all, bars } => {
@@ -291,6 +301,6 @@ fn look(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
-fn seconds(duration: Duration) -> String {
+pub(crate) fn seconds(duration: Duration) -> String {
     format!("{:.1} s", duration.as_secs_f64())
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use nanocore::assets::{AssetServer, AssetServerConfig, AssetStore, StoreOptions};
 use nanocore::workflow::{Engine, Graph, Run, RunOptions, RunResult, RunStatus};
-use serde_json::json;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -14,12 +13,16 @@ use crate::failure::{Failure, chain};
 use crate::progress::Progress;
 use crate::servers::Servers;
 use crate::signals::Signals;
-use crate::{inputs, outputs, terminal, validate};
+use crate::{core, inputs, outputs, terminal, validate};
 
 /// How long stopping may take before the person is told.
 const STOP_SILENCE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
+    if args.on_daemon.daemon {
+        return core::run(args).await;
+    }
+    args.on_daemon.check_unused()?;
     let timeout = args
         .timeout
         .map(Duration::try_from_secs_f64)
@@ -40,14 +43,12 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
     let prepared = signals.unless_stopped(async {
         let servers = Servers::ready(&args.graph, &graph, assets.access(), &mut progress).await?;
         inputs::set_params(&mut graph, &args.graph.param, &servers.pool)?;
-        let style = (servers.style, AssetServerConfig::default().domain);
-        inputs::apply(
-            given,
-            &mut graph,
-            assets.server.store(),
-            (style.0, &style.1),
-        )
-        .await?;
+        let own = inputs::OwnStore {
+            store: assets.server.store(),
+            style: servers.style,
+            domain: AssetServerConfig::default().domain,
+        };
+        inputs::apply(given, &mut graph, &own).await?;
         Ok(servers)
     });
     let mut servers = Box::pin(prepared).await.inspect_err(|_| progress.end())?;
@@ -99,7 +100,7 @@ pub(crate) fn read_graph(args: &GraphArgs) -> Result<Graph, Failure> {
     Graph::parse(&text).map_err(|error| Failure::usage(format!("{}: {error}", args.file.display())))
 }
 
-fn targets(graph: &Graph, names: &[String]) -> Result<Vec<u64>, Failure> {
+pub(crate) fn targets(graph: &Graph, names: &[String]) -> Result<Vec<u64>, Failure> {
     let find = |name: &String| {
         graph
             .find(name)
@@ -234,19 +235,8 @@ fn report(
     let outputs = outputs::of(graph, targets, result);
     match &args.out {
         Some(folder) => {
-            let mut folder = outputs::Folder::create(folder, store)?;
-            for output in &outputs {
-                for path in folder.write(output)? {
-                    let path = path.display().to_string();
-                    if args.json {
-                        terminal::json(
-                            json!({"type": "output", "node": output.node, "port": output.port, "path": path}),
-                        );
-                    } else {
-                        terminal::result(path);
-                    }
-                }
-            }
+            let assets = outputs::AssetFiles::Store(store);
+            outputs::write_all(&outputs, folder, assets, args.json)?;
         }
         None if args.json => {}
         None => outputs

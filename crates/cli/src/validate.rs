@@ -1,4 +1,4 @@
-//! `nodewire validate`.
+//! `nodewire validate`, of a graph.
 
 use nanocore::workflow::{Level, Problem, ProblemCode, ServerSet, ValidateOptions};
 
@@ -7,9 +7,12 @@ use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::servers::Servers;
 use crate::signals::Signals;
-use crate::{inputs, run, terminal};
+use crate::{core, inputs, run, terminal};
 
 pub(crate) async fn validate(args: ValidateArgs) -> Result<(), Failure> {
+    if core::is_server_folder(&args.graph.file) {
+        return core::validate_folder(&args.graph.file, args.json);
+    }
     let mut graph = run::read_graph(&args.graph)?;
     let options = ValidateOptions {
         targets: Vec::new(),

@@ -1,0 +1,201 @@
+//! `runs` and `queue`.
+
+use std::fmt::Display;
+
+use serde_json::{Value, json};
+
+use super::args::{OneRunArgs, QueueArgs, RerunArgs, RunsCommand, RunsLsArgs};
+use super::client::{Daemon, parse, part};
+use super::show::{cell, list, milliseconds, state};
+use crate::failure::Failure;
+use crate::micro::Table;
+use crate::terminal;
+
+pub(super) async fn runs(command: RunsCommand) -> Result<(), Failure> {
+    match command {
+        RunsCommand::Ls(args) => ls(args).await,
+        RunsCommand::Show(args) => show(args).await,
+        RunsCommand::Abort(args) => {
+            let daemon = Daemon::find(&args.daemon)?;
+            let answer = daemon
+                .post(&format!("/runs/{}/abort", part(&args.run)), None)
+                .await?;
+            done(&args, &answer, "is being stopped")
+        }
+        RunsCommand::Rm(args) => {
+            let daemon = Daemon::find(&args.daemon)?;
+            let answer = daemon.delete(&format!("/runs/{}", part(&args.run))).await?;
+            done(&args, &answer, "is forgotten")
+        }
+        RunsCommand::Rerun(args) => rerun(args).await,
+    }
+}
+
+fn done(args: &OneRunArgs, answer: &str, what: &str) -> Result<(), Failure> {
+    if args.json {
+        let answer: Value = if answer.is_empty() {
+            json!({})
+        } else {
+            parse(answer)?
+        };
+        terminal::json(answer);
+    } else {
+        terminal::result(format_args!("run {} {what}", terminal::plain(&args.run)));
+    }
+    Ok(())
+}
+
+async fn ls(args: RunsLsArgs) -> Result<(), Failure> {
+    let daemon = Daemon::find(&args.daemon)?;
+    let mut path = format!("/runs?limit={}", args.limit);
+    for (key, value) in [("status", &args.status), ("cursor", &args.cursor)] {
+        if let Some(value) = value {
+            path.push_str(&format!("&{key}={}", part(value)));
+        }
+    }
+    let text = daemon.get(&path).await?;
+    if args.json {
+        terminal::json(text);
+        return Ok(());
+    }
+    let page: Value = parse(&text)?;
+    let mut table = Table::new(&["RUN", "STATUS", "NAME", "SUBMITTED", "TOOK#", "PRIORITY#"]);
+    for run in list(&page, "runs") {
+        table.row([
+            run["runId"].as_str().unwrap_or_default().to_owned(),
+            cell(run, "status"),
+            cell(run, "name"),
+            cell(run, "submittedAt"),
+            milliseconds(&run["durationMs"]),
+            cell(run, "priority"),
+        ]);
+    }
+    table.print();
+    if let Some(cursor) = page["nextCursor"].as_str() {
+        terminal::say(format_args!(
+            "there are more: --cursor {}",
+            terminal::plain(cursor)
+        ));
+    }
+    Ok(())
+}
+
+async fn show(args: OneRunArgs) -> Result<(), Failure> {
+    let daemon = Daemon::find(&args.daemon)?;
+    let text = daemon.get(&format!("/runs/{}", part(&args.run))).await?;
+    if args.json {
+        terminal::json(text);
+        return Ok(());
+    }
+    let run: Value = parse(&text)?;
+    let status = cell(&run, "status");
+    line("run", &args.run);
+    line("status", state(&status));
+    for (name, key) in [
+        ("name", "name"),
+        ("submitted", "submittedAt"),
+        ("started", "startedAt"),
+        ("ended", "finishedAt"),
+    ] {
+        if !run[key].is_null() {
+            line(name, cell(&run, key));
+        }
+    }
+    if !run["durationMs"].is_null() {
+        line("took", milliseconds(&run["durationMs"]));
+    }
+    for (name, key) in [
+        ("place", "position"),
+        ("repeats", "rerunOf"),
+        ("reason", "reason"),
+    ] {
+        if !run[key].is_null() {
+            line(name, cell(&run, key));
+        }
+    }
+    let mut table = Table::new(&[
+        "NODE#",
+        "NAME",
+        "STATE",
+        "ATTEMPTS#",
+        "TOOK#",
+        "SERVER",
+        "ERROR",
+    ]);
+    for node in list(&run, "nodes") {
+        let error = node["error"]["message"]
+            .as_str()
+            .map_or_else(|| "-".to_owned(), super::show::shortened);
+        table.row([
+            cell(node, "nodeId"),
+            node["name"]
+                .as_str()
+                .map_or_else(|| cell(node, "uid"), super::show::shortened),
+            cell(node, "state"),
+            cell(node, "attempts"),
+            milliseconds(&node["durationMs"]),
+            cell(node, "serverUid"),
+            error,
+        ]);
+    }
+    table.print();
+    Ok(())
+}
+
+fn line(name: &str, value: impl Display) {
+    terminal::result(terminal::plain(&format!("{name:10} {value}")));
+}
+
+async fn rerun(args: RerunArgs) -> Result<(), Failure> {
+    let daemon = Daemon::find(&args.daemon)?;
+    let body = if args.failed {
+        json!({"from": "failed"})
+    } else {
+        json!({})
+    };
+    let path = format!("/runs/{}/rerun", part(&args.run));
+    let text = daemon.post(&path, Some(body.to_string())).await?;
+    if args.json {
+        terminal::json(text);
+        return Ok(());
+    }
+    let submitted: Value = parse(&text)?;
+    terminal::result(cell(&submitted, "runId"));
+    Ok(())
+}
+
+pub(super) async fn queue(args: QueueArgs) -> Result<(), Failure> {
+    let daemon = Daemon::find(&args.daemon)?;
+    let change = if args.clear {
+        Some(json!({"clear": true}))
+    } else if args.delete.is_empty() {
+        None
+    } else {
+        Some(json!({"delete": args.delete}))
+    };
+    let text = match change {
+        Some(change) => daemon.post("/queue", Some(change.to_string())).await?,
+        None => daemon.get("/queue").await?,
+    };
+    if args.json {
+        terminal::json(text);
+        return Ok(());
+    }
+    // A change may answer with nothing but that it was made.
+    let text = if text.is_empty() {
+        daemon.get("/queue").await?
+    } else {
+        text
+    };
+    let queue: Value = parse(&text)?;
+    let mut table = Table::new(&["RUN", "STATUS", "PLACE#", "PRIORITY#"]);
+    for key in ["running", "waiting"] {
+        for run in list(&queue, key) {
+            let id = run["runId"].as_str().unwrap_or_default();
+            let place = cell(run, "position");
+            table.row([id.to_owned(), key.to_owned(), place, cell(run, "priority")]);
+        }
+    }
+    table.print();
+    Ok(())
+}

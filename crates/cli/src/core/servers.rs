@@ -1,0 +1,306 @@
+//! `start`, `stop`, `restart`, `list` and `status`.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::args::{ListArgs, ServersArgs, StatusArgs};
+use super::client::{Daemon, parse, part};
+use super::place::Place;
+use super::registering::{entry_json, registry_failed};
+use super::show::{cell, count, list as elements, state};
+use crate::failure::Failure;
+use crate::micro::Table;
+use crate::terminal;
+
+/// Between two looks at servers that are on their way.
+const LOOK_PERIOD: Duration = Duration::from_millis(200);
+/// Lines of a failed server's standard error that are shown.
+const LINES_SHOWN: usize = 20;
+
+/// What a server is to become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Start,
+    Stop,
+    Restart,
+}
+
+impl Verb {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+        }
+    }
+
+    /// Whether a server in this state has got where it was to go, or never will.
+    fn is_over(self, state: &str) -> bool {
+        match self {
+            Self::Stop => state == "stopped",
+            Self::Start | Self::Restart => matches!(state, "ready" | "failed" | "backoff"),
+        }
+    }
+}
+
+pub(crate) async fn start(args: ServersArgs) -> Result<(), Failure> {
+    control(args, Verb::Start).await
+}
+
+pub(super) async fn stop(args: ServersArgs) -> Result<(), Failure> {
+    control(args, Verb::Stop).await
+}
+
+pub(super) async fn restart(args: ServersArgs) -> Result<(), Failure> {
+    control(args, Verb::Restart).await
+}
+
+/// Does it with all that were named, tells what became of each, and fails if one failed.
+async fn control(args: ServersArgs, verb: Verb) -> Result<(), Failure> {
+    let daemon = Daemon::find(&args.daemon)?;
+    let servers = named(&daemon, &args.names).await?;
+    if servers.is_empty() && !args.json {
+        terminal::say("no servers are registered; see `nodewire register`");
+    }
+    let asked = servers.iter().map(|server| async {
+        let path = path_of(server);
+        daemon
+            .post(&format!("{path}/{}", verb.as_str()), None)
+            .await?;
+        if args.no_wait {
+            return daemon.read(&path).await;
+        }
+        settled(&daemon, &path, verb).await
+    });
+    let servers = futures_util::future::join_all(asked).await;
+    let servers = servers.into_iter().collect::<Result<Vec<Value>, _>>()?;
+    if args.json {
+        terminal::json(json!(servers));
+    } else {
+        servers.iter().for_each(tell);
+    }
+    let failed = servers
+        .iter()
+        .filter(|server| matches!(server["state"].as_str(), Some("failed" | "backoff")))
+        .count();
+    if failed > 0 && !args.no_wait && verb != Verb::Stop {
+        return Err(Failure::failed(format!(
+            "{failed} of {} did not start",
+            servers.len()
+        )));
+    }
+    Ok(())
+}
+
+/// The servers with these names, or all of them; nothing is done unless each is there.
+async fn named(daemon: &Daemon, names: &[String]) -> Result<Vec<Value>, Failure> {
+    if names.is_empty() {
+        let answer: Value = daemon.read("/servers").await?;
+        return Ok(elements(&answer, "servers").to_vec());
+    }
+    let mut servers: Vec<Value> = Vec::new();
+    for name in names {
+        let server = named_one(daemon, name).await?;
+        if !servers
+            .iter()
+            .any(|known| known["serverUid"] == server["serverUid"])
+        {
+            servers.push(server);
+        }
+    }
+    Ok(servers)
+}
+
+/// The server of this name. A folder may be named from where we are.
+pub(super) async fn named_one(daemon: &Daemon, name: &str) -> Result<Value, Failure> {
+    let folder = std::path::Path::new(name).canonicalize().ok();
+    let folder = folder
+        .filter(|folder| folder.is_dir())
+        .and_then(|folder| folder.to_str().map(str::to_owned));
+    match daemon.read(&format!("/servers/{}", part(name))).await {
+        Ok(server) => Ok(server),
+        Err(failure) => match folder {
+            Some(folder) => daemon.read(&format!("/servers/{}", part(&folder))).await,
+            None => Err(failure),
+        },
+    }
+}
+
+pub(super) fn path_of(server: &Value) -> String {
+    format!(
+        "/servers/{}",
+        part(server["serverUid"].as_str().unwrap_or_default())
+    )
+}
+
+/// The server, once it is where it was to go or is known not to get there.
+async fn settled(daemon: &Daemon, path: &str, verb: Verb) -> Result<Value, Failure> {
+    loop {
+        let server: Value = daemon.read(path).await?;
+        if verb.is_over(server["state"].as_str().unwrap_or_default()) {
+            return Ok(server);
+        }
+        tokio::time::sleep(LOOK_PERIOD).await;
+    }
+}
+
+/// One line about a server, and why it failed.
+fn tell(server: &Value) {
+    let word = cell(server, "state");
+    let name = cell(server, "serverDisplayName");
+    terminal::result(format_args!("{}: {}", terminal::plain(&name), state(&word)));
+    if !matches!(&*word, "failed" | "backoff") {
+        return;
+    }
+    let error = &server["lastError"];
+    if let Some(message) = error["message"].as_str() {
+        terminal::say(format_args!("  {}", terminal::plain(message)));
+    }
+    let lines = error["stderr"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    for line in &lines[lines.len().saturating_sub(LINES_SHOWN)..] {
+        terminal::say(format_args!(
+            "    {}",
+            terminal::plain(line.as_str().unwrap_or_default())
+        ));
+    }
+}
+
+/// What is registered, with its live state if there is a daemon.
+pub(super) async fn list(args: ListArgs) -> Result<(), Failure> {
+    let place = Place::find(&args.daemon.place)?;
+    let entries = place
+        .registry()
+        .load()
+        .map_err(|error| registry_failed(&error))?;
+    let live = match Daemon::at(&place, &args.daemon) {
+        Ok(daemon) => daemon.read::<Value>("/servers").await.ok(),
+        Err(_) => None,
+    };
+    let live = live
+        .as_ref()
+        .map(|live| elements(live, "servers"))
+        .unwrap_or_default();
+    let servers: Vec<Value> = entries
+        .iter()
+        .map(|entry| {
+            let mut server = entry_json(entry);
+            let status = live
+                .iter()
+                .find(|status| status["serverUid"] == entry.server_uid.as_str());
+            server["state"] = status.map_or(Value::Null, |status| status["state"].clone());
+            server
+        })
+        .collect();
+    if args.json {
+        terminal::json(json!(servers));
+        return Ok(());
+    }
+    if servers.is_empty() {
+        terminal::say("no servers are registered; see `nodewire register`");
+        return Ok(());
+    }
+    let mut table = Table::new(&["NAME", "UID", "LANGUAGE", "STATE", "PORT#", "WHERE"]);
+    for server in &servers {
+        let place = if server["path"].is_null() {
+            "url"
+        } else {
+            "path"
+        };
+        table.row([
+            cell(server, "serverDisplayName"),
+            cell(server, "serverUid"),
+            cell(server, "language"),
+            cell(server, "state"),
+            cell(server, "port"),
+            server[place].as_str().unwrap_or("-").to_owned(),
+        ]);
+    }
+    table.print();
+    Ok(())
+}
+
+/// How the daemon and its servers are.
+pub(super) async fn status(args: StatusArgs) -> Result<(), Failure> {
+    let daemon = Daemon::find(&args.daemon)?;
+    let info = daemon.get("/info").await?;
+    let info: Value = parse(&info)?;
+    let answer: Value = daemon.read("/servers").await?;
+    let servers = elements(&answer, "servers");
+    if args.json {
+        terminal::json(json!({"url": daemon.url(), "info": info, "servers": servers}));
+        return Ok(());
+    }
+    terminal::result(format_args!(
+        "daemon {} at {}",
+        terminal::plain(&cell(&info, "version")),
+        daemon.url()
+    ));
+    if servers.is_empty() {
+        terminal::say("no servers are registered; see `nodewire register`");
+        return Ok(());
+    }
+    let mut table = Table::new(&[
+        "NAME", "UID", "STATE", "PORT#", "PID#", "NODES#", "RUNNING#", "STARTS#", "SDK",
+    ]);
+    for server in servers {
+        table.row([
+            cell(server, "serverDisplayName"),
+            cell(server, "serverUid"),
+            cell(server, "state"),
+            cell(server, "port"),
+            cell(server, "pid"),
+            count(server, "nodes"),
+            cell(server, "running"),
+            cell(server, "starts"),
+            cell(server, "sdkVersion"),
+        ]);
+    }
+    table.print();
+    for server in servers {
+        remarks(server);
+    }
+    Ok(())
+}
+
+/// What an operator should know about a server.
+fn remarks(server: &Value) {
+    let name = cell(server, "serverDisplayName");
+    let say = |word: &dyn std::fmt::Display, text: &str| {
+        terminal::say(format_args!(
+            "{word} {}: {}",
+            terminal::plain(&name),
+            terminal::plain(text)
+        ));
+    };
+    if let Some(message) = server["lastError"]["message"].as_str() {
+        say(&terminal::error_word(), message);
+    }
+    for problem in elements(server, "problems") {
+        let text = format!(
+            "nanoserver.json: {} {}",
+            cell(problem, "key"),
+            cell(problem, "reason")
+        );
+        say(&terminal::warning_word(), &text);
+    }
+    for note in elements(server, "notes") {
+        say(&"note:", note.as_str().unwrap_or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verb_is_over_where_it_leads() {
+        assert!(Verb::Stop.is_over("stopped") && !Verb::Stop.is_over("stopping"));
+        assert!(Verb::Start.is_over("ready") && !Verb::Start.is_over("installing"));
+        assert!(Verb::Restart.is_over("failed") && Verb::Restart.is_over("backoff"));
+        assert!(!Verb::Restart.is_over("stopping"));
+    }
+}
