@@ -3,11 +3,17 @@
 #![expect(clippy::print_stdout, reason = "a program's output")]
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use nanocore::workflow::{InProcess, ServerPool};
+use nodewire_bench::nanograph::{Load, serve_ours};
+use nodewire_bench::process::{ServerProcess, machine_cpu_seconds, process_cpu_seconds};
 use nodewire_bench::report::{Better, Samples, Subjects, table, write_json};
-use nodewire_bench::workflow::{Nodes, grid};
+use nodewire_bench::workflow::{
+    Timed, chain_of_echoes, check, grid, nodes_in_process, nodes_of_server, run,
+};
 
 /// Measures the workflow engine.
 #[derive(Debug, Parser)]
@@ -18,42 +24,124 @@ struct Args {
     /// How often each graph is run.
     #[arg(long, default_value_t = 101)]
     rounds: usize,
+    #[command(subcommand)]
+    role: Option<Role>,
+}
+
+/// What this program does when it starts itself again.
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Role {
+    #[command(hide = true)]
+    NodeServer,
 }
 
 /// Name, width and depth; 400 steps each.
 const GRAPHS: [(&str, u64, u64); 2] = [("chain of 400", 1, 400), ("20 wide, 20 deep", 20, 20)];
 
+/// How long a sample of the bare wire takes.
+const WIRE_SAMPLE: Duration = Duration::from_millis(60);
+
+const OURS: &str = "ours";
+const LIMIT: &str = "limit";
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let nodes = Nodes::new()?;
+    match args.role {
+        Some(Role::NodeServer) => serve_ours(|address| println!("listening {address}")).await,
+        None => measure(&args).await,
+    }
+}
+
+async fn measure(args: &Args) -> anyhow::Result<()> {
     let mut samples = Samples::new("workflow");
+    let nodes = Arc::new(nodes_in_process()?);
+    let server = ServerProcess::this_program(&["node-server"], None)?;
+    let server_nodes = Arc::new(nodes_of_server(&server.address).await?);
+    let (begin, foreign) = (std::time::Instant::now(), ForeignCpu::start(&server)?);
     for _ in 0..args.rounds {
-        for (name, width, depth) in GRAPHS {
-            let time = nodes.run(&grid(width, depth)?).await?;
-            let per_step = |time: Duration| time.as_secs_f64() * 1e6 / 400.0;
-            samples.add(name, "µs/step", Better::Lower, "ours", per_step(time.steps));
-            let planning = format!("{name}, check and plan");
-            samples.add(
-                &planning,
-                "µs/node",
-                Better::Lower,
-                "ours",
-                per_step(time.start),
-            );
-        }
+        in_process(&mut samples, &nodes).await?;
+        over_websocket(&mut samples, &server_nodes, &server.address).await?;
     }
     let large = grid(100, 100)?;
     for _ in 0..args.rounds.min(11) {
-        let time = nodes.check(&large).as_secs_f64() * 1e3;
-        samples.add("10000 nodes, check", "ms", Better::Lower, "ours", time);
+        let time = check(&nodes, &large).as_secs_f64() * 1e3;
+        samples.add("10000 nodes, check", "ms", Better::Lower, OURS, time);
     }
+    let foreign_cores = foreign.seconds(&server)? / begin.elapsed().as_secs_f64();
     // There is no peer: the vendor's orchestrator cannot be had.
     let rows = samples.rows(&Subjects {
-        ours: "ours",
+        ours: OURS,
         peer: ("", ""),
-        limit: "",
+        limit: LIMIT,
     });
     print!("{}", table(&rows));
-    args.json.map_or(Ok(()), |path| write_json(&rows, &path))
+    println!("Other programs used {foreign_cores:.2} cores on average.");
+    args.json
+        .as_ref()
+        .map_or(Ok(()), |path| write_json(&rows, path))
+}
+
+async fn in_process(samples: &mut Samples, nodes: &Arc<Timed<InProcess>>) -> anyhow::Result<()> {
+    for (name, width, depth) in GRAPHS {
+        let time = run(nodes, &grid(width, depth)?).await?;
+        let per_step = |time: Duration| time.as_secs_f64() * 1e6 / 400.0;
+        samples.add(name, "µs/step", Better::Lower, OURS, per_step(time.steps));
+        let planning = format!("{name}, check and plan");
+        let start = per_step(time.start);
+        samples.add(&planning, "µs/node", Better::Lower, OURS, start);
+        if width == 1 {
+            let p50 = p50_us(time.between);
+            samples.add("step in process", "p50 µs", Better::Lower, OURS, p50);
+        }
+    }
+    Ok(())
+}
+
+/// A step on a node server, and what the same request and replies take on a socket without an engine.
+async fn over_websocket(
+    samples: &mut Samples,
+    nodes: &Arc<Timed<ServerPool>>,
+    address: &str,
+) -> anyhow::Result<()> {
+    const STEP: &str = "step over WebSocket";
+    let time = run(nodes, &chain_of_echoes(400)?).await?;
+    samples.add(STEP, "p50 µs", Better::Lower, OURS, p50_us(time.between));
+    let seconds = (time.start + time.steps).as_secs_f64();
+    let chain = "chain of 400 on a node server";
+    samples.add(chain, "s", Better::Lower, OURS, seconds);
+    let load = Load {
+        outstanding: 1,
+        time: WIRE_SAMPLE,
+        fresh_ids: true,
+    };
+    let address = address.to_owned();
+    let bare = tokio::task::spawn_blocking(move || load.run(&address)).await??;
+    samples.add(STEP, "p50 µs", Better::Lower, LIMIT, bare.p50_us);
+    Ok(())
+}
+
+fn p50_us(mut times: Vec<Duration>) -> f64 {
+    times.sort_unstable();
+    times
+        .get(times.len() / 2)
+        .map_or(f64::NAN, |time| time.as_secs_f64() * 1e6)
+}
+
+/// What others do to the processors meanwhile.
+struct ForeignCpu(f64);
+
+impl ForeignCpu {
+    fn start(server: &ServerProcess) -> anyhow::Result<Self> {
+        Self::now(server).map(Self)
+    }
+
+    fn now(server: &ServerProcess) -> anyhow::Result<f64> {
+        let own = process_cpu_seconds(std::process::id())? + server.cpu_seconds()?;
+        Ok(machine_cpu_seconds()? - own)
+    }
+
+    fn seconds(&self, server: &ServerProcess) -> anyhow::Result<f64> {
+        Ok((Self::now(server)? - self.0).max(0.0))
+    }
 }
