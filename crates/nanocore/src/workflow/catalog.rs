@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use futures_util::future::{BoxFuture, FutureExt};
 use nanograph::message::NodeDefinition;
 
 use super::asset_links::AssetStyle;
@@ -14,6 +15,11 @@ use super::graph::GraphNode;
 pub trait Catalog: Send + Sync {
     /// The server that would run the node now; `None` if no server offers it.
     fn resolve(&self, node: &GraphNode) -> Option<Resolved>;
+
+    /// Resolves once what is offered may be other than when this was called. By default it never is.
+    fn changed(&self) -> BoxFuture<'static, ()> {
+        std::future::pending().boxed()
+    }
 }
 
 /// A node server, as far as the planning of a run needs to know it.

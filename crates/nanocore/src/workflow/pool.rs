@@ -1,15 +1,17 @@
 //! Node servers over the wire: the invoker that real runs use. spec: nanograph 14.1, 15.3, 16.5
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use futures_util::stream::{BoxStream, StreamExt, once, unfold};
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{BoxStream, FuturesUnordered, StreamExt, once, unfold};
 use nanograph::client::{
     Client, ConnectionState, ExecuteError, Execution, ExecutionError, ExecutionEvent, StopError,
 };
 use nanograph::message::{ExecutionRequest, Handshake, StopAck};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -46,6 +48,8 @@ pub struct ServerSettings {
 pub struct ServerPool {
     // A std mutex: it is held for look-ups, never over an await.
     state: Arc<Mutex<State>>,
+    /// Told when servers come and go.
+    members: Arc<watch::Sender<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -144,6 +148,8 @@ impl ServerPool {
                 was_shown: false,
             },
         );
+        drop(state);
+        self.members.send_replace(());
     }
 
     /// Says what the code of a server is now; results of other code are not used again. False if it is not there.
@@ -168,10 +174,10 @@ impl ServerPool {
     pub fn remove(&self, server_uid: &str) -> Option<Client> {
         let mut state = self.lock();
         state.offers.remove(server_uid);
-        state
-            .members
-            .remove(server_uid)
-            .map(|member| member.link.client.clone())
+        let removed = state.members.remove(server_uid)?;
+        drop(state);
+        self.members.send_replace(());
+        Some(removed.link.client.clone())
     }
 
     /// Ends an execution whose status its server cannot send, as whoever reads the server's log has seen: nothing more
@@ -267,6 +273,31 @@ impl Catalog for ServerPool {
         state
             .offers
             .resolve_by_load(node, |server| state.load(server))
+    }
+
+    fn changed(&self) -> BoxFuture<'static, ()> {
+        // All are subscribed to now, so that nothing between this and the first poll is missed.
+        let mut members = self.members.subscribe();
+        let links = self.clients().into_iter().map(|client| {
+            let (mut state, mut handshake) = (client.watch_state(), client.watch_handshake());
+            async move {
+                tokio::select! {
+                    Ok(()) = state.changed() => {}
+                    Ok(()) = handshake.changed() => {}
+                    // The client is gone, and out of the pool.
+                    else => pending().await,
+                }
+            }
+        });
+        let mut links: FuturesUnordered<_> = links.collect();
+        async move {
+            tokio::select! {
+                Ok(()) = members.changed() => {}
+                Some(()) = links.next() => {}
+                else => pending().await,
+            }
+        }
+        .boxed()
     }
 }
 

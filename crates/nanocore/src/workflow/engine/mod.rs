@@ -21,7 +21,7 @@ use super::event::Event;
 use super::graph::{Exec, Graph, MAX_TIME};
 use super::invoker::NodeInvoker;
 use super::plan::{Plan, PlanOptions};
-use super::problem::{InvalidGraph, Problem};
+use super::problem::{InvalidGraph, Problem, ProblemCode};
 use super::result::RunResult;
 use super::scheduler::{Limits, Scheduler, Settings};
 use super::step_log::StepLog;
@@ -185,6 +185,40 @@ impl<I: NodeInvoker + 'static> Engine<I> {
             result,
             abort,
         })
+    }
+
+    /// As [`Self::start`], but where nothing is wrong with the graph except that nobody offers some of its nodes, waits
+    /// until somebody does.
+    ///
+    /// # Errors
+    /// If the graph cannot run, or still nobody offers all nodes after `wait`; nothing was executed then.
+    ///
+    /// # Cancel safety
+    /// Dropping the future starts nothing.
+    pub async fn start_when_offered(
+        &self,
+        graph: &Graph,
+        options: RunOptions,
+        wait: Duration,
+    ) -> Result<Run, InvalidGraph> {
+        let is_waited_for = |problem: &Problem| problem.code == ProblemCode::NodeMissing;
+        let complete = async {
+            loop {
+                let changed = self.invoker.changed();
+                let problems = self.check(graph, &options);
+                let mut errors = problems
+                    .iter()
+                    .filter(|problem| problem.is_error())
+                    .peekable();
+                if errors.peek().is_none() || !errors.all(is_waited_for) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        // Whether it is over or not, starting says what is wrong.
+        let _ = tokio::time::timeout(wait.min(MAX_TIME), complete).await;
+        self.start(graph, options)
     }
 
     fn checked<'g>(&self, graph: &'g Graph, options: &RunOptions) -> Checked<'g> {
