@@ -32,6 +32,7 @@ mod readiness;
 mod rust;
 mod scan;
 mod server;
+mod signals;
 mod tool;
 mod undeliverable;
 

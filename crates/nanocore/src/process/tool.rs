@@ -9,6 +9,7 @@ use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessGroup};
 
 use super::error::{Exit, ProcessError};
 use super::lines::{Ring, read_lines};
+use super::signals::with_default_signals;
 
 /// How long a preparing program may take.
 const TOOL_TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -29,9 +30,10 @@ impl Group {
         folder: &Path,
         environment: &[(OsString, OsString)],
     ) -> Result<Self, ProcessError> {
-        let mut command = CommandWrap::with_new(program, |command| {
+        let (first, rest) = with_default_signals(program, arguments);
+        let mut command = CommandWrap::with_new(first, |command| {
             command
-                .args(arguments)
+                .args(rest)
                 .current_dir(folder)
                 .envs(environment.iter().map(|(name, value)| (name, value)));
             command

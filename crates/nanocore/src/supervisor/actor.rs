@@ -211,6 +211,11 @@ impl Actor {
             Done::Connected(Ok(client)) => {
                 self.connected(client);
                 self.event(Event::Ready).await;
+                if self.machine.failures_in_row() == 0 {
+                    self.slot
+                        .status
+                        .send_modify(|status| status.last_error = None);
+                }
                 self.note_listening().await;
             }
             Done::Connected(Err(StartFailure::Foreign(message))) => {
@@ -502,7 +507,7 @@ impl Actor {
                 self.event(Event::Changed).await;
             }
             Some(Ok(checked)) => {
-                self.say("its nanoserver.json has changed and cannot be used; it goes on with what it was started with");
+                self.say("its nanoserver.json has changed and cannot be used; what runs goes on as it was started");
                 self.found(&checked.findings);
                 self.publish(self.machine.state());
             }
