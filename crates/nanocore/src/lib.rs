@@ -18,12 +18,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod assets;
+pub mod daemon;
 pub mod db;
 pub mod events;
 pub mod home;
 pub mod process;
 pub mod register;
 pub mod registry;
+pub mod runs;
 pub mod supervisor;
 pub mod workflow;

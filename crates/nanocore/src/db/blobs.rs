@@ -21,16 +21,17 @@ pub(crate) fn put(connection: &Connection, bytes: &[u8]) -> rusqlite::Result<i64
         .query_row(params![&hash[..], bytes], |row| row.get(0))
 }
 
-/// Ends one use.
-pub(crate) fn release(connection: &Connection, id: i64) -> rusqlite::Result<()> {
-    let mut statement =
-        connection.prepare_cached("UPDATE blobs SET refs = refs - 1 WHERE id = ?1")?;
-    statement.execute([id]).map(drop)
-}
-
 /// The text of a value, if it is there.
 pub(crate) fn text(connection: &Connection, id: i64) -> rusqlite::Result<Option<String>> {
     let mut statement = connection.prepare_cached("SELECT bytes FROM blobs WHERE id = ?1")?;
     let bytes: Option<Vec<u8>> = statement.query_row([id], |row| row.get(0)).optional()?;
     Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// How many bytes a value has; 0 if it is not there.
+pub(crate) fn size(connection: &Connection, id: i64) -> rusqlite::Result<usize> {
+    let mut statement =
+        connection.prepare_cached("SELECT length(bytes) FROM blobs WHERE id = ?1")?;
+    let size: Option<usize> = statement.query_row([id], |row| row.get(0)).optional()?;
+    Ok(size.unwrap_or_default())
 }

@@ -133,6 +133,18 @@ impl Serialize for Event {
     }
 }
 
+/// What an event tells, without what every event has: `seq`, `ts`, `type`, `runId`. For whoever numbers events anew.
+pub(crate) struct EventFields<'e>(pub(crate) &'e Event);
+
+impl Serialize for EventFields<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        optional(&mut map, "nodeId", self.0.kind.node_id().as_ref())?;
+        self.0.fields(&mut map)?;
+        map.end()
+    }
+}
+
 impl Event {
     fn fields<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         match &self.kind {

@@ -57,12 +57,14 @@ mod topology;
 mod types;
 mod validate;
 
+pub(crate) use asset_links::all_exist;
 pub use asset_links::{AssetLinks, AssetNames, AssetStyle, StoreLinks};
 pub use builtin::{BUILTIN_SERVER, Builtin};
 pub use cache::{BadCacheKey, CacheKey, ResultCache, RunCacheMode};
 pub use capacity::{Capacity, CapacityUsage};
 pub use catalog::{Catalog, InputStyle, Resolved, Server, ServerSet};
 pub use engine::{AbortHandle, Engine, Run, RunLost, RunOptions};
+pub(crate) use event::EventFields;
 pub use event::{Event, EventKind};
 pub use graph::{
     CacheMode, Exec, FindError, Graph, GraphNode, GraphParam, Link, OnError, SavedPort,

@@ -35,7 +35,7 @@ CREATE TABLE runs (
     bytes INTEGER NOT NULL
 ) STRICT;
 
-CREATE INDEX runs_by_status ON runs (status, seq);
+CREATE INDEX runs_by_status ON runs (status, seq, bytes);
 
 CREATE TRIGGER runs_deleted AFTER DELETE ON runs BEGIN
     DELETE FROM run_nodes WHERE run = old.seq;
@@ -83,4 +83,21 @@ CREATE INDEX cache_by_use ON cache (used);
 
 CREATE TRIGGER cache_deleted AFTER DELETE ON cache BEGIN
     UPDATE blobs SET refs = refs - 1 WHERE id = old.outputs;
+END;
+
+-- One row, so that the bounds of the cache cost no look at all of it.
+CREATE TABLE cache_totals (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    entries INTEGER NOT NULL,
+    bytes INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO cache_totals VALUES (1, 0, 0);
+
+CREATE TRIGGER cache_inserted AFTER INSERT ON cache BEGIN
+    UPDATE cache_totals SET entries = entries + 1, bytes = bytes + new.bytes;
+END;
+
+CREATE TRIGGER cache_counted_out AFTER DELETE ON cache BEGIN
+    UPDATE cache_totals SET entries = entries - 1, bytes = bytes - old.bytes;
 END;

@@ -1,0 +1,280 @@
+//! One run, from its start to its end.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use nodewire_json::Json;
+use serde_json::json;
+
+use super::options::count;
+use super::queue::Active;
+use super::record::{NodeRecord, RunState, Time, shortened};
+use super::request::{RunRequest, will_run};
+use super::shared::{Shared, retry_delay};
+use super::steps::{Row, Steps};
+use super::store::{self, Begun, End};
+use crate::db::DatabaseError;
+use crate::workflow::{
+    Event, EventFields, EventKind, Graph, Run, RunOptions, RunResult, RunStatus, all_exist,
+};
+
+/// What is to be told at the end.
+struct Told {
+    end: End,
+    /// What the engine said of it; `None` if it never began.
+    event: Option<Event>,
+}
+
+/// Executes a run, writes down what came of it, tells its end, and starts the next.
+pub(super) async fn run(shared: Arc<Shared>, active: Active) {
+    shared.publish_queue();
+    if let Some(told) = execute(&shared, &active).await {
+        finish(&shared, &active, told).await;
+    }
+    shared.queue().ended(&active.run_id);
+    shared.publish_queue();
+    shared.start_next();
+}
+
+/// `None` if there is nothing to be written: the run is gone, or it will be resumed.
+async fn execute(shared: &Arc<Shared>, active: &Active) -> Option<Told> {
+    let begun = begin(shared, active).await?;
+    let durable = begun.durable || shared.options.resume;
+    let started = match start(shared, active, begun, durable) {
+        Ok(started) => started,
+        Err(reason) => return Some(failed(active, reason)),
+    };
+    let Started {
+        mut run,
+        reused,
+        graph,
+        nodes,
+    } = started;
+    active.live.begin(&graph, &nodes, &reused);
+    let last = watch_events(shared, active, &mut run).await;
+    let Ok(result) = run.result().await else {
+        return Some(failed(
+            active,
+            "it ended without a result; this is a fault of the program".to_owned(),
+        ));
+    };
+    active.live.finish(&result);
+    let is_broken_off = result.status == RunStatus::Aborted
+        && shared.stopping.is_cancelled()
+        && !active.is_aborted();
+    if is_broken_off && durable {
+        return None;
+    }
+    Some(told(&result, last, is_broken_off))
+}
+
+/// Writes down that the run begins. While the database fails, nothing is executed.
+async fn begin(shared: &Shared, active: &Active) -> Option<Begun> {
+    let (seq, at) = (active.seq, active.started_at);
+    for tries in 0.. {
+        let begun = shared
+            .db
+            .write(move |connection| store::begin(connection, seq, at))
+            .await;
+        match begun {
+            Ok(begun) => return begun,
+            Err(error) => {
+                let run_id = &*active.run_id;
+                tracing::error!(
+                    run_id,
+                    error = &error as &dyn std::error::Error,
+                    "a run cannot begin"
+                );
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(retry_delay(tries)) => {}
+            () = shared.stopping.cancelled() => return None,
+        }
+    }
+    None
+}
+
+struct Started {
+    run: Run,
+    reused: HashMap<u64, NodeRecord>,
+    graph: Graph,
+    nodes: Vec<u64>,
+}
+
+fn start(shared: &Shared, active: &Active, begun: Begun, durable: bool) -> Result<Started, String> {
+    let unreadable = |_| "what was kept of its request cannot be read".to_owned();
+    let mut request: RunRequest = serde_json::from_str(&begun.options).map_err(unreadable)?;
+    request.graph = Json::parse(begun.graph).unwrap_or_default();
+    let graph = request.graph().map_err(|error| error.to_string())?;
+    let reused = reusable(shared, begun.finished);
+    let outputs = |(id, node): (&u64, &NodeRecord)| Some((*id, node.outputs.clone()?));
+    let steps = Steps {
+        live: active.live.clone(),
+        row: durable.then(|| Row {
+            db: shared.db.clone(),
+            seq: active.seq,
+        }),
+    };
+    let options = RunOptions {
+        run_id: active.run_id.parse().unwrap_or_default(),
+        finished: reused.iter().filter_map(outputs).collect(),
+        steps: Some(steps.shared()),
+        ..shared.run_options(&request)
+    };
+    let run = shared.engine.start(&graph, options);
+    let run = run.map_err(|invalid| invalid.to_string())?;
+    let nodes = will_run(&graph, &request.targets);
+    Ok(Started {
+        run,
+        reused,
+        graph,
+        nodes,
+    })
+}
+
+/// The steps that can be used again: those whose assets are still there. Nodes that a user interface shows, and others
+/// that no server executes, run again: they cost nothing, and tell what they show.
+fn reusable(shared: &Shared, finished: Vec<NodeRecord>) -> HashMap<u64, NodeRecord> {
+    let is_there = |outputs: &Json| {
+        let assets = shared.assets.as_deref();
+        assets.is_none_or(|assets| all_exist(outputs, assets))
+    };
+    let is_usable = |node: &NodeRecord| {
+        node.server_uid.is_some() && node.outputs.as_ref().is_some_and(is_there)
+    };
+    let nodes = finished.into_iter().filter(is_usable);
+    nodes.map(|node| (node.node_id, node)).collect()
+}
+
+/// Passes all events on but the last, which is given back: it is told when what came of the run is kept.
+async fn watch_events(shared: &Shared, active: &Active, run: &mut Run) -> Option<Event> {
+    let abort = run.abort_handle();
+    let mut is_stopped = false;
+    let mut last = None;
+    loop {
+        tokio::select! {
+            event = run.next_event() => match event {
+                None => return last,
+                Some(event) if matches!(event.kind, EventKind::RunFinished { .. }) => last = Some(event),
+                Some(event) => {
+                    active.live.event(&event);
+                    publish(shared, active, event);
+                }
+            },
+            () = active.stop.cancelled(), if !is_stopped => {
+                is_stopped = true;
+                abort.abort();
+            }
+        }
+    }
+}
+
+fn publish(shared: &Shared, active: &Active, mut event: Event) {
+    if let EventKind::NodeComplete {
+        node_id,
+        outputs,
+        inputs,
+        ..
+    } = &mut event.kind
+    {
+        let short = |value: &Json| shortened(value, &active.run_id, *node_id);
+        if let Some(short) = short(outputs) {
+            *outputs = short;
+        }
+        if let Some(short) = inputs.as_ref().and_then(short) {
+            *inputs = Some(short);
+        }
+    }
+    let type_name = event.kind.type_name();
+    shared
+        .events
+        .publish(type_name, Some(&active.run_id), EventFields(&event));
+}
+
+fn failed(active: &Active, reason: String) -> Told {
+    let at = Time::now();
+    let end = End {
+        state: RunState::Error,
+        at,
+        duration_ms: u64::try_from(at.0 - active.started_at.0).ok(),
+        counts: None,
+        reason: Some(reason),
+    };
+    Told { end, event: None }
+}
+
+fn told(result: &RunResult, event: Option<Event>, is_broken_off: bool) -> Told {
+    let (state, reason) = if is_broken_off {
+        (
+            RunState::Interrupted,
+            Some("the daemon was stopped".to_owned()),
+        )
+    } else {
+        (result.status.into(), None)
+    };
+    let end = End {
+        state,
+        at: Time::now(),
+        duration_ms: u64::try_from(result.duration.as_millis()).ok(),
+        counts: serde_json::to_string(&result.counts()).ok(),
+        reason,
+    };
+    Told {
+        end,
+        event: event.filter(|_| !is_broken_off),
+    }
+}
+
+/// Writes down what came of the run, then tells it.
+async fn finish(shared: &Shared, active: &Active, told: Told) {
+    let Told { end, event } = told;
+    let kept = keep(shared, active, &end).await;
+    if let Err(error) = kept {
+        count(&shared.counts.not_kept);
+        let fields = json!({
+            "status": end.state, "durationMs": end.duration_ms, "counts": {}, "notKept": error.to_string(),
+        });
+        shared
+            .events
+            .publish("run_finished", Some(&active.run_id), fields);
+        shared.count_end(end.state);
+        return;
+    }
+    match event {
+        Some(event) => {
+            publish(shared, active, event);
+            shared.count_end(end.state);
+        }
+        None => shared.publish_end(&active.run_id, &end),
+    }
+}
+
+/// Tries again while there is hope: a full disk may get room, and until then nothing is lost. Other failures are given
+/// up after this many tries.
+const TRIES_MAX: u32 = 5;
+
+async fn keep(shared: &Shared, active: &Active, end: &End) -> Result<(), DatabaseError> {
+    let mut tries = 0;
+    loop {
+        let nodes = active.live.records();
+        let Err(error) = shared.save_end(active.seq, end.clone(), nodes).await else {
+            return Ok(());
+        };
+        let run_id = &*active.run_id;
+        tracing::error!(
+            run_id,
+            error = &error as &dyn std::error::Error,
+            "the end of a run cannot be written"
+        );
+        tries += 1;
+        let has_hope = matches!(error, DatabaseError::Full { .. } | DatabaseError::Busy);
+        if shared.given_up.is_cancelled() || (!has_hope && tries >= TRIES_MAX) {
+            return Err(error);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(retry_delay(tries)) => {}
+            () = shared.given_up.cancelled() => {}
+        }
+    }
+}

@@ -1,0 +1,473 @@
+//! [`RunManager`]: the calls.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nodewire_json::Json;
+use serde::{Deserialize, Serialize};
+
+use super::options::{RunManagerCounters, RunManagerOptions};
+use super::queue::{QueueView, Whereabouts};
+use super::record::{NodeRecord, Page, RunFilter, RunRecord, RunState, RunSummary, shortened};
+use super::request::{Overrides, RunRequest, bad, will_run};
+use super::shared::{Nodes, Shared};
+use super::store::{self, Filled, Filter};
+use super::submission::{self, Submission};
+use super::{CacheCounters, RunError, SqliteCache, StartError, SubmitError, ending, startup};
+use crate::db::Database;
+use crate::events::EventHub;
+use crate::workflow::{AssetLinks, CapacityUsage, NodeInvoker, Problem};
+
+/// What a [`RunManager`] works with.
+pub struct RunManagerParts {
+    /// Reaches the nodes: a [`ServerPool`](crate::workflow::ServerPool).
+    pub nodes: Arc<dyn NodeInvoker>,
+    /// Where runs are kept.
+    pub db: Database,
+    /// Where is told what happens.
+    pub events: EventHub,
+    /// The assets that values may name.
+    pub assets: Option<Arc<dyn AssetLinks>>,
+    /// The limits.
+    pub options: RunManagerOptions,
+}
+
+/// Takes runs, executes them, and knows what came of them. Cloning shares it.
+///
+/// Every call that changes something goes on to its end although its future is dropped.
+#[derive(Clone)]
+pub struct RunManager {
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for RunManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunManager")
+            .field("options", &self.shared.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RunManagerParts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunManagerParts").finish_non_exhaustive()
+    }
+}
+
+/// A run that was accepted.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Submitted {
+    /// Identifies it.
+    pub run_id: String,
+    /// How many runs were before it.
+    pub position: u64,
+    /// What is worth knowing about the graph: a list of [`Problem`]s.
+    pub warnings: Json,
+    /// It was submitted before, with the same idempotency key.
+    #[serde(skip)]
+    pub is_known: bool,
+}
+
+/// What a run of a request would do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Validation {
+    /// Everything found; without errors among them it can run.
+    pub problems: Vec<Problem>,
+    /// The nodes that would run.
+    pub nodes: Vec<u64>,
+}
+
+/// How a run is to be repeated. As JSON: overrides, and `"from": "failed"`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(from = "RerunBody")]
+pub struct Rerun {
+    /// Use again what completed, apart from nodes that the overrides change and all that depends on them.
+    pub from_failed: bool,
+    /// What is changed.
+    pub overrides: Overrides,
+}
+
+#[derive(Deserialize)]
+struct RerunBody {
+    from: Option<From_>,
+    #[serde(flatten)]
+    overrides: Overrides,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum From_ {
+    Start,
+    Failed,
+}
+
+/// What became of a request to stop a run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Aborted {
+    /// The run.
+    pub run_id: String,
+    /// What it is in now: still `running` while its nodes stop.
+    pub status: RunState,
+    /// It had ended before; nothing was done.
+    pub was_finished: bool,
+}
+
+/// What is to be taken out of the queue.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct QueueChange {
+    /// All that wait.
+    pub clear: bool,
+    /// These.
+    pub delete: Vec<String>,
+}
+
+/// What was taken out of the queue.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueChanged {
+    /// Runs that waited, and are aborted now.
+    pub removed: Vec<String>,
+    /// Runs that did not wait.
+    pub not_waiting: Vec<String>,
+}
+
+/// Values that one record has inside, in bytes; of further ones only the size is told.
+const RECORD_BYTES_MAX: usize = 32 << 20;
+
+impl RunManager {
+    /// Takes up the work: runs that wait are executed, durable ones that were broken off go on, others are recorded as
+    /// interrupted.
+    ///
+    /// # Errors
+    /// If the database fails.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, runs of the time before may be recorded as interrupted already; nothing is executed.
+    pub async fn start(parts: RunManagerParts) -> Result<Self, StartError> {
+        let RunManagerParts {
+            nodes,
+            db,
+            events,
+            assets,
+            options,
+        } = parts;
+        let cache = match options.cache {
+            Some(limits) => Some(SqliteCache::open(db.clone(), assets.clone(), limits).await?),
+            None => None,
+        };
+        let shared = Shared::new(Nodes(nodes), (db, events), assets, cache, options);
+        let shared = Arc::new(shared);
+        startup::recover(&shared).await?;
+        shared.publish_queue();
+        shared.start_next();
+        Ok(Self { shared })
+    }
+
+    /// Accepts a run; when this resolves, it is on disk. With an idempotency key of at most 255 bytes, the same request
+    /// again gives the same answer again, as long as the run is kept.
+    ///
+    /// # Errors
+    /// If the request or its graph is wrong, too many runs wait, or it cannot be kept.
+    pub async fn submit(
+        &self,
+        request: RunRequest,
+        idempotency_key: Option<String>,
+    ) -> Result<Submitted, SubmitError> {
+        let submission = Submission {
+            request,
+            idempotency_key,
+            rerun: None,
+        };
+        self.accept(submission).await
+    }
+
+    /// Everything that is wrong with a request, and what it would run.
+    ///
+    /// # Errors
+    /// If the request is wrong apart from its graph.
+    pub fn validate(&self, request: &RunRequest) -> Result<Validation, SubmitError> {
+        request.check(self.shared.options.request_bytes_max)?;
+        let graph = match request.graph() {
+            Ok(graph) => graph,
+            Err(SubmitError::Invalid { problems }) => {
+                return Ok(Validation {
+                    problems,
+                    nodes: Vec::new(),
+                });
+            }
+            Err(other) => return Err(other),
+        };
+        let options = self.shared.run_options(request);
+        Ok(Validation {
+            problems: self.shared.engine.check(&graph, &options),
+            nodes: will_run(&graph, &request.targets),
+        })
+    }
+
+    /// Runs, newest first.
+    ///
+    /// # Errors
+    /// If the cursor is none, or the database fails.
+    pub async fn list(&self, filter: RunFilter) -> Result<Page<RunSummary>, RunError> {
+        let limit = filter.limit.unwrap_or(100).clamp(1, 1_000);
+        let before = match &filter.cursor {
+            None => i64::MAX,
+            Some(cursor) => cursor.parse().map_err(|_| RunError::BadCursor {
+                cursor: cursor.clone(),
+            })?,
+        };
+        // One more tells whether there is a next page.
+        let rows = Filter {
+            status: filter.status,
+            before,
+            limit: limit + 1,
+        };
+        let mut rows = self
+            .shared
+            .db
+            .read(move |connection| store::list(connection, &rows))
+            .await?;
+        let has_more = rows.len() > limit;
+        rows.truncate(limit);
+        let next_cursor = rows
+            .last()
+            .filter(|_| has_more)
+            .map(|(seq, _)| seq.to_string());
+        let runs = rows.into_iter().map(|(_, summary)| summary).collect();
+        Ok(Page { runs, next_cursor })
+    }
+
+    /// All about a run; of values over 64 KiB, and over 32 MiB together, only their size.
+    ///
+    /// # Errors
+    /// If there is no such run, or the database fails.
+    pub async fn get(&self, run_id: &str) -> Result<RunRecord, RunError> {
+        // Looked up first: when it ends in between, the rows tell more.
+        let whereabouts = self.shared.queue().find(run_id);
+        let id = run_id.to_owned();
+        let read = self.shared.db.read(move |connection| {
+            let Some(kept) = store::record(connection, &id)? else {
+                return Ok(None);
+            };
+            let mut budget = Budget::default();
+            let mut short = |node, size| budget.short(&id, node, size);
+            let nodes = Filled { short: &mut short }.nodes(connection, kept.seq)?;
+            Ok(Some((kept, nodes)))
+        });
+        let (kept, mut nodes) = read.await?.ok_or_else(|| not_found(run_id))?;
+        let mut position = None;
+        match whereabouts {
+            Whereabouts::Active(active) if !kept.summary.status.is_finished() => {
+                let mut budget = Budget::default();
+                let records = active.live.records().into_iter();
+                nodes = records
+                    .map(|(_, node)| budget.shortened(node, run_id))
+                    .collect();
+            }
+            Whereabouts::Waiting { position: at } => position = Some(at),
+            Whereabouts::Active(_) | Whereabouts::Elsewhere => {}
+        }
+        Ok(RunRecord {
+            summary: kept.summary,
+            position,
+            graph: kept.graph,
+            options: kept.options,
+            nodes,
+        })
+    }
+
+    /// A node of a run, with all its values.
+    ///
+    /// # Errors
+    /// If there is no such run or no such node in it, or the database fails.
+    pub async fn node(&self, run_id: &str, node_id: u64) -> Result<NodeRecord, RunError> {
+        if let Whereabouts::Active(active) = self.shared.queue().find(run_id)
+            && let Some(node) = active.live.node(node_id)
+        {
+            return Ok(node);
+        }
+        let id = run_id.to_owned();
+        let read = self
+            .shared
+            .db
+            .read(move |connection| store::record_node(connection, &id, node_id));
+        read.await?.ok_or_else(|| not_found(run_id))
+    }
+
+    /// Stops a run: takes it out of the queue, or stops its nodes. Again, or after its end: nothing happens.
+    ///
+    /// # Errors
+    /// If there is no such run, or the database fails; a run that waits waits on then.
+    pub async fn abort(&self, run_id: &str) -> Result<Aborted, RunError> {
+        let (shared, run_id) = (self.shared.clone(), run_id.to_owned());
+        ending::detached(async move { ending::abort(&shared, &run_id).await }).await
+    }
+
+    /// Runs the request of a run again, with changes.
+    ///
+    /// # Errors
+    /// As [`Self::submit`]; and if there is no such run, or it has not ended although what completed is to be used.
+    pub async fn rerun(&self, run_id: &str, rerun: Rerun) -> Result<Submitted, SubmitError> {
+        let id = run_id.to_owned();
+        let read = self.shared.db.read(move |connection| {
+            let Some(kept) = store::record(connection, &id)? else {
+                return Ok(None);
+            };
+            let mut nothing = |_, _| Some(Json::default());
+            let nodes = Filled {
+                short: &mut nothing,
+            }
+            .nodes(connection, kept.seq)?;
+            Ok(Some((kept, nodes)))
+        });
+        let missing = || SubmitError::NotFound {
+            run_id: run_id.to_owned(),
+        };
+        let (kept, nodes) = read.await?.ok_or_else(missing)?;
+        if rerun.from_failed && !kept.summary.status.is_finished() {
+            return Err(bad(
+                "the run has not ended; abort it first, or run all of it again",
+            ));
+        }
+        let stored = serde_json::from_str::<RunRequest>(kept.options.as_str());
+        let mut request =
+            stored.map_err(|error| bad(format!("its request cannot be read: {error}")))?;
+        request.graph = kept.graph;
+        let (request, changed) = request.overridden(rerun.overrides);
+        let keep = if rerun.from_failed {
+            submission::kept(&request, changed, &nodes)?
+        } else {
+            HashSet::new()
+        };
+        let repeats = store::Rerun {
+            run_id: run_id.to_owned(),
+            keep,
+        };
+        self.accept(Submission {
+            request,
+            idempotency_key: None,
+            rerun: Some(repeats),
+        })
+        .await
+    }
+
+    /// Forgets a run that has ended, or takes one that waits out of the queue and forgets it.
+    ///
+    /// # Errors
+    /// If there is no such run, it is being executed, or the database fails.
+    pub async fn delete(&self, run_id: &str) -> Result<(), RunError> {
+        let (shared, run_id) = (self.shared.clone(), run_id.to_owned());
+        ending::detached(async move { ending::delete(&shared, &run_id).await }).await
+    }
+
+    /// Who runs and who waits.
+    #[must_use]
+    pub fn queue(&self) -> QueueView {
+        self.shared.queue().view()
+    }
+
+    /// Takes runs out of the queue; they end as aborted.
+    ///
+    /// # Errors
+    /// If the database fails; those taken out before that stay out.
+    pub async fn change_queue(&self, change: QueueChange) -> Result<QueueChanged, RunError> {
+        let shared = self.shared.clone();
+        ending::detached(async move { ending::change_queue(&shared, change).await }).await
+    }
+
+    /// Refuses new runs, and stops those that are executed: durable ones are resumed by the next process, others are
+    /// recorded as interrupted. Waits at most `grace` for them; what is not written then is told as not kept. The
+    /// database stays open.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, everything is stopping but nobody waits for it.
+    pub async fn shutdown(&self, grace: Duration) {
+        ending::shutdown(&self.shared, grace).await;
+    }
+
+    /// What became of runs so far.
+    #[must_use]
+    pub fn counters(&self) -> RunManagerCounters {
+        self.shared.counts.read()
+    }
+
+    /// What the result cache did so far; `None` without one.
+    #[must_use]
+    pub fn cache_counters(&self) -> Option<CacheCounters> {
+        self.shared.cache.as_ref().map(|cache| cache.counters())
+    }
+
+    /// The result cache, if there is one.
+    #[must_use]
+    pub fn cache(&self) -> Option<Arc<SqliteCache>> {
+        self.shared.cache.clone()
+    }
+
+    /// How many nodes are in flight, over all runs.
+    #[must_use]
+    pub fn usage(&self) -> CapacityUsage {
+        self.shared.capacity.usage()
+    }
+
+    async fn accept(&self, submission: Submission) -> Result<Submitted, SubmitError> {
+        let shared = self.shared.clone();
+        let task = tokio::spawn(async move { submission::accept(&shared, submission).await });
+        task.await.unwrap_or(Err(SubmitError::Stopping))
+    }
+}
+
+impl From<RerunBody> for Rerun {
+    fn from(body: RerunBody) -> Self {
+        Self {
+            from_failed: matches!(body.from, Some(From_::Failed)),
+            overrides: body.overrides,
+        }
+    }
+}
+
+pub(super) fn not_found(run_id: &str) -> RunError {
+    RunError::NotFound {
+        run_id: run_id.to_owned(),
+    }
+}
+
+/// How much of a record's values is left to be told.
+struct Budget(usize);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(RECORD_BYTES_MAX)
+    }
+}
+
+impl Budget {
+    fn short(&mut self, run_id: &str, node_id: u64, size: usize) -> Option<Json> {
+        let short = super::record::short(size, self.0, run_id, node_id);
+        if short.is_none() {
+            self.0 -= size;
+        }
+        short
+    }
+
+    fn shortened(&mut self, node: NodeRecord, run_id: &str) -> NodeRecord {
+        let id = node.node_id;
+        let mut fit = |value: Json| {
+            self.short(run_id, id, value.as_str().len())
+                .unwrap_or(value)
+        };
+        NodeRecord {
+            inputs: node.inputs.map(&mut fit),
+            outputs: node.outputs.map(&mut fit),
+            last_status: node
+                .last_status
+                .map(|value| shortened(&value, run_id, id).unwrap_or(value)),
+            ..node
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Runs of workflows: their queue, their history, and what of them outlives the process. spec: nanograph 16, 19.3
+//!
+//! A [`RunManager`] takes [`RunRequest`]s, runs a few of them at a time by priority, tells the
+//! [`EventHub`](crate::events::EventHub) what happens, and keeps what came of them in the
+//! [`Database`](crate::db::Database). A run with `durable: true` keeps each finished step before its successors start,
+//! and goes on from there after the process was killed. [`SqliteCache`] is the result cache in the same file.
+//!
+//! Inside: `request` (what is asked for), `queue` (who is next; pure), `manager` (the calls), `drive` (one run from its
+//! start to its end), `live` (what is known of a run while it runs), `store` (the rows), `steps` (the step log), `cache`.
+//!
+//! Invariants: a run that was accepted is on disk; each ends once, and its end is told after it is on disk; whoever
+//! watches or asks never slows a run; queue, history and cache have limits.
+
+mod cache;
+mod drive;
+mod ending;
+mod error;
+mod live;
+mod manager;
+mod options;
+mod queue;
+mod record;
+mod request;
+mod shared;
+mod startup;
+mod steps;
+mod store;
+mod submission;
+
+pub use cache::{CacheCounters, CacheOptions, SqliteCache};
+pub use error::{RunError, StartError, SubmitError};
+pub use manager::{
+    Aborted, QueueChange, QueueChanged, Rerun, RunManager, RunManagerParts, Submitted, Validation,
+};
+pub use options::{RunManagerCounters, RunManagerOptions};
+pub use queue::{QueueView, RunningRun, WaitingRun};
+pub use record::{NodeRecord, Page, RunFilter, RunRecord, RunState, RunSummary, Time};
+pub use request::{Overrides, RequestCache, RequestOnError, RequestTypes, RunRequest};
