@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 mod graph_file;
+mod reuse;
 mod runs;
+mod sharing;
 mod support;
 mod validation;
 mod wire;
