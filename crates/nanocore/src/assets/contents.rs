@@ -1,11 +1,20 @@
 //! Where contents lie: [`Contents`], and [`S3`] as a place for them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use object_store::ObjectStore;
 use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
+use object_store::{ClientOptions, ObjectStore, RetryConfig};
+
+/// How often a request to an S3 server is tried again.
+const RETRIES_MAX: usize = 4;
+/// When it is tried no more, after its first try.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long an S3 server may be silent while it is waited for.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// Where the bytes of assets lie. What is known about them is in the store's folder in any case, and so is an upload
 /// until it is complete.
@@ -38,28 +47,44 @@ pub struct S3 {
     pub session_token: Option<String>,
 }
 
-/// The settings of an [`S3`] do not fit together.
+/// Why an [`S3`] is of no use.
 #[derive(Debug, thiserror::Error)]
-#[error("the S3 settings are of no use")]
-pub struct BadS3(#[from] object_store::Error);
+#[non_exhaustive]
+pub enum BadS3 {
+    /// The process has no TLS provider, which is needed for plain HTTP too.
+    #[error(
+        "no TLS provider: install one (rustls CryptoProvider::install_default) before using an S3 bucket"
+    )]
+    NoTlsProvider,
+    /// The bucket has no name.
+    #[error("the S3 bucket has no name")]
+    NoBucket,
+    /// The settings do not fit together.
+    #[error("the settings of the S3 bucket are of no use")]
+    Settings(#[from] object_store::Error),
+}
 
 impl S3 {
     /// The bucket as a place for contents. Connects to nothing yet.
     ///
-    /// For `https` the process needs a TLS provider installed, as for any client here.
-    ///
     /// # Errors
-    /// [`BadS3`], such as for an empty bucket name or an address that is none.
+    /// [`BadS3::NoTlsProvider`], [`BadS3::NoBucket`]; [`BadS3::Settings`], such as for an address that is none.
     pub fn contents(&self) -> Result<Contents, BadS3> {
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            return Err(BadS3::NoTlsProvider);
+        }
+        if self.bucket.is_empty() {
+            return Err(BadS3::NoBucket);
+        }
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(&self.bucket)
             .with_region(self.region.as_deref().unwrap_or("us-east-1"))
             .with_access_key_id(&self.access_key_id)
-            .with_secret_access_key(&self.secret_access_key);
+            .with_secret_access_key(&self.secret_access_key)
+            .with_client_options(client_options(self.endpoint.as_deref()))
+            .with_retry(retry());
         if let Some(endpoint) = &self.endpoint {
-            builder = builder
-                .with_endpoint(endpoint.trim_end_matches('/'))
-                .with_allow_http(endpoint.starts_with("http://"));
+            builder = builder.with_endpoint(endpoint.trim_end_matches('/'));
         }
         if let Some(token) = &self.session_token {
             builder = builder.with_token(token);
@@ -70,6 +95,23 @@ impl S3 {
             builder.build()?,
             prefix,
         ))))
+    }
+}
+
+/// A request may take as long as its content does, but not be silent.
+fn client_options(endpoint: Option<&str>) -> ClientOptions {
+    ClientOptions::new()
+        .with_allow_http(endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")))
+        .with_timeout_disabled()
+        .with_read_timeout(SILENCE_MAX)
+}
+
+/// A short outage is sat out; a longer one fails the upload or download.
+fn retry() -> RetryConfig {
+    RetryConfig {
+        max_retries: RETRIES_MAX,
+        retry_timeout: RETRY_TIMEOUT,
+        ..RetryConfig::default()
     }
 }
 

@@ -23,6 +23,7 @@ impl Answer {
     }
 }
 
+#[derive(Clone)]
 pub(crate) struct Client {
     pub(crate) address: SocketAddr,
     pub(crate) token: String,

@@ -6,10 +6,17 @@
     reason = "a test fails by panicking"
 )]
 
+mod callers;
+mod crash;
 mod faults;
 mod http;
+mod objects;
 mod python;
+mod served;
 mod storage;
+
+use std::path::Path;
+use std::time::Duration;
 
 use http::{Client, Part};
 use nanocore::assets::{
@@ -25,11 +32,16 @@ pub(crate) struct Setup {
 }
 
 pub(crate) async fn start(options: StoreOptions) -> Setup {
+    start_with(options, AssetServerConfig::default().upload_idle_timeout).await
+}
+
+pub(crate) async fn start_with(options: StoreOptions, upload_idle_timeout: Duration) -> Setup {
     let folder = tempfile::tempdir().unwrap();
     let store = AssetStore::open(folder.path(), options).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let config = AssetServerConfig {
         domain: "test.domain".to_owned(),
+        upload_idle_timeout,
         ..AssetServerConfig::default()
     };
     let server = AssetServer::start(store, listener, config).unwrap();
@@ -46,12 +58,14 @@ pub(crate) async fn start(options: StoreOptions) -> Setup {
 
 /// The store of a folder whose lock is given back. A process that another test is just starting has a copy of every open
 /// file, locks included, until it runs its own program.
-pub(crate) async fn opened_again(folder: &std::path::Path) -> AssetStore {
+pub(crate) async fn opened_again(folder: &Path) -> AssetStore {
+    opened_with(folder, StoreOptions::default()).await
+}
+
+pub(crate) async fn opened_with(folder: &Path, options: StoreOptions) -> AssetStore {
     loop {
-        match AssetStore::open(folder, StoreOptions::default()) {
-            Err(StoreError::Locked { .. }) => {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-            }
+        match AssetStore::open(folder, options.clone()) {
+            Err(StoreError::Locked { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
             opened => return opened.unwrap(),
         }
     }
@@ -381,7 +395,7 @@ async fn an_expired_address_is_refused() {
         if answer.status != 200 {
             break answer;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     };
     assert_eq!(
         (refused.status, refused.error_code().as_str()),
