@@ -1,21 +1,26 @@
 //! Runs over real sockets: servers that follow a script, and everything they can do wrong.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use nanocore::workflow::{
-    Engine, Exec, Graph, NodeErrorCode, ProblemCode, Run, RunOptions, RunResult, ServerPool,
-    ServerSettings,
+    CacheKey, Engine, Exec, Graph, NodeErrorCode, ProblemCode, ResultCache, Run, RunOptions,
+    RunResult, ServerPool, ServerSettings,
 };
 use nanograph::client::{Backoff, Client, ClientConfig};
 use nanograph::message::{ClientMessage, ExecutionRequest};
+use nodewire_json::Json;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::{graph, set_text};
+
+const COMPLETE: &str = r#"{"type": "complete", "outputs": {"out": [1]}}"#;
 
 /// More than anything here takes; only a failure waits for it.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -352,6 +357,101 @@ async fn nodes_that_a_server_announces_later_can_be_run() {
         .unwrap()
         .unwrap();
     assert_eq!(engine.check(&graph, &RunOptions::default()), []);
+}
+
+impl Socket {
+    async fn announce(&mut self, definitions: &Value) {
+        let update = json!({"type": "definitions_update", "serverUid": "one", "payload": {"nodeDefinitions": definitions}});
+        self.say(&update.to_string()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_run_waits_until_a_server_offers_its_nodes() {
+    let pool = ServerPool::new();
+    let engine = Engine::new(Arc::new(pool.clone()));
+    let graph = graph(&[(1, "make")], &[]);
+    let script = Script::bind("one", json!([])).await;
+    let waiting = engine.start_when_offered(&graph, RunOptions::default(), PATIENCE);
+    let servers = async {
+        // First nobody is there, then somebody without the node, then with it.
+        let mut socket = script.join(&pool).await;
+        socket.announce(&definitions()).await;
+        let request = socket.request().await;
+        socket.status(&request, COMPLETE).await;
+        socket
+    };
+    let (run, _socket) = tokio::join!(async { result(waiting.await.unwrap()).await }, servers);
+    assert_eq!(run.counts().complete, 1);
+}
+
+#[derive(Debug, Default)]
+struct Kept(std::sync::Mutex<HashMap<CacheKey, Json>>);
+
+impl ResultCache for Kept {
+    fn get(&self, key: &CacheKey) -> BoxFuture<'static, Option<Json>> {
+        std::future::ready(self.0.lock().unwrap().get(key).cloned()).boxed()
+    }
+
+    fn put(&self, key: CacheKey, outputs: &Json) {
+        self.0.lock().unwrap().insert(key, outputs.clone());
+    }
+}
+
+// spec: nanograph 18
+#[tokio::test]
+async fn results_of_code_that_may_have_changed_are_not_used_again() {
+    let pool = ServerPool::new();
+    let script = Script::bind("one", definitions()).await;
+    let mut socket = script.join(&pool).await;
+    let cache = Arc::new(Kept::default());
+    let run = || {
+        let options = RunOptions {
+            cache: Some(cache.clone()),
+            ..RunOptions::default()
+        };
+        Engine::new(Arc::new(pool.clone()))
+            .start(&graph(&[(1, "make")], &[]), options)
+            .unwrap()
+    };
+    // Executed once, then found.
+    let first = run();
+    let request = socket.request().await;
+    socket.status(&request, COMPLETE).await;
+    assert_eq!(result(first).await.counts().complete, 1);
+    assert_eq!(result(run()).await.counts().cached, 1);
+    // Definitions that are announced again may belong to other code.
+    let mut announced = pool.clients()[0].watch_handshake();
+    announced.mark_unchanged();
+    socket.announce(&definitions()).await;
+    tokio::time::timeout(PATIENCE, announced.changed())
+        .await
+        .unwrap()
+        .unwrap();
+    let second = run();
+    let request = socket.request().await;
+    // While it runs, its code changes: what comes of it is not kept.
+    announced.mark_unchanged();
+    socket.announce(&definitions()).await;
+    tokio::time::timeout(PATIENCE, announced.changed())
+        .await
+        .unwrap()
+        .unwrap();
+    socket.status(&request, COMPLETE).await;
+    assert_eq!(result(second).await.counts().complete, 1);
+    let kept = cache.0.lock().unwrap().len();
+    assert_eq!(kept, 1);
+    // Whoever knows the code says so, and says when it is as before.
+    assert!(pool.set_code_epoch("one", "v1"));
+    let third = run();
+    let request = socket.request().await;
+    socket.status(&request, COMPLETE).await;
+    assert_eq!(result(third).await.counts().complete, 1);
+    assert_eq!(result(run()).await.counts().cached, 1);
+    assert!(pool.set_code_epoch("one", "v2"));
+    assert!(pool.set_code_epoch("one", "v1"));
+    assert_eq!(result(run()).await.counts().cached, 1);
+    assert!(!pool.set_code_epoch("two", "v1"));
 }
 
 // spec: nanograph 5.4

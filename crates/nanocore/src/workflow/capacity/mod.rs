@@ -4,6 +4,9 @@
 //! highest priority of its run, oldest run, longest remaining way, lowest node id. A run that gets places while another
 //! one looks for its own is woken.
 
+#[cfg(test)]
+mod tests;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
