@@ -5,7 +5,8 @@
 //! | `lock` | held by the running daemon; names its process and its address |
 //! | `token` | the master token, readable by its owner only |
 //! | `nodeservers.json` | the registry |
-//! | `nanocore.db` | runs, steps, cached results, processes |
+//! | `nanocore.db` | runs, steps, cached results |
+//! | `processes` | the processes of node servers, to be ended if the daemon was killed |
 //! | `assets/`, `logs/` | contents of assets; what node servers print |
 
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
@@ -172,6 +173,12 @@ impl DataFolder {
     #[must_use]
     pub fn logs(&self) -> PathBuf {
         self.folder.join("logs")
+    }
+
+    /// The processes of node servers that run.
+    #[must_use]
+    pub fn processes(&self) -> PathBuf {
+        self.folder.join("processes")
     }
 
     fn write_holder(&self, address: Option<SocketAddr>) -> Result<(), HomeError> {

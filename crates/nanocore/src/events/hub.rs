@@ -68,7 +68,7 @@ pub(super) struct Shared {
     pub(super) newest: watch::Sender<u64>,
     pub(super) counts: Counts,
     epoch: String,
-    event_bytes_max: usize,
+    options: EventHubOptions,
 }
 
 #[derive(Debug, Default)]
@@ -95,7 +95,7 @@ impl EventHub {
             newest: watch::Sender::new(0),
             counts: Counts::default(),
             epoch: Uuid::new_v4().to_string(),
-            event_bytes_max: options.event_bytes_max,
+            options,
         };
         Self {
             shared: Arc::new(shared),
@@ -121,7 +121,7 @@ impl EventHub {
     /// that are no object are counted and logged, not published; the number is the newest then.
     pub fn publish(
         &self,
-        type_name: &str,
+        type_name: &'static str,
         run_id: Option<&Arc<str>>,
         fields: impl Serialize,
     ) -> u64 {
@@ -133,12 +133,12 @@ impl EventHub {
             return self.seq();
         };
         let size = text.len() - HEAD_BYTES;
-        if size > shared.event_bytes_max {
+        if size > shared.options.event_bytes_max {
             shared.counts.oversized.fetch_add(1, Ordering::Relaxed);
             let short = serde_json::json!({ "truncated": true, "size": size });
             text = write(type_name, run, &short).unwrap_or_default();
         }
-        let seq = shared.add(text, run_id.cloned());
+        let seq = shared.add(text, type_name, run_id.cloned());
         // Only ever forward: two publishers may come here in the other order.
         shared.newest.send_if_modified(|newest| {
             let newer = seq > *newest;
@@ -152,6 +152,19 @@ impl EventHub {
     #[must_use]
     pub fn subscribe(&self, subscribe: Subscribe) -> Subscription {
         Subscription::new(self.clone(), subscribe)
+    }
+
+    /// Watches one run from its oldest event that is kept. Begins with [`Item::Reset`](super::Item::Reset) if that is
+    /// not its first.
+    #[must_use]
+    pub fn subscribe_run(&self, run_id: &str) -> Subscription {
+        Subscription::of_run(self.clone(), run_id)
+    }
+
+    /// Its limits.
+    #[must_use]
+    pub fn options(&self) -> EventHubOptions {
+        self.shared.options
     }
 
     /// What became of events so far.
@@ -175,11 +188,16 @@ impl Shared {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, text: Vec<u8>, run_id: Option<Arc<str>>) -> u64 {
+    fn add(&self, text: Vec<u8>, type_name: &'static str, run_id: Option<Arc<str>>) -> u64 {
         let mut ring = self.ring();
         let seq = ring.next_seq();
         let json = with_head(text, seq);
-        ring.push(Published { seq, run_id, json });
+        ring.push(Published {
+            seq,
+            type_name,
+            run_id,
+            json,
+        });
         seq
     }
 }

@@ -10,6 +10,8 @@ use bytes::Bytes;
 pub struct Published {
     /// Its number; grows by one from event to event of the process.
     pub seq: u64,
+    /// What kind of thing happened: the event's `type`.
+    pub type_name: &'static str,
     /// The run it belongs to, if to any.
     pub run_id: Option<Arc<str>>,
     /// The event as a JSON object, `seq` included.
@@ -77,6 +79,12 @@ impl Ring {
                 self.bytes -= old.json.len();
             }
         }
+    }
+
+    /// The oldest event of a run that is kept.
+    pub(super) fn first_of(&self, run_id: &str) -> Option<&Published> {
+        let is_of = |event: &&Published| event.run_id.as_deref() == Some(run_id);
+        self.events.iter().find(is_of)
     }
 
     pub(super) fn find(&self, seq: u64) -> Found {

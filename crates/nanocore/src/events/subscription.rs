@@ -9,6 +9,9 @@ use tokio::sync::watch;
 use super::hub::EventHub;
 use super::ring::{Found, Published};
 
+/// What a run begins with. spec: nanograph 19.4
+const FIRST_OF_RUN: &str = "run_queued";
+
 /// The runs whose events are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Runs {
@@ -69,8 +72,17 @@ pub struct Subscription {
 
 impl Subscription {
     pub(super) fn new(hub: EventHub, subscribe: Subscribe) -> Self {
+        let place = hub.shared.start(subscribe.since);
+        Self::at(place, hub, subscribe.runs, subscribe.servers)
+    }
+
+    pub(super) fn of_run(hub: EventHub, run_id: &str) -> Self {
+        let place = hub.shared.start_of(run_id);
+        Self::at(place, hub, Runs::Only([run_id.to_owned()].into()), false)
+    }
+
+    fn at((next_seq, is_reset): (u64, bool), hub: EventHub, runs: Runs, servers: bool) -> Self {
         let newest = hub.shared.newest.subscribe();
-        let (next_seq, is_reset) = hub.shared.start(subscribe.since);
         hub.shared
             .counts
             .subscriptions
@@ -80,8 +92,8 @@ impl Subscription {
             newest,
             next_seq,
             is_reset,
-            runs: subscribe.runs,
-            servers: subscribe.servers,
+            runs,
+            servers,
         }
     }
 
@@ -103,7 +115,7 @@ impl Subscription {
     pub async fn next(&mut self) -> Item {
         loop {
             self.newest.mark_unchanged();
-            if let Some(item) = self.take() {
+            if let Some(item) = self.try_next() {
                 return item;
             }
             // Fails only without a sender, and the hub is one.
@@ -111,8 +123,8 @@ impl Subscription {
         }
     }
 
-    /// What is there already.
-    fn take(&mut self) -> Option<Item> {
+    /// The next item, if it is there already.
+    pub fn try_next(&mut self) -> Option<Item> {
         if std::mem::take(&mut self.is_reset) {
             return Some(Item::Reset);
         }
@@ -172,5 +184,13 @@ impl super::hub::Shared {
             Found::NotYet if wanted == next => (wanted, false),
             Found::NotYet | Found::Lost { .. } => (next, true),
         }
+    }
+
+    fn start_of(&self, run_id: &str) -> (u64, bool) {
+        let ring = self.ring();
+        ring.first_of(run_id)
+            .map_or((ring.next_seq(), true), |event| {
+                (event.seq, event.type_name != FIRST_OF_RUN)
+            })
     }
 }

@@ -170,3 +170,22 @@ async fn fields_that_are_no_object_are_refused_and_counted() {
     assert_eq!(hub.publish("test", None, 5), 0);
     assert_eq!((hub.seq(), hub.counters().invalid), (0, 1));
 }
+
+#[tokio::test]
+async fn a_run_is_watched_from_its_first_event_or_says_that_it_is_not() {
+    let hub = hub(5);
+    let run: Arc<str> = "r".into();
+    hub.publish("run_queued", Some(&run), json!({}));
+    publish(&hub, Some("r"), 1);
+    let mut events = hub.subscribe_run("r");
+    assert_eq!(event(&mut events).await["type"], "run_queued");
+    for number in 2..=6 {
+        publish(&hub, Some(["r", "s"][number % 2]), 0);
+    }
+    let mut events = hub.subscribe_run("r");
+    assert!(matches!(events.next().await, Item::Reset));
+    assert_eq!(event(&mut events).await["seq"], 3);
+    let mut events = hub.subscribe_run("unknown");
+    assert!(matches!(events.next().await, Item::Reset));
+    assert!(events.try_next().is_none());
+}

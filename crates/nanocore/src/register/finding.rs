@@ -6,8 +6,9 @@ use nanograph::config::{Problem, Severity};
 use serde::Serialize;
 
 /// How bad a [`Finding`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "FindingLevel")]
 pub enum Level {
     /// Worth knowing.
     Note,
@@ -18,7 +19,7 @@ pub enum Level {
 }
 
 /// One thing that is wrong, or notable, about a server's folder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
     /// How bad it is.

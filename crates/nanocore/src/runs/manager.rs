@@ -57,7 +57,7 @@ impl fmt::Debug for RunManagerParts {
 }
 
 /// A run that was accepted.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Submitted {
     /// Identifies it.
@@ -65,6 +65,7 @@ pub struct Submitted {
     /// How many runs were before it.
     pub position: u64,
     /// What is worth knowing about the graph: a list of [`Problem`]s.
+    #[schemars(with = "serde_json::Value")]
     pub warnings: Json,
     /// It was submitted before, with the same idempotency key.
     #[serde(skip)]
@@ -72,7 +73,7 @@ pub struct Submitted {
 }
 
 /// What a run of a request would do.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Validation {
     /// Everything found; without errors among them it can run.
@@ -82,7 +83,7 @@ pub struct Validation {
 }
 
 /// How a run is to be repeated. As JSON: overrides, and `"from": "failed"`.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, schemars::JsonSchema)]
 #[serde(from = "RerunBody")]
 pub struct Rerun {
     /// Use again what completed, apart from nodes that the overrides change and all that depends on them.
@@ -91,22 +92,23 @@ pub struct Rerun {
     pub overrides: Overrides,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 struct RerunBody {
     from: Option<From_>,
     #[serde(flatten)]
     overrides: Overrides,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "RerunFrom")]
 enum From_ {
     Start,
     Failed,
 }
 
 /// What became of a request to stop a run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Aborted {
     /// The run.
@@ -118,7 +120,7 @@ pub struct Aborted {
 }
 
 /// What is to be taken out of the queue.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct QueueChange {
     /// All that wait.
@@ -128,7 +130,7 @@ pub struct QueueChange {
 }
 
 /// What was taken out of the queue.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct QueueChanged {
     /// Runs that waited, and are aborted now.

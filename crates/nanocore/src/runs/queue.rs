@@ -11,7 +11,7 @@ use super::live::Live;
 use super::record::Time;
 
 /// The queue as it is now.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct QueueView {
     /// Those being executed, oldest first.
@@ -21,7 +21,7 @@ pub struct QueueView {
 }
 
 /// A run that is being executed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RunningRun {
     /// The run.
@@ -33,7 +33,7 @@ pub struct RunningRun {
 }
 
 /// A run that waits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WaitingRun {
     /// The run.

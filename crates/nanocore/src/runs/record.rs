@@ -7,7 +7,8 @@ use serde::{Serialize, Serializer};
 use crate::workflow::{NodeError, RunStatus};
 
 /// What a run is in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, schemars::JsonSchema)]
+#[schemars(rename_all = "camelCase")]
 pub enum RunState {
     /// It waits for its turn.
     Queued,
@@ -79,6 +80,16 @@ impl Serialize for RunState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(pub i64);
 
+impl schemars::JsonSchema for Time {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Time".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "format": "date-time" })
+    }
+}
+
 impl Time {
     /// This moment.
     #[must_use]
@@ -95,7 +106,7 @@ impl Serialize for Time {
 }
 
 /// A run in a list.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RunSummary {
     /// Identifies it: a UUID.
@@ -128,6 +139,7 @@ pub struct RunSummary {
     pub duration_ms: Option<u64>,
     /// How many nodes ended in which state: an object without zeros.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Value>")]
     pub counts: Option<Json>,
     /// For people: why it ended before its time.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,7 +149,7 @@ pub struct RunSummary {
 }
 
 /// All about a run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RunRecord {
     /// What lists tell.
@@ -147,15 +159,17 @@ pub struct RunRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<usize>,
     /// The graph as it was submitted.
+    #[schemars(with = "serde_json::Value")]
     pub graph: Json,
     /// The request without the graph.
+    #[schemars(with = "serde_json::Value")]
     pub options: Json,
     /// Each node that took part so far, in file order.
     pub nodes: Vec<NodeRecord>,
 }
 
 /// A node of a run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeRecord {
     /// Its id in the graph.
@@ -183,9 +197,11 @@ pub struct NodeRecord {
     pub duration_ms: Option<u64>,
     /// Why it failed: `code` and `message`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Value>")]
     pub error: Option<Json>,
     /// Attempts that failed, the newest last: `attempt`, `at`, `code`, `message`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<serde_json::Value>")]
     pub failures: Vec<Json>,
     /// The node because of which it was skipped or aborted.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -196,12 +212,15 @@ pub struct NodeRecord {
     pub cached: bool,
     /// What its server said last.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Value>")]
     pub last_status: Option<Json>,
     /// What reached it: lists of values by port.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Value>")]
     pub inputs: Option<Json>,
     /// What it made: lists of values by port.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Value>")]
     pub outputs: Option<Json>,
 }
 
@@ -259,7 +278,7 @@ pub struct RunFilter {
 }
 
 /// A part of a list, newest first.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Page<T> {
     /// What there is.

@@ -10,20 +10,23 @@ use super::SubmitError;
 use crate::workflow::{Exec, Graph, GraphNode, OnError, RunCacheMode, TypeCheck};
 
 /// A run to be made. As JSON: the body of `POST /api/v1/runs`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RunRequest {
     /// The graph, in the format of the files.
     #[serde(default, skip_serializing_if = "Json::is_null")]
+    #[schemars(with = "serde_json::Value")]
     pub graph: Json,
     /// Only these nodes and what they need; all if empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<u64>,
     /// Values of parameters by `<node id>.<name>`, in place of the graph's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub params: BTreeMap<String, Json>,
     /// Constants of inputs by `<node id>.<port>`, lists, in place of the graph's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub values: BTreeMap<String, Json>,
     /// What to do with the result cache.
     #[serde(default)]
@@ -55,7 +58,7 @@ pub struct RunRequest {
 }
 
 /// What a run does with the result cache.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum RequestCache {
     /// Results are used again and kept, as each node says.
@@ -68,7 +71,7 @@ pub enum RequestCache {
 }
 
 /// What the failure of a node means for the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum RequestOnError {
     /// Nothing new is dispatched; what runs may finish.
@@ -80,7 +83,7 @@ pub enum RequestOnError {
 }
 
 /// How strictly the types of links are checked.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum RequestTypes {
     /// What does not fit prevents the run.
@@ -93,12 +96,14 @@ pub enum RequestTypes {
 }
 
 /// What a rerun changes of the request that it repeats; `None` leaves it.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Overrides {
     /// Added to those of the run.
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub params: BTreeMap<String, Json>,
     /// Added to those of the run.
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub values: BTreeMap<String, Json>,
     /// In place of those of the run.
     pub targets: Option<Vec<u64>>,

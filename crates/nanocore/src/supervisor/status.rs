@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use crate::register::Finding;
 
 /// What a server is up to. spec: nanograph 12.6
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ServerState {
     /// It is not to run.
@@ -48,7 +48,7 @@ impl ServerState {
 }
 
 /// A supervised server, as it is told.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServerStatus {
     /// Identifies the installation.
@@ -59,6 +59,7 @@ pub struct ServerStatus {
     pub server_display_name: String,
     /// What it is written in.
     #[serde(serialize_with = "language")]
+    #[schemars(with = "String")]
     pub language: Language,
     /// Its folder; `None` if somebody else runs it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,6 +76,7 @@ pub struct ServerStatus {
     /// What it is up to.
     pub state: ServerState,
     /// Since when.
+    #[schemars(with = "String")]
     pub since: Timestamp,
     /// Whether the registry has it started by itself.
     pub enabled: bool,
@@ -96,6 +98,7 @@ pub struct ServerStatus {
     pub failed_starts: u32,
     /// When it will be started again, in `backoff`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub next_start: Option<Timestamp>,
     /// Why it failed last; gone once it has been ready for a while.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,19 +112,20 @@ pub struct ServerStatus {
 }
 
 /// Why a server failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LastError {
     /// What happened, and what to do.
     pub message: String,
     /// When.
+    #[schemars(with = "String")]
     pub at: Timestamp,
     /// What it said last on standard error: at most 50 lines.
     pub stderr: Vec<String>,
 }
 
 /// How much was logged, and lost.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LogCounters {
     /// Lines taken.

@@ -30,7 +30,7 @@ pub enum Builtin {
 }
 
 impl Builtin {
-    const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Text,
         Self::Number,
         Self::Boolean,

@@ -5,12 +5,14 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 /// One finding about a graph.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
     /// What kind of finding.
+    #[schemars(with = "String")]
     pub code: ProblemCode,
     /// Whether it prevents a run.
+    #[schemars(with = "String")]
     pub level: Level,
     /// The node it is about.
     #[serde(skip_serializing_if = "Option::is_none")]

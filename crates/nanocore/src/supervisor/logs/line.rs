@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 /// Which output a line came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum LogSource {
     /// Standard output.
@@ -26,7 +26,7 @@ impl LogSource {
 }
 
 /// The level of a line, as the SDKs have them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum LogLevel {
     /// `DEBUG`
@@ -42,12 +42,13 @@ pub enum LogLevel {
 }
 
 /// A line that a server wrote.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LogLine {
     /// Counts the server's lines from 1, since the supervisor was started.
     pub seq: u64,
     /// When it was read.
+    #[schemars(with = "String")]
     pub ts: Timestamp,
     /// Which output.
     pub source: LogSource,

@@ -1,0 +1,108 @@
+//! What the daemon says of itself, and how it is told to end.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Api;
+use super::document::{Operation, Routes};
+
+/// The one address that answers without a token.
+pub(super) const HEALTH: &str = "/health";
+
+/// Adds what needs no token.
+pub(super) fn add_open(routes: &mut Routes) {
+    let health = routes.schema::<Health>();
+    routes.add(
+        Operation::get(HEALTH, "health", "Whether the daemon lives; needs no token").answer(
+            200,
+            "It lives.",
+            health,
+        ),
+        get(|| async { Json(Health { status: "ok" }) }),
+    );
+}
+
+pub(super) fn add(routes: &mut Routes) {
+    let info = routes.schema::<Info>();
+    routes.add(
+        Operation::get("/api/v1/info", "info", "Version, domain and limits").answer(
+            200,
+            "About the daemon.",
+            info,
+        ),
+        get(show),
+    );
+    routes.add(
+        Operation::post(
+            "/api/v1/shutdown",
+            "shutdown",
+            "Ends the daemon: runs, then node servers, then itself",
+        )
+        .empty(202, "It is ending."),
+        post(shutdown),
+    );
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Health {
+    status: &'static str,
+}
+
+/// About the daemon.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Info {
+    /// Of the program.
+    version: &'static str,
+    /// What its assets' addresses name.
+    domain: String,
+    /// Its process.
+    pid: u32,
+    /// The base address that node servers use.
+    endpoint: String,
+    #[schemars(with = "String")]
+    started_at: Timestamp,
+    /// Tells the numbers of this process's events from those of another.
+    epoch: String,
+    /// The number of the newest event.
+    seq: u64,
+    limits: Limits,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Limits {
+    /// Longest JSON body, in bytes.
+    body_bytes_max: usize,
+    /// Events kept for watchers that come back.
+    events_kept: usize,
+    /// Watchers at a time.
+    streams_max: usize,
+}
+
+async fn show(State(api): State<Api>) -> Json<Info> {
+    Json(Info {
+        version: env!("CARGO_PKG_VERSION"),
+        domain: api.domain.clone(),
+        pid: std::process::id(),
+        endpoint: api.assets.endpoint().to_owned(),
+        started_at: api.started_at,
+        epoch: api.events.epoch().to_owned(),
+        seq: api.events.seq(),
+        limits: Limits {
+            body_bytes_max: api.options.body_bytes_max,
+            events_kept: api.events.options().events_max,
+            streams_max: api.options.streams_max,
+        },
+    })
+}
+
+async fn shutdown(State(api): State<Api>) -> StatusCode {
+    api.asked_to_end.cancel();
+    StatusCode::ACCEPTED
+}

@@ -1,0 +1,160 @@
+//! `GET /metrics`: what the parts counted, for Prometheus. spec: nanograph 19.3
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use super::Api;
+use super::document::{Operation, Routes};
+use super::error::ApiError;
+
+const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+pub(super) fn add(routes: &mut Routes) {
+    let text = routes.schema::<String>();
+    routes.add(
+        Operation::get("/metrics", "metrics", "What was counted, for Prometheus").answer_of(
+            200,
+            "OpenMetrics text.",
+            "application/openmetrics-text",
+            &text,
+        ),
+        get(show),
+    );
+}
+
+async fn show(State(api): State<Api>) -> Result<Response, ApiError> {
+    let mut registry = Registry::with_prefix("nanocore");
+    registry.register_collector(Box::new(Snapshot::take(&api)));
+    let mut text = String::new();
+    encode(&mut text, &registry).map_err(|error| ApiError::internal(&error))?;
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
+}
+
+/// Everything at the moment it was asked for.
+#[derive(Debug)]
+struct Snapshot {
+    counters: Vec<(&'static str, &'static str, u64)>,
+    gauges: Vec<(&'static str, &'static str, u64)>,
+    servers: BTreeMap<&'static str, u64>,
+}
+
+impl Snapshot {
+    fn take(api: &Api) -> Self {
+        let mut snapshot = Self {
+            counters: Vec::new(),
+            gauges: Vec::new(),
+            servers: BTreeMap::new(),
+        };
+        snapshot.events(api);
+        snapshot.database(api);
+        snapshot.servers(api);
+        snapshot
+    }
+
+    fn events(&mut self, api: &Api) {
+        let events = api.events.counters();
+        self.counters.extend([
+            ("events", "Events published", events.published),
+            (
+                "events_oversized",
+                "Events of which only the size was told",
+                events.oversized,
+            ),
+            ("events_invalid", "Events not published", events.invalid),
+            (
+                "streams_too_slow",
+                "Times a stream of events was too slow",
+                events.too_slow,
+            ),
+            (
+                "events_missed",
+                "Events that slow streams missed",
+                events.missed,
+            ),
+        ]);
+        let streams = ("streams", "Streams of events open", events.subscriptions);
+        self.gauges.push(streams);
+    }
+
+    fn database(&mut self, api: &Api) {
+        let database = api.database.counters();
+        self.counters.extend([
+            ("database_writes", "Writes committed", database.committed),
+            (
+                "database_transactions",
+                "Transactions these were committed in",
+                database.transactions,
+            ),
+            ("database_failures", "Writes failed", database.failed),
+            (
+                "database_refused",
+                "Writes that found no place in the queue",
+                database.refused,
+            ),
+        ]);
+    }
+
+    fn servers(&mut self, api: &Api) {
+        let servers = api.supervisor.list();
+        let mut lines = (0, 0, 0);
+        for server in &servers {
+            *self.servers.entry(server.state.as_str()).or_default() += 1;
+            lines.0 += server.log.lines;
+            lines.1 += server.log.not_written;
+            lines.2 += server.log.missed;
+        }
+        self.counters.extend([
+            ("log_lines", "Lines that servers wrote", lines.0),
+            (
+                "log_lines_not_written",
+                "Lines that are in no file",
+                lines.1,
+            ),
+            (
+                "log_lines_missed",
+                "Lines that slow followers missed",
+                lines.2,
+            ),
+        ]);
+        let executions = servers.iter().map(|server| server.running).sum();
+        self.gauges.push((
+            "executions_running",
+            "Executions under way on node servers",
+            executions,
+        ));
+    }
+}
+
+impl Collector for Snapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        for (name, help, count) in &self.counters {
+            let counter = ConstCounter::new(*count);
+            let metric = encoder.encode_descriptor(name, help, None, counter.metric_type())?;
+            counter.encode(metric)?;
+        }
+        for (name, help, value) in &self.gauges {
+            let gauge = ConstGauge::new(*value);
+            let metric = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
+            gauge.encode(metric)?;
+        }
+        let kind = ConstGauge::new(0_u64).metric_type();
+        let mut servers = encoder.encode_descriptor("servers", "Servers by state", None, kind)?;
+        for (state, count) in &self.servers {
+            let label = [("state", *state)];
+            let family = servers.encode_family(&label)?;
+            ConstGauge::new(*count).encode(family)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,334 @@
+//! Runs: submitted, listed, looked at, aborted, repeated, forgotten; and their queue. spec: nanograph 19.3
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Api;
+use super::body::{JsonBody, Params};
+use super::document::{Operation, Routes};
+use super::error::{ApiError, ErrorBody};
+use super::stream::answer;
+use super::streams::{Resume, Watch};
+use crate::runs::{
+    Aborted, NodeRecord, Page, QueueChange, QueueChanged, QueueView, Rerun, RunError, RunFilter,
+    RunRecord, RunRequest, RunState, RunSummary, SubmitError, Submitted, Validation,
+};
+use crate::workflow::Problem;
+
+/// The header that makes a submission happen once, however often it is sent.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const KEY_BYTES_MAX: usize = 255;
+
+pub(super) fn add(routes: &mut Routes) {
+    add_submissions(routes);
+    add_records(routes);
+    let aborted = routes.schema::<Aborted>();
+    routes.add(
+        Operation::post("/api/v1/runs/{id}/abort", "abortRun", "Stops a run").answer(
+            202,
+            "It is stopping, or had ended.",
+            aborted,
+        ),
+        post(abort),
+    );
+    routes.add(
+        Operation::delete(
+            "/api/v1/runs/{id}",
+            "deleteRun",
+            "Forgets a run that has ended, or takes one that waits out of the queue",
+        )
+        .empty(204, "It is forgotten."),
+        delete(forget),
+    );
+    let queue = routes.schema::<QueueView>();
+    routes.add(
+        Operation::get("/api/v1/queue", "queue", "Who runs and who waits").answer(
+            200,
+            "The queue.",
+            queue,
+        ),
+        get(show_queue),
+    );
+    let (change, changed) = (
+        routes.schema::<QueueChange>(),
+        routes.schema::<QueueChanged>(),
+    );
+    routes.add(
+        Operation::post(
+            "/api/v1/queue",
+            "changeQueue",
+            "Takes runs out of the queue",
+        )
+        .body(change)
+        .answer(200, "What was taken out.", changed),
+        post(change_queue),
+    );
+}
+
+fn add_submissions(routes: &mut Routes) {
+    let (request, invalid) = (routes.schema::<RunRequest>(), routes.schema::<Invalid>());
+    let (submitted, validation) = (routes.schema::<Submitted>(), routes.schema::<Validation>());
+    routes.add(
+        Operation::post(
+            "/api/v1/validate",
+            "validate",
+            "What is wrong with a request, and which nodes it would run",
+        )
+        .body(request.clone())
+        .answer(
+            200,
+            "Without errors among the problems it can run.",
+            validation,
+        ),
+        post(validate),
+    );
+    routes.add(
+        Operation::post("/api/v1/runs", "submitRun", "Puts a run into the queue")
+            .header(
+                "Idempotency-Key",
+                "The same request with the same key gives the same run; at most 255 bytes.",
+            )
+            .body(request)
+            .answer(202, "It is kept on disk and waits.", submitted.clone())
+            .answer(422, "The graph cannot run.", invalid.clone()),
+        post(submit),
+    );
+    let rerun = routes.schema::<Rerun>();
+    routes.add(
+        Operation::post(
+            "/api/v1/runs/{id}/rerun",
+            "rerun",
+            "Runs a run's request again, as it was or with changes",
+        )
+        .body(rerun)
+        .answer(202, "A new run, kept on disk and waiting.", submitted)
+        .answer(422, "The graph cannot run.", invalid),
+        post(run_again),
+    );
+}
+
+fn add_records(routes: &mut Routes) {
+    let (page, query) = (
+        routes.schema::<Page<RunSummary>>(),
+        routes.query::<ListQuery>(),
+    );
+    routes.add(
+        Operation::get("/api/v1/runs", "runs", "Runs, newest first")
+            .query(query)
+            .answer(200, "A page.", page),
+        get(list),
+    );
+    let record = routes.schema::<RunRecord>();
+    routes.add(
+        Operation::get(
+            "/api/v1/runs/{id}",
+            "run",
+            "All about a run; large values by address",
+        )
+        .answer(200, "The run.", record),
+        get(show),
+    );
+    let node = routes.schema::<NodeRecord>();
+    routes.add(
+        Operation::get(
+            "/api/v1/runs/{id}/nodes/{nodeId}",
+            "runNode",
+            "A node of a run, with all its values",
+        )
+        .answer(200, "The node.", node),
+        get(show_node),
+    );
+}
+
+/// Adds what may be read with the token in the address.
+pub(super) fn add_streams(routes: &mut Routes) {
+    let (event, query) = (
+        routes.schema::<serde_json::Value>(),
+        routes.query::<Resume>(),
+    );
+    routes.add(
+        Operation::get(
+            "/api/v1/runs/{id}/events",
+            "runEvents",
+            "The events of a run as server-sent events, to its end",
+        )
+        .query(query)
+        .header("Last-Event-ID", "As `since`, which goes before it.")
+        .answer_of(
+            200,
+            "`hello` comes first, then `reset` if events are missing, then events.",
+            "text/event-stream",
+            &event,
+        ),
+        get(events),
+    );
+}
+
+/// A graph that cannot run, and everything that is wrong with it.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Invalid {
+    #[serde(flatten)]
+    error: ErrorBody,
+    problems: Vec<Problem>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct ListQuery {
+    /// Only those in this state.
+    status: Option<String>,
+    /// How many at most; 100 by default, 1,000 at most.
+    limit: Option<usize>,
+    /// The `nextCursor` of the page before.
+    cursor: Option<String>,
+}
+
+async fn validate(
+    State(api): State<Api>,
+    JsonBody(request): JsonBody<RunRequest>,
+) -> Result<Json<Validation>, Response> {
+    // A large graph takes its time, which others must not wait for.
+    let runs = api.runs.clone();
+    let looked = tokio::task::spawn_blocking(move || runs.validate(&request)).await;
+    let looked = looked.map_err(|error| ApiError::internal(&error).into_response())?;
+    looked.map(Json).map_err(refused)
+}
+
+async fn submit(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    JsonBody(request): JsonBody<RunRequest>,
+) -> Result<Response, Response> {
+    let key = idempotency_key(&headers).map_err(IntoResponse::into_response)?;
+    let submitted = api.runs.submit(request, key).await;
+    submitted.map(accepted).map_err(refused)
+}
+
+async fn run_again(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    JsonBody(rerun): JsonBody<Rerun>,
+) -> Result<Response, Response> {
+    let submitted = api.runs.rerun(&id, rerun).await;
+    submitted.map(accepted).map_err(refused)
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let Some(key) = headers.get(IDEMPOTENCY_KEY) else {
+        return Ok(None);
+    };
+    let key = key.to_str().unwrap_or_default();
+    if key.is_empty() || key.len() > KEY_BYTES_MAX {
+        return Err(ApiError::bad_request(format!(
+            "Idempotency-Key: must be 1 to {KEY_BYTES_MAX} ASCII characters"
+        )));
+    }
+    Ok(Some(key.to_owned()))
+}
+
+fn accepted<T: Serialize>(answer: T) -> Response {
+    (StatusCode::ACCEPTED, Json(answer)).into_response()
+}
+
+async fn list(
+    State(api): State<Api>,
+    Params(query): Params<ListQuery>,
+) -> Result<Json<Page<RunSummary>>, ApiError> {
+    let status = query.status.map(|word| {
+        RunState::from_word(&word).ok_or_else(|| {
+            ApiError::bad_request(format!("status: \"{word}\" is no state of a run"))
+        })
+    });
+    let filter = RunFilter {
+        status: status.transpose()?,
+        limit: query.limit,
+        cursor: query.cursor,
+    };
+    Ok(Json(api.runs.list(filter).await?))
+}
+
+async fn show(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<RunRecord>, ApiError> {
+    Ok(Json(api.runs.get(&id).await?))
+}
+
+async fn show_node(
+    State(api): State<Api>,
+    Path((id, node_id)): Path<(String, String)>,
+) -> Result<Json<NodeRecord>, ApiError> {
+    let number = node_id.parse();
+    let node_id = number.map_err(|_| ApiError::bad_request("a node's id is a number"))?;
+    Ok(Json(api.runs.node(&id, node_id).await?))
+}
+
+async fn abort(State(api): State<Api>, Path(id): Path<String>) -> Result<Response, ApiError> {
+    Ok(accepted(api.runs.abort(&id).await?))
+}
+
+async fn forget(State(api): State<Api>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+    api.runs.delete(&id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn show_queue(State(api): State<Api>) -> Json<QueueView> {
+    Json(api.runs.queue())
+}
+
+async fn change_queue(
+    State(api): State<Api>,
+    JsonBody(change): JsonBody<QueueChange>,
+) -> Result<Json<QueueChanged>, ApiError> {
+    Ok(Json(api.runs.change_queue(change).await?))
+}
+
+async fn events(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    Params(mut resume): Params<Resume>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let last_seen = headers
+        .get("last-event-id")
+        .and_then(|id| id.to_str().ok()?.parse().ok());
+    resume.since = resume.since.or(last_seen);
+    // Before the run is looked at, so that its end is not missed in between.
+    let watch = Watch::run(&api, &resume, &id)?;
+    let is_over = api.runs.get(&id).await?.summary.status.is_finished();
+    Ok(answer(api, watch, is_over))
+}
+
+fn refused(error: SubmitError) -> Response {
+    let message = error.to_string();
+    let refusal = match error {
+        SubmitError::Invalid { problems } => {
+            let code = "invalid_graph";
+            let error = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, code, message).body();
+            let body = Json(Invalid { error, problems });
+            return (StatusCode::UNPROCESSABLE_ENTITY, body).into_response();
+        }
+        SubmitError::BadRequest { .. } => ApiError::bad_request(message),
+        SubmitError::TooLarge { .. } => ApiError::too_large(message),
+        SubmitError::QueueFull { .. } => {
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "queue_full", message)
+        }
+        SubmitError::KeyReused { .. } => ApiError::conflict("key_reused", message),
+        SubmitError::NotFound { .. } => ApiError::not_found(message),
+        SubmitError::Stopping => ApiError::stopping(),
+        SubmitError::Database(error) => ApiError::internal(&error),
+    };
+    refusal.into_response()
+}
+
+impl From<RunError> for ApiError {
+    fn from(error: RunError) -> Self {
+        match &error {
+            RunError::NotFound { .. } => Self::not_found(error.to_string()),
+            RunError::Active { .. } => Self::conflict("active", error.to_string()),
+            RunError::BadCursor { .. } => Self::bad_request(error.to_string()),
+            RunError::Database(_) => Self::internal(&error),
+        }
+    }
+}
