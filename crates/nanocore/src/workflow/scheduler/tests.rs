@@ -372,6 +372,7 @@ impl<'c> Harness<'c> {
             self.drain();
         }
         assert!(self.scheduler.is_finished() && self.scheduler.poll_output().is_none());
+        assert!(self.keys.is_empty(), "the end of each key is told");
         self.scheduler.handle_abort(self.now);
         assert!(
             self.scheduler.poll_output().is_none(),
@@ -435,8 +436,10 @@ impl<'c> Harness<'c> {
             let node = self.looking_up.swap_remove(choice % self.looking_up.len());
             let found = match self.case_of(node).origin {
                 Origin::Found => LookedUp::Found(outputs()),
-                Origin::LookedUp if choice % 2 == 0 => LookedUp::Outdated,
-                _ => LookedUp::Missing,
+                Origin::LookedUp if choice.is_multiple_of(2) => LookedUp::Outdated,
+                Origin::LookedUp | Origin::Executed | Origin::Pinned | Origin::Reused => {
+                    LookedUp::Missing
+                }
             };
             if matches!(found, LookedUp::Outdated) {
                 self.keys.remove(&node);
