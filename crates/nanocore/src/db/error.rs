@@ -80,13 +80,12 @@ pub enum DatabaseError {
 impl DatabaseError {
     /// What an error means that came up while the file was opened.
     pub(super) fn opening(path: &Path, error: rusqlite::Error) -> Self {
-        match Self::of(path, error) {
-            Self::Failed { source } => Self::Open {
-                path: path.to_owned(),
-                source,
-            },
-            other => other,
+        let error = Self::of(path, error);
+        if let Self::Failed { source } = error {
+            let path = path.to_owned();
+            return Self::Open { path, source };
         }
+        error
     }
 
     /// What an error of SQLite means.

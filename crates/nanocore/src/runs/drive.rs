@@ -15,7 +15,7 @@ use super::steps::{Row, Steps};
 use super::store::{self, Begun, End};
 use crate::db::DatabaseError;
 use crate::workflow::{
-    Event, EventFields, EventKind, Graph, Run, RunOptions, RunResult, RunStatus, all_exist,
+    Event, EventFields, EventKind, Run, RunOptions, RunResult, RunStatus, all_exist,
 };
 
 /// What is to be told at the end.
@@ -40,17 +40,10 @@ pub(super) async fn run(shared: Arc<Shared>, active: Active) {
 async fn execute(shared: &Arc<Shared>, active: &Active) -> Option<Told> {
     let begun = begin(shared, active).await?;
     let durable = begun.durable || shared.options.resume;
-    let started = match start(shared, active, begun, durable) {
-        Ok(started) => started,
+    let mut run = match start(shared, active, begun, durable).await {
+        Ok(run) => run,
         Err(reason) => return Some(failed(active, reason)),
     };
-    let Started {
-        mut run,
-        reused,
-        graph,
-        nodes,
-    } = started;
-    active.live.begin(&graph, &nodes, &reused);
     let last = watch_events(shared, active, &mut run).await;
     let Ok(result) = run.result().await else {
         return Some(failed(
@@ -95,19 +88,22 @@ async fn begin(shared: &Shared, active: &Active) -> Option<Begun> {
     None
 }
 
-struct Started {
-    run: Run,
-    reused: HashMap<u64, NodeRecord>,
-    graph: Graph,
-    nodes: Vec<u64>,
-}
-
-fn start(shared: &Shared, active: &Active, begun: Begun, durable: bool) -> Result<Started, String> {
+async fn start(
+    shared: &Shared,
+    active: &Active,
+    begun: Begun,
+    durable: bool,
+) -> Result<Run, String> {
     let unreadable = |_| "what was kept of its request cannot be read".to_owned();
     let mut request: RunRequest = serde_json::from_str(&begun.options).map_err(unreadable)?;
     request.graph = Json::parse(begun.graph).unwrap_or_default();
     let graph = request.graph().map_err(|error| error.to_string())?;
-    let reused = reusable(shared, begun.finished);
+    let reused = reusable(shared, active.seq, begun.finished).await;
+    let reused = reused.map_err(|error| error.to_string())?;
+    // Before anything runs, so that no step comes first.
+    active
+        .live
+        .begin(&graph, &will_run(&graph, &request.targets), &reused);
     let outputs = |(id, node): (&u64, &NodeRecord)| Some((*id, node.outputs.clone()?));
     let steps = Steps {
         live: active.live.clone(),
@@ -123,19 +119,16 @@ fn start(shared: &Shared, active: &Active, begun: Begun, durable: bool) -> Resul
         ..shared.run_options(&request)
     };
     let run = shared.engine.start(&graph, options);
-    let run = run.map_err(|invalid| invalid.to_string())?;
-    let nodes = will_run(&graph, &request.targets);
-    Ok(Started {
-        run,
-        reused,
-        graph,
-        nodes,
-    })
+    run.map_err(|invalid| invalid.to_string())
 }
 
-/// The steps that can be used again: those whose assets are still there. Nodes that a user interface shows, and others
-/// that no server executes, run again: they cost nothing, and tell what they show.
-fn reusable(shared: &Shared, finished: Vec<NodeRecord>) -> HashMap<u64, NodeRecord> {
+/// The steps that can be used again: those of servers whose assets are still there. The others are forgotten, and run
+/// again; what no server executes costs nothing, and tells again what it shows.
+async fn reusable(
+    shared: &Shared,
+    seq: i64,
+    finished: Vec<NodeRecord>,
+) -> Result<HashMap<u64, NodeRecord>, DatabaseError> {
     let is_there = |outputs: &Json| {
         let assets = shared.assets.as_deref();
         assets.is_none_or(|assets| all_exist(outputs, assets))
@@ -143,8 +136,18 @@ fn reusable(shared: &Shared, finished: Vec<NodeRecord>) -> HashMap<u64, NodeReco
     let is_usable = |node: &NodeRecord| {
         node.server_uid.is_some() && node.outputs.as_ref().is_some_and(is_there)
     };
-    let nodes = finished.into_iter().filter(is_usable);
-    nodes.map(|node| (node.node_id, node)).collect()
+    let (usable, others): (Vec<_>, Vec<_>) = finished.into_iter().partition(is_usable);
+    if !others.is_empty() {
+        let forget = move |connection: &rusqlite::Connection| {
+            let mut ids = others.iter().map(|node| node.node_id);
+            ids.try_for_each(|node_id| store::forget(connection, seq, node_id))
+        };
+        shared.db.write(forget).await?;
+    }
+    Ok(usable
+        .into_iter()
+        .map(|node| (node.node_id, node))
+        .collect())
 }
 
 /// Passes all events on but the last, which is given back: it is told when what came of the run is kept.

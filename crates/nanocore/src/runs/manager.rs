@@ -94,15 +94,14 @@ pub struct Rerun {
 
 #[derive(Deserialize, schemars::JsonSchema)]
 struct RerunBody {
-    from: Option<From_>,
+    from: Option<RerunFrom>,
     #[serde(flatten)]
     overrides: Overrides,
 }
 
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(rename = "RerunFrom")]
-enum From_ {
+enum RerunFrom {
     Start,
     Failed,
 }
@@ -427,7 +426,7 @@ impl RunManager {
 impl From<RerunBody> for Rerun {
     fn from(body: RerunBody) -> Self {
         Self {
-            from_failed: matches!(body.from, Some(From_::Failed)),
+            from_failed: matches!(body.from, Some(RerunFrom::Failed)),
             overrides: body.overrides,
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use nodewire_json::{Json, Kind};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::SubmitError;
 use crate::workflow::{Exec, Graph, GraphNode, OnError, RunCacheMode, TypeCheck};
@@ -58,7 +58,9 @@ pub struct RunRequest {
 }
 
 /// What a run does with the result cache.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub enum RequestCache {
     /// Results are used again and kept, as each node says.
@@ -83,7 +85,9 @@ pub enum RequestOnError {
 }
 
 /// How strictly the types of links are checked.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub enum RequestTypes {
     /// What does not fit prevents the run.
@@ -101,9 +105,11 @@ pub enum RequestTypes {
 pub struct Overrides {
     /// Added to those of the run.
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+    #[serde(deserialize_with = "values_by_path")]
     pub params: BTreeMap<String, Json>,
     /// Added to those of the run.
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+    #[serde(deserialize_with = "values_by_path")]
     pub values: BTreeMap<String, Json>,
     /// In place of those of the run.
     pub targets: Option<Vec<u64>>,
@@ -123,6 +129,17 @@ pub struct Overrides {
     pub tags: Option<Vec<String>>,
     /// In place of that of the run.
     pub durable: Option<bool>,
+}
+
+/// Within a flattened part, where values have no text of their own any more.
+fn values_by_path<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, Json>, D::Error> {
+    let values = BTreeMap::<String, serde_json::Value>::deserialize(deserializer)?;
+    Ok(values
+        .into_iter()
+        .map(|(path, value)| (path, Json::from(value)))
+        .collect())
 }
 
 const PRIORITIES: std::ops::RangeInclusive<i32> = -1_000..=1_000;

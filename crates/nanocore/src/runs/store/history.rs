@@ -125,7 +125,7 @@ impl Filled<'_> {
     ) -> rusqlite::Result<Vec<NodeRecord>> {
         let select = format!("SELECT {COLUMNS} FROM run_nodes WHERE run = ?1 ORDER BY place");
         let mut statement = connection.prepare_cached(&select)?;
-        let rows = statement.query_map([run], |row| read(row))?;
+        let rows = statement.query_map([run], read)?;
         let mut nodes = Vec::new();
         for row in rows {
             let (mut node, outputs, inputs) = row?;
@@ -163,7 +163,7 @@ pub(in crate::runs) fn record_node(
         "SELECT {COLUMNS} FROM run_nodes WHERE run = (SELECT seq FROM runs WHERE id = ?1) AND node_id = ?2"
     );
     let mut statement = connection.prepare_cached(&select)?;
-    let row = statement.query_row(params![run_id, node_id.cast_signed()], |row| read(row));
+    let row = statement.query_row(params![run_id, node_id.cast_signed()], read);
     let Some((mut node, outputs, inputs)) = row.optional()? else {
         return Ok(None);
     };

@@ -109,7 +109,7 @@ pub(in crate::runs) fn finished(
          AND state IN ('complete', 'cached') ORDER BY place"
     );
     let mut statement = connection.prepare_cached(&select)?;
-    let rows = statement.query_map([run], |row| read(row))?;
+    let rows = statement.query_map([run], read)?;
     let mut nodes = Vec::new();
     for row in rows {
         let (mut node, outputs, inputs) = row?;
@@ -143,6 +143,19 @@ pub(in crate::runs) fn keep(
             .execute(params![run, node_id.cast_signed()])?;
     }
     Ok(())
+}
+
+/// Forgets a node and its values.
+pub(in crate::runs) fn forget(
+    connection: &Connection,
+    run: i64,
+    node_id: u64,
+) -> rusqlite::Result<()> {
+    let delete = "DELETE FROM run_nodes WHERE run = ?1 AND node_id = ?2";
+    let mut statement = connection.prepare_cached(delete)?;
+    statement
+        .execute(params![run, node_id.cast_signed()])
+        .map(drop)
 }
 
 /// A row of [`COLUMNS`]: the record without its values, and where these are.

@@ -1,0 +1,166 @@
+//! Runs and a daemon that is killed.
+
+use std::time::Duration;
+
+use nanocore::db::DatabaseOptions;
+use nanocore::runs::{RunManagerOptions, RunState, SubmitError};
+use serde_json::json;
+
+use crate::support::{Home, chain, durable};
+
+fn uncached() -> RunManagerOptions {
+    RunManagerOptions {
+        cache: None,
+        abort_grace: Duration::ZERO,
+        ..RunManagerOptions::default()
+    }
+}
+
+#[tokio::test]
+async fn a_durable_run_goes_on_where_it_was_killed() {
+    let home = Home::new();
+    let daemon = home
+        .start_with(uncached(), DatabaseOptions::default())
+        .await;
+    let run = daemon
+        .submit(durable(chain("a", &["step", "step", "hold", "step"])))
+        .await
+        .run_id;
+    home.world.called("a..").await;
+    daemon.kill().await;
+
+    let mut daemon = home
+        .start_with(uncached(), DatabaseOptions::default())
+        .await;
+    assert_eq!(daemon.runs.counters().resumed, 1);
+    home.world.open("a..");
+    assert_eq!(daemon.finished(&run).await["status"], "complete");
+    // The step in progress was not recorded as finished, so that it runs again; the others do not.
+    assert_eq!(home.world.calls(), ["a", "a.", "a..", "a..", "a..."]);
+    let record = daemon.record(&run).await;
+    assert_eq!(record["resumed"], 1);
+    assert_eq!(record["counts"], json!({"complete": 6}));
+    assert_eq!(record["nodes"][5]["inputs"], json!({"value": ["a...."]}));
+    assert_eq!(record["nodes"][1]["inputs"], json!({"text": ["a"]}));
+}
+
+#[tokio::test]
+async fn other_runs_are_recorded_as_interrupted_and_those_that_waited_run() {
+    let home = Home::new();
+    let options = RunManagerOptions {
+        active_max: 1,
+        ..uncached()
+    };
+    let daemon = home.start_with(options, DatabaseOptions::default()).await;
+    let running = daemon.submit(chain("a", &["hold"])).await.run_id;
+    home.world.called("a").await;
+    let waiting = daemon.submit(chain("b", &["step"])).await.run_id;
+    daemon.kill().await;
+
+    let mut daemon = home
+        .start_with(uncached(), DatabaseOptions::default())
+        .await;
+    assert_eq!(daemon.finished(&running).await["status"], "interrupted");
+    assert_eq!(daemon.finished(&waiting).await["status"], "complete");
+    assert_eq!(daemon.record(&running).await["status"], "interrupted");
+    assert_eq!(home.world.calls(), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn with_the_option_every_run_is_resumed() {
+    let home = Home::new();
+    let options = || RunManagerOptions {
+        resume: true,
+        ..uncached()
+    };
+    let daemon = home.start_with(options(), DatabaseOptions::default()).await;
+    let run = daemon.submit(chain("a", &["step", "hold"])).await.run_id;
+    home.world.called("a.").await;
+    daemon.kill().await;
+    let mut daemon = home.start_with(options(), DatabaseOptions::default()).await;
+    home.world.open("a.");
+    assert_eq!(daemon.finished(&run).await["status"], "complete");
+    assert_eq!(home.world.calls(), ["a", "a.", "a."]);
+}
+
+#[tokio::test]
+async fn a_run_that_never_gets_through_is_given_up() {
+    let home = Home::new();
+    let options = || RunManagerOptions {
+        resumes_max: 1,
+        ..uncached()
+    };
+    let daemon = home.start_with(options(), DatabaseOptions::default()).await;
+    let run = daemon.submit(durable(chain("a", &["hold"]))).await.run_id;
+    home.world.called("a").await;
+    daemon.kill().await;
+    let mut daemon = home.start_with(options(), DatabaseOptions::default()).await;
+    // It runs again when the database says so.
+    while daemon.runs.get(&run).await.unwrap().summary.status != RunState::Running {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    daemon.drain().await;
+    daemon.kill().await;
+    let mut daemon = home.start_with(options(), DatabaseOptions::default()).await;
+    assert_eq!(daemon.finished(&run).await["status"], "interrupted");
+}
+
+#[tokio::test]
+async fn a_shutdown_leaves_durable_runs_to_the_next_process() {
+    let home = Home::new();
+    let mut daemon = home
+        .start_with(uncached(), DatabaseOptions::default())
+        .await;
+    let kept = daemon
+        .submit(durable(chain("a", &["step", "hold"])))
+        .await
+        .run_id;
+    let other = daemon.submit(chain("b", &["hold"])).await.run_id;
+    home.world.called("a.").await;
+    home.world.called("b").await;
+    daemon.runs.shutdown(Duration::from_secs(60)).await;
+    assert_eq!(daemon.finished(&other).await["status"], "interrupted");
+    daemon.drain().await;
+    assert!(!daemon.words(&kept).contains(&"run_finished".to_owned()));
+    let refused = daemon.runs.submit(chain("c", &["step"]), None).await;
+    assert!(matches!(refused, Err(SubmitError::Stopping)));
+    drop(daemon);
+
+    let mut daemon = home
+        .start_with(uncached(), DatabaseOptions::default())
+        .await;
+    home.world.open("a.");
+    assert_eq!(daemon.finished(&kept).await["status"], "complete");
+    assert_eq!(home.world.calls_of("a"), 1);
+    assert_eq!(daemon.record(&other).await["status"], "interrupted");
+}
+
+#[tokio::test]
+async fn fifty_steps_and_a_kill_at_every_fifth() {
+    let home = Home::new();
+    let kinds: Vec<&str> = (0..50)
+        .map(|step| if step % 5 == 4 { "hold" } else { "step" })
+        .collect();
+    let value = |step: usize| format!("a{}", ".".repeat(step));
+    let daemon = home
+        .start_with(uncached(), DatabaseOptions::default())
+        .await;
+    let run = daemon.submit(durable(chain("a", &kinds))).await.run_id;
+    let mut daemon = Some(daemon);
+    for step in (4..50).step_by(5) {
+        home.world.called(&value(step)).await;
+        daemon.take().unwrap().kill().await;
+        home.world.open(&value(step));
+        daemon = Some(
+            home.start_with(uncached(), DatabaseOptions::default())
+                .await,
+        );
+    }
+    let mut daemon = daemon.unwrap();
+    assert_eq!(daemon.finished(&run).await["status"], "complete");
+    for step in 0..50 {
+        // Those in progress when the daemon was killed were not recorded as finished.
+        let times = if step % 5 == 4 { 2 } else { 1 };
+        assert_eq!(home.world.calls_of(&value(step)), times, "step {step}");
+    }
+}
