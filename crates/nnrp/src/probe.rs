@@ -17,7 +17,8 @@ use crate::link::Link;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProbeOptions {
-    /// Probes of each transport that count: 3 unless set.
+    /// Probes of each transport that count: 3 unless set. Where nobody answers the first one in time, there are no more, and
+    /// all have failed.
     pub samples: u32,
     /// Whether there is one more before them that does not count, nor its failure; so unless set.
     pub warm_up: bool,
@@ -92,6 +93,12 @@ pub enum ProbeFault {
     /// The other transport was through long before.
     #[error("the other transport was much faster")]
     Overtaken,
+}
+
+impl ProbeFault {
+    const fn is_silence(&self) -> bool {
+        matches!(self, Self::Timeout | Self::Dial(DialError::Timeout { .. }))
+    }
 }
 
 /// No probe was answered, on any transport.
@@ -183,12 +190,22 @@ impl<'a> Series<'a> {
 
     /// Says whether any was answered that counts.
     async fn run(&mut self, dialer: &Dialer, endpoint: &Endpoint) -> bool {
+        let mut is_there = false;
         if self.options.warm_up {
             self.fault = self.sample(dialer, endpoint).await.err();
+            is_there = self.fault.is_none();
         }
         for _ in 0..self.options.samples {
+            let is_silent = self.fault.as_ref().is_some_and(ProbeFault::is_silence);
+            if is_silent && !is_there {
+                // The others would take as long, and show no more.
+                break;
+            }
             match self.sample(dialer, endpoint).await {
-                Ok(sample) => self.samples.push(sample),
+                Ok(sample) => {
+                    is_there = true;
+                    self.samples.push(sample);
+                }
                 Err(fault) => {
                     self.failures += 1;
                     self.fault = Some(fault);

@@ -140,3 +140,20 @@ async fn a_slow_transport_is_waited_for_where_the_other_one_has_shown_nothing() 
     let quic = &report.transports[0];
     assert_eq!((quic.summary.successes, quic.summary.failures), (3, 0));
 }
+
+/// Each further probe would take its whole time, too.
+#[tokio::test]
+async fn a_server_that_says_nothing_is_not_asked_again() {
+    let silent = std::net::TcpListener::bind(LOCALHOST).unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let endpoint = nnrp::Endpoint::plain("127.0.0.1", port).unwrap();
+    let dialer = nnrp::Dialer::new(nnrp::DialOptions::default());
+    let mut options = patient();
+    options.sample_timeout = Duration::from_millis(200);
+    let error = probe(&dialer, &endpoint, &options).await.unwrap_err();
+    let summary = &error.transports[0].summary;
+    assert_eq!((summary.successes, summary.failures), (0, 3));
+    silent.set_nonblocking(true).unwrap();
+    let connections = std::iter::from_fn(|| silent.accept().ok()).count();
+    assert!(connections <= 1, "{connections} connections");
+}
