@@ -21,7 +21,9 @@ Starts every registered node server, keeps them running, and serves assets, runs
 The first Ctrl-C ends everything in order: running graphs are stopped, then the servers. The second ends at once.
 
 Settings are taken from flags, else from NANOCORE_… variables, else from config.json in the data folder:
-  {\"bind\": \"127.0.0.1:3001\", \"python\": \"/usr/bin/python3.12\", \"serverLogLevel\": \"info\"}
+  {\"bind\": \"127.0.0.1:3001\", \"python\": \"/usr/bin/python3.12\", \"serverLogLevel\": \"info\",
+   \"s3\": {\"bucket\": \"assets\", \"endpoint\": \"https://s3.example\", \"accessKeyId\": \"…\"}}
+With s3, the contents of assets lie in that bucket; AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN are its keys.
 
 Exit status: 0 stopped as asked, 1 it failed, or another daemon has the data folder, 2 wrong usage or settings, 130 ended at once.";
 
@@ -223,7 +225,19 @@ pub(crate) struct UpArgs {
     /// What node servers log: error, warn, info, debug [NODEWIRE_SERVER_LOG_LEVEL].
     #[arg(long, value_name = "LEVEL")]
     pub(crate) server_log_level: Option<String>,
-    /// Print what happens as JSON, one object per line.
+    /// Go on with every run that was broken off, not only with durable ones.
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Restart servers that do not reload themselves when their nodes' files change.
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// How long executions may go on when a server is stopped or restarted; 0 ends them at once.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub(crate) drain_timeout: u64,
+    /// Let pages of this origin use the API, such as https://ui.example. May be repeated.
+    #[arg(long, value_name = "ORIGIN")]
+    pub(crate) allow_origin: Vec<String>,
+    /// Print every event as JSON, one object per line.
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
@@ -375,9 +389,6 @@ pub(crate) enum AssetsCommand {
     /// Delete assets.
     #[command(after_help = EXIT_STATUS)]
     Rm(AssetsRmArgs),
-    /// Delete what is ephemeral, old, and used by no run.
-    #[command(after_help = EXIT_STATUS)]
-    Gc(AssetsGcArgs),
 }
 
 #[derive(Debug, Args)]
@@ -430,18 +441,6 @@ pub(crate) struct AssetsRmArgs {
     /// Uuids, sha256:… or nanocore://…
     #[arg(value_name = "ASSET", required = true)]
     pub(crate) assets: Vec<String>,
-    #[command(flatten)]
-    pub(crate) daemon: DaemonArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct AssetsGcArgs {
-    /// Keep what is younger than this many seconds.
-    #[arg(long, value_name = "SECONDS")]
-    pub(crate) older_than: Option<u64>,
-    /// Print JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) daemon: DaemonArgs,
 }

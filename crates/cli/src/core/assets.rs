@@ -5,12 +5,10 @@ use std::path::Path;
 use futures_util::TryStreamExt;
 use nanograph::assets::{AssetClient, AssetError, AssetRef, Download, Upload};
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use super::args::{
-    AssetsCommand, AssetsGcArgs, AssetsGetArgs, AssetsLsArgs, AssetsPutArgs, AssetsRmArgs,
-};
+use super::args::{AssetsCommand, AssetsGetArgs, AssetsLsArgs, AssetsPutArgs, AssetsRmArgs};
 use super::client::{Daemon, parse, part};
 use super::show::{bytes, cell, list};
 use crate::failure::{Failure, chain};
@@ -23,7 +21,6 @@ pub(super) async fn assets(command: AssetsCommand) -> Result<(), Failure> {
         AssetsCommand::Put(args) => put(args).await,
         AssetsCommand::Get(args) => get(args).await,
         AssetsCommand::Rm(args) => rm(args).await,
-        AssetsCommand::Gc(args) => gc(args).await,
     }
 }
 
@@ -150,28 +147,6 @@ async fn rm(args: AssetsRmArgs) -> Result<(), Failure> {
             .await?;
         terminal::result(format_args!("deleted {}", terminal::plain(text)));
     }
-    Ok(())
-}
-
-async fn gc(args: AssetsGcArgs) -> Result<(), Failure> {
-    let daemon = Daemon::find(&args.daemon)?;
-    let body = match args.older_than {
-        Some(seconds) => json!({"olderThanSeconds": seconds}),
-        None => json!({}),
-    };
-    let text = daemon.post("/assets/gc", Some(body.to_string())).await?;
-    if args.json {
-        terminal::json(text);
-        return Ok(());
-    }
-    let freed: Value = parse(&text)?;
-    let size = freed["bytes"]
-        .as_u64()
-        .map_or_else(|| "-".to_owned(), bytes);
-    terminal::result(format_args!(
-        "deleted {} assets, {size}",
-        cell(&freed, "deleted")
-    ));
     Ok(())
 }
 

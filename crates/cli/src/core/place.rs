@@ -40,6 +40,20 @@ pub(super) struct Settings {
     pub(super) python: Option<PathBuf>,
     /// What node servers log.
     pub(super) server_log_level: Option<String>,
+    /// The bucket for the contents of assets, in place of the data folder.
+    pub(super) s3: Option<Bucket>,
+}
+
+/// A bucket; its secret key is in the environment only.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Bucket {
+    pub(super) bucket: String,
+    #[serde(default)]
+    pub(super) prefix: String,
+    pub(super) endpoint: Option<String>,
+    pub(super) region: Option<String>,
+    pub(super) access_key_id: Option<String>,
 }
 
 impl Place {

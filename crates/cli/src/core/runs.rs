@@ -166,36 +166,53 @@ async fn rerun(args: RerunArgs) -> Result<(), Failure> {
 
 pub(super) async fn queue(args: QueueArgs) -> Result<(), Failure> {
     let daemon = Daemon::find(&args.daemon)?;
-    let change = if args.clear {
-        Some(json!({"clear": true}))
-    } else if args.delete.is_empty() {
-        None
-    } else {
-        Some(json!({"delete": args.delete}))
-    };
-    let text = match change {
-        Some(change) => daemon.post("/queue", Some(change.to_string())).await?,
-        None => daemon.get("/queue").await?,
-    };
+    if args.clear || !args.delete.is_empty() {
+        return change(&daemon, &args).await;
+    }
+    let text = daemon.get("/queue").await?;
     if args.json {
         terminal::json(text);
         return Ok(());
     }
-    // A change may answer with nothing but that it was made.
-    let text = if text.is_empty() {
-        daemon.get("/queue").await?
-    } else {
-        text
-    };
     let queue: Value = parse(&text)?;
     let mut table = Table::new(&["RUN", "STATUS", "PLACE#", "PRIORITY#"]);
     for key in ["running", "waiting"] {
         for run in list(&queue, key) {
             let id = run["runId"].as_str().unwrap_or_default();
-            let place = cell(run, "position");
-            table.row([id.to_owned(), key.to_owned(), place, cell(run, "priority")]);
+            table.row([
+                id.to_owned(),
+                key.to_owned(),
+                cell(run, "position"),
+                cell(run, "priority"),
+            ]);
         }
     }
     table.print();
     Ok(())
+}
+
+/// Takes runs out, and fails if one of those named did not wait.
+async fn change(daemon: &Daemon, args: &QueueArgs) -> Result<(), Failure> {
+    let change = json!({"clear": args.clear, "delete": args.delete});
+    let text = daemon.post("/queue", Some(change.to_string())).await?;
+    let changed: Value = parse(&text)?;
+    if args.json {
+        terminal::json(text);
+    } else {
+        for run in list(&changed, "removed") {
+            let run = terminal::plain(run.as_str().unwrap_or_default()).into_owned();
+            terminal::result(format_args!("run {run} is taken out"));
+        }
+    }
+    let others: Vec<_> = list(&changed, "notWaiting")
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::failed(format!(
+        "not waiting: {}; `nodewire runs abort` stops a run",
+        others.join(", ")
+    )))
 }

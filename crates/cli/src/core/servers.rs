@@ -35,11 +35,16 @@ impl Verb {
         }
     }
 
-    /// Whether a server in this state has got where it was to go, or never will.
-    fn is_over(self, state: &str) -> bool {
+    /// Whether a server has got where it was to go, or never will. What it was before it was told does not count.
+    fn is_over(self, before: &Value, now: &Value) -> bool {
+        let state = now["state"].as_str().unwrap_or_default();
+        let is_new = before["since"] != now["since"] || before["state"] != now["state"];
         match self {
             Self::Stop => state == "stopped",
-            Self::Start | Self::Restart => matches!(state, "ready" | "failed" | "backoff"),
+            Self::Start if state == "ready" => true,
+            Self::Start | Self::Restart => {
+                is_new && matches!(state, "ready" | "failed" | "backoff")
+            }
         }
     }
 }
@@ -71,7 +76,7 @@ async fn control(args: ServersArgs, verb: Verb) -> Result<(), Failure> {
         if args.no_wait {
             return daemon.read(&path).await;
         }
-        settled(&daemon, &path, verb).await
+        settled(&daemon, &path, (server, verb)).await
     });
     let servers = futures_util::future::join_all(asked).await;
     let servers = servers.into_iter().collect::<Result<Vec<Value>, _>>()?;
@@ -135,10 +140,14 @@ pub(super) fn path_of(server: &Value) -> String {
 }
 
 /// The server, once it is where it was to go or is known not to get there.
-async fn settled(daemon: &Daemon, path: &str, verb: Verb) -> Result<Value, Failure> {
+async fn settled(
+    daemon: &Daemon,
+    path: &str,
+    (before, verb): (&Value, Verb),
+) -> Result<Value, Failure> {
     loop {
         let server: Value = daemon.read(path).await?;
-        if verb.is_over(server["state"].as_str().unwrap_or_default()) {
+        if verb.is_over(before, &server) {
             return Ok(server);
         }
         tokio::time::sleep(LOOK_PERIOD).await;
@@ -298,9 +307,18 @@ mod tests {
 
     #[test]
     fn a_verb_is_over_where_it_leads() {
-        assert!(Verb::Stop.is_over("stopped") && !Verb::Stop.is_over("stopping"));
-        assert!(Verb::Start.is_over("ready") && !Verb::Start.is_over("installing"));
-        assert!(Verb::Restart.is_over("failed") && Verb::Restart.is_over("backoff"));
-        assert!(!Verb::Restart.is_over("stopping"));
+        let server = |state: &str, since: u64| json!({"state": state, "since": since});
+        let ready = server("ready", 1);
+        assert!(Verb::Stop.is_over(&ready, &server("stopped", 2)));
+        assert!(!Verb::Stop.is_over(&ready, &server("stopping", 2)));
+        assert!(Verb::Start.is_over(&ready, &ready));
+        assert!(!Verb::Start.is_over(&server("failed", 1), &server("failed", 1)));
+        assert!(Verb::Start.is_over(&server("failed", 1), &server("failed", 2)));
+        assert!(
+            !Verb::Restart.is_over(&ready, &ready),
+            "it was not restarted yet"
+        );
+        assert!(!Verb::Restart.is_over(&ready, &server("stopping", 2)));
+        assert!(Verb::Restart.is_over(&ready, &server("ready", 3)));
     }
 }
