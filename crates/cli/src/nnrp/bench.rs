@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use nnrp::client::{Answer, CallError, ConnectOptions, Session, Submit};
+use nnrp::client::{Answer, CallError, ConnectOptions, Session, Submit, SubmitError};
 use nnrp::{Dialer, Endpoint};
 use nnrp_wire::body::TypedPayload;
 use nnrp_wire::session::FrameKey;
@@ -76,6 +76,8 @@ struct Seen {
     outcomes: BTreeMap<&'static str, u64>,
     result_bytes: u64,
     broken: Option<String>,
+    /// Why a frame was not answered.
+    fault: Option<String>,
 }
 
 /// What all workers share.
@@ -212,6 +214,11 @@ async fn work(session: Session, load: Arc<Load>) -> Seen {
                     seen.broken = Some(chain(&error));
                     break;
                 }
+                let is_the_same_again = is_the_same_again(&error);
+                seen.fault.get_or_insert_with(|| chain(&error));
+                if is_the_same_again {
+                    break;
+                }
             }
         }
     }
@@ -234,6 +241,14 @@ impl Seen {
             ResultBody::Empty => 0,
         };
     }
+}
+
+/// Whether the next frame would be refused as this one: none is sent.
+const fn is_the_same_again(error: &CallError) -> bool {
+    matches!(
+        error,
+        CallError::Submit(SubmitError::Refused(_) | SubmitError::NotReceived { .. })
+    )
 }
 
 const fn failed_as(error: &CallError) -> &'static str {
@@ -263,6 +278,7 @@ struct Report {
     credit_stalls: u64,
     room_stalls: u64,
     broken: Option<String>,
+    fault: Option<String>,
 }
 
 impl Report {
@@ -287,6 +303,7 @@ impl Report {
                 .sum(),
             room_stalls: counters.map(|counters| counters.room_stalls).sum(),
             broken: None,
+            fault: None,
         };
         for one in seen {
             report.times.merge(&one.times);
@@ -295,6 +312,7 @@ impl Report {
             }
             report.result_bytes += one.result_bytes;
             report.broken = report.broken.or(one.broken);
+            report.fault = report.fault.or(one.fault);
         }
         report
     }
@@ -302,7 +320,11 @@ impl Report {
     fn verdict(&self) -> Result<(), Failure> {
         match &self.broken {
             Some(why) => Err(Failure::failed(format!("a session broke: {why}"))),
-            None if self.times.count() == 0 => Err(Failure::failed("no frame was answered")),
+            None if self.times.count() == 0 => {
+                let why = self.fault.as_ref();
+                let why = why.map_or_else(String::new, |why| format!(": {why}"));
+                Err(Failure::failed(format!("no frame was answered{why}")))
+            }
             None => Ok(()),
         }
     }

@@ -8,11 +8,10 @@ use nnrp::tools::{RawLink, RelayOptions, relay};
 use nnrp::{Dialer, Endpoint, Link, SplitLimits};
 use serde_json::json;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use super::probe::transport_name;
 use super::recording::{Event, Recorder, Title, side_name};
-use super::trust::{ListenFlags, Policy, TrustFlags, leave, remote};
+use super::trust::{ListenFlags, Policy, TrustFlags, deadline, leave, remote};
 use crate::failure::{Failure, chain};
 use crate::signals::Signals;
 use crate::terminal;
@@ -124,7 +123,7 @@ struct Proxy {
 impl Proxy {
     async fn connection(self: Arc<Self>, number: u64, link: Link) {
         let who = remote(&link);
-        let deadline = Instant::now() + self.args.timeout;
+        let deadline = deadline(self.args.timeout);
         let dialed = match self.args.transport {
             Some(policy) => {
                 let dialing = self

@@ -8,10 +8,9 @@ use nnrp::tools::{
 };
 use nnrp::{Endpoint, Link, SplitLimits};
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use super::recording::{self, Recorded};
-use super::trust::{ListenFlags, Listening, Policy, TrustFlags, leave};
+use super::trust::{ListenFlags, Listening, Policy, TrustFlags, deadline, leave};
 use crate::failure::{Failure, chain};
 use crate::signals::Signals;
 use crate::terminal;
@@ -135,7 +134,7 @@ async fn play_all(args: &ReplayArgs, recorded: &[Recorded]) -> Result<Vec<PlayRe
         let link = match (&listening, &args.to) {
             (Some(listening), _) => accept(listening).await?,
             (None, Some(to)) => {
-                let deadline = Instant::now() + args.timeout;
+                let deadline = deadline(args.timeout);
                 let dialed = dialer
                     .dial_by_policy(to, args.transport.into(), deadline)
                     .await;

@@ -11,7 +11,7 @@ use nnrp::{Endpoint, Link, TcpSecurity, TransportId};
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 
-use super::trust::{IdentityFlags, Transports, TrustFlags, leave, listen};
+use super::trust::{IdentityFlags, Transports, TrustFlags, deadline, leave, listen};
 use crate::failure::{Failure, chain};
 use crate::signals::Signals;
 use crate::terminal;
@@ -216,10 +216,8 @@ struct Limit {
 
 impl Limit {
     fn begin(timeout: Duration) -> Self {
-        // What is further away is never reached.
-        let longest = Duration::from_secs(10 * 365 * 24 * 3600);
         Self {
-            at: Instant::now() + timeout.min(longest),
+            at: deadline(timeout),
             timeout,
         }
     }

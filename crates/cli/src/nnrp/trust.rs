@@ -10,6 +10,7 @@ use nnrp::{
     TcpSecurity,
 };
 use tempfile::NamedTempFile;
+use tokio::time::Instant;
 
 use crate::failure::{Failure, chain};
 use crate::terminal;
@@ -102,23 +103,28 @@ pub(super) struct IdentityFlags {
 
 /// A certificate to show.
 #[derive(Debug)]
-pub(super) struct ShownIdentity {
-    pub(super) tls: ServerTls,
-    /// Where clients find what to trust, if it was made here.
-    pub(super) trust: Option<PathBuf>,
+struct Identity {
+    tls: ServerTls,
+    /// What clients are to trust, if it was made here.
+    made_pem: Option<String>,
+}
+
+/// What clients are to trust.
+#[derive(Debug)]
+struct Trust {
+    path: PathBuf,
     /// Gone when this is.
     _file: Option<NamedTempFile>,
 }
 
 impl IdentityFlags {
     /// For a server at this address.
-    pub(super) fn identity(&self, address: IpAddr) -> Result<ShownIdentity, Failure> {
+    fn identity(&self, address: IpAddr) -> Result<Identity, Failure> {
         if let (Some(chain_file), Some(key)) = (&self.certificate, &self.private_key) {
             let tls = ServerTls::from_files(chain_file, key);
-            return Ok(ShownIdentity {
+            return Ok(Identity {
                 tls: tls.map_err(|error| Failure::usage(chain(&error)))?,
-                trust: None,
-                _file: None,
+                made_pem: None,
             });
         }
         let mut names = vec!["localhost".to_owned(), "127.0.0.1".into(), "::1".into()];
@@ -127,31 +133,31 @@ impl IdentityFlags {
         }
         let made = ServerTls::self_signed(names);
         let made = made.map_err(|error| Failure::usage(chain(&error)))?;
-        let (trust, file) =
-            write_certificate(self.certificate_out.as_deref(), &made.certificate_pem)?;
-        Ok(ShownIdentity {
+        Ok(Identity {
             tls: made.tls,
-            trust: Some(trust),
-            _file: file,
+            made_pem: Some(made.certificate_pem),
         })
     }
 }
 
-fn write_certificate(
-    to: Option<&Path>,
-    pem: &str,
-) -> Result<(PathBuf, Option<NamedTempFile>), Failure> {
+fn write_certificate(to: Option<&Path>, pem: &str) -> Result<Trust, Failure> {
     let failed =
         |path: &Path, error: std::io::Error| Failure::usage(format!("{}: {error}", path.display()));
     if let Some(path) = to {
         std::fs::write(path, pem).map_err(|error| failed(path, error))?;
-        return Ok((path.to_owned(), None));
+        return Ok(Trust {
+            path: path.to_owned(),
+            _file: None,
+        });
     }
     let mut builder = tempfile::Builder::new();
     let file = builder.prefix("nodewire-nnrp-").suffix(".pem").tempfile();
     let file = file.map_err(|error| failed(&std::env::temp_dir(), error))?;
     std::fs::write(file.path(), pem).map_err(|error| failed(file.path(), error))?;
-    Ok((file.path().to_owned(), Some(file)))
+    Ok(Trust {
+        path: file.path().to_owned(),
+        _file: Some(file),
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -207,7 +213,7 @@ pub(super) struct Listening {
     pub(super) listener: Listener,
     /// As clients write it.
     pub(super) endpoint: String,
-    pub(super) identity: Option<ShownIdentity>,
+    trust: Option<Trust>,
 }
 
 impl ListenFlags {
@@ -230,11 +236,11 @@ pub(super) struct Transports {
 pub(super) async fn listen(
     address: SocketAddr,
     transports: Transports,
-    identity: &IdentityFlags,
+    flags: &IdentityFlags,
 ) -> Result<Listening, Failure> {
     let needs_identity = transports.quic || transports.tcp == Some(TcpSecurity::Tls);
     let identity = if needs_identity {
-        Some(identity.identity(address.ip())?)
+        Some(flags.identity(address.ip())?)
     } else {
         None
     };
@@ -244,6 +250,9 @@ pub(super) async fn listen(
     options.tls = identity.as_ref().map(|identity| identity.tls.clone());
     let listener = Listener::bind(options).await;
     let listener = listener.map_err(|error| Failure::servers(chain(&error)))?;
+    // Not before: the file may be that of another server, which has the address.
+    let made_pem = identity.and_then(|identity| identity.made_pem);
+    let trust = made_pem.map(|pem| write_certificate(flags.certificate_out.as_deref(), &pem));
     let address = listener.local_addr();
     let endpoint = match transports.tcp {
         Some(TcpSecurity::Plain) if transports.quic => {
@@ -255,14 +264,14 @@ pub(super) async fn listen(
     Ok(Listening {
         listener,
         endpoint,
-        identity,
+        trust: trust.transpose()?,
     })
 }
 
 impl Listening {
     /// Where clients find what to trust, if it was made here.
     pub(super) fn trust(&self) -> Option<&Path> {
-        self.identity.as_ref()?.trust.as_deref()
+        self.trust.as_ref().map(|trust| trust.path.as_path())
     }
 
     /// Tells where it is: people on standard error, programs on standard output.
@@ -281,6 +290,13 @@ impl Listening {
             ));
         }
     }
+}
+
+/// When something is to be done that may take so long. What is further away is never reached, and cannot always be told as a
+/// time.
+pub(super) fn deadline(timeout: Duration) -> Instant {
+    let longest = Duration::from_secs(10 * 365 * 24 * 3600);
+    Instant::now() + timeout.min(longest)
 }
 
 /// How long the other sides may take to learn that connections have ended.
