@@ -25,3 +25,6 @@ pub use entry::{AssetRefs, Entry};
 pub use error::{NameError, RegistryError};
 pub use file::Registry;
 pub(crate) use file::replace_file;
+
+#[cfg(test)]
+mod tests;

@@ -190,7 +190,10 @@ impl Actor {
                 .clone_from(&entry.server_display_name);
             status.language = entry.language;
             status.path.clone_from(&entry.path);
-            status.url.clone_from(&entry.url);
+            // The address of one that we start is that of its process.
+            if entry.url.is_some() {
+                status.url.clone_from(&entry.url);
+            }
         });
         match (was_enabled, self.entry.enabled) {
             _ if self.ending => {}
