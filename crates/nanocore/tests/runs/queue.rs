@@ -147,7 +147,7 @@ async fn the_queue_is_cleared_and_single_runs_are_taken_out() {
         clear: true,
         delete: Vec::new(),
     });
-    assert_eq!(cleared.await.unwrap().removed, [b.clone()]);
+    assert_eq!(cleared.await.unwrap().removed, std::slice::from_ref(&b));
     assert!(daemon.runs.queue().waiting.is_empty());
     for run in [&a, &b] {
         assert_eq!(daemon.finished(run).await["status"], "aborted");
