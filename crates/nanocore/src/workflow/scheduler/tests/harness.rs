@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use nodewire_json::Json;
-
 use super::super::*;
 use super::case::{Behaviour, Case, NodeCase, Origin, outputs};
 use crate::workflow::catalog::Server;
