@@ -59,6 +59,7 @@ impl Snapshot {
         snapshot.events(api);
         snapshot.database(api);
         snapshot.servers(api);
+        snapshot.runs(api);
         snapshot
     }
 
@@ -105,6 +106,72 @@ impl Snapshot {
         ]);
     }
 
+    fn runs(&mut self, api: &Api) {
+        let runs = api.runs.counters();
+        self.counters.extend([
+            ("runs_submitted", "Runs accepted", runs.submitted),
+            (
+                "runs_refused",
+                "Runs refused, as too many waited",
+                runs.refused,
+            ),
+            ("runs_complete", "Runs that completed", runs.complete),
+            ("runs_error", "Runs of which a node failed", runs.error),
+            ("runs_aborted", "Runs stopped on request", runs.aborted),
+            (
+                "runs_interrupted",
+                "Runs broken off with a process",
+                runs.interrupted,
+            ),
+            ("runs_resumed", "Runs that went on after that", runs.resumed),
+            (
+                "runs_not_kept",
+                "Runs whose end is not on disk",
+                runs.not_kept,
+            ),
+        ]);
+        let (usage, queue) = (api.runs.usage(), api.runs.queue());
+        self.gauges.extend([
+            (
+                "runs_waiting",
+                "Runs in the queue",
+                count(queue.waiting.len()),
+            ),
+            (
+                "runs_running",
+                "Runs being executed",
+                count(queue.running.len()),
+            ),
+            (
+                "nodes_in_flight",
+                "Nodes in flight, over all runs",
+                count(usage.in_flight),
+            ),
+            (
+                "nodes_waiting",
+                "Nodes that wait for a place",
+                count(usage.waiting),
+            ),
+        ]);
+        if let Some(cache) = api.runs.cache_counters() {
+            self.counters.extend([
+                ("cache_hits", "Results used again", cache.hits),
+                ("cache_misses", "Results not found", cache.misses),
+                (
+                    "cache_discarded",
+                    "Results whose assets were gone",
+                    cache.discarded,
+                ),
+                ("cache_refused", "Results not kept", cache.refused),
+                (
+                    "cache_failures",
+                    "Results not read, as the database failed",
+                    cache.failed,
+                ),
+            ]);
+        }
+    }
+
     fn servers(&mut self, api: &Api) {
         let servers = api.supervisor.list();
         let mut lines = (0, 0, 0);
@@ -134,6 +201,10 @@ impl Snapshot {
             executions,
         ));
     }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }
 
 impl Collector for Snapshot {
