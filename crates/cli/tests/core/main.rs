@@ -1,0 +1,13 @@
+//! The daemon's commands as a person or a script uses them, with real node servers.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+mod conversation;
+mod place;
+mod refusals;
+mod registering;
+mod signals;
