@@ -1,6 +1,7 @@
 //! What a step of a workflow costs the engine: nodes that do nothing, in this process and on a node server.
 
 mod disk;
+mod managed;
 mod timed;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use nanograph::message::{NodeDefinition, Port};
 use nodewire_json::Json;
 
 pub use disk::sync_us;
+pub use managed::Managed;
 pub use timed::Timed;
 
 /// What one run took.
@@ -128,33 +130,39 @@ pub fn grid(width: u64, depth: u64) -> anyhow::Result<Graph> {
     Ok(graph)
 }
 
+/// A chain of nodes that do nothing.
+#[must_use]
+pub fn chain_in_process(length: u64) -> String {
+    chain(length, r#""uid": "no-op", "serverUid": "s""#, ("a", "out"))
+}
+
 /// A chain of the bench's echo nodes ([`crate::nanograph`]), which hands two words on.
-///
-/// # Errors
-/// The text in here is no graph.
-pub fn chain_of_echoes(length: u64) -> anyhow::Result<Graph> {
-    let node = |id: u64| {
-        let values = if id == 0 {
-            r#"{"text": ["hi", "you"]}"#
-        } else {
-            "{}"
-        };
-        format!(
-            r#"{{"id": {id}, "uid": "echo", "serverUid": "bench", "values": {values}, "params": []}}"#
-        )
+#[must_use]
+pub fn chain_of_echoes(length: u64) -> String {
+    chain(
+        length,
+        r#""uid": "echo", "serverUid": "bench""#,
+        ("text", "text"),
+    )
+}
+
+/// A graph file.
+fn chain(length: u64, node: &str, (input, output): (&str, &str)) -> String {
+    let first = format!(r#"{{"{input}": ["hi", "you"]}}"#);
+    let values = |id| if id == 0 { first.as_str() } else { "{}" };
+    let node = |id| {
+        let values = values(id);
+        format!(r#"{{"id": {id}, {node}, "params": [], "values": {values}}}"#)
     };
-    let link = |id: u64| {
-        format!(
-            r#"{{"id": {id}, "link": [{}, "text", {id}, "text"]}}"#,
-            id - 1
-        )
+    let link = |id| {
+        let from = id - 1;
+        format!(r#"{{"id": {id}, "link": [{from}, "{output}", {id}, "{input}"]}}"#)
     };
     let nodes: Vec<_> = (0..length).map(node).collect();
     let links: Vec<_> = (1..length).map(link).collect();
-    let text = format!(
+    format!(
         r#"{{"nodes": [{}], "links": [{}]}}"#,
-        nodes.join(","),
-        links.join(",")
-    );
-    Ok(Graph::parse(&text)?)
+        nodes.join(", "),
+        links.join(", ")
+    )
 }
