@@ -17,7 +17,9 @@ pub enum Output {
 
 /// Takes each line of a process, as it is read. It must not block: the process would wait for it.
 #[derive(Clone)]
-pub struct LineSink(Arc<dyn Fn(Output, &str) + Send + Sync>);
+pub struct LineSink(Arc<Take>);
+
+type Take = dyn Fn(Output, &str) + Send + Sync;
 
 impl LineSink {
     /// Calls `take` for each line, which is at most 16 KiB long.

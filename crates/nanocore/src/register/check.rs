@@ -264,12 +264,9 @@ impl Checker<'_> {
     }
 
     fn package_json(&mut self) {
-        let text = match fs::read(self.folder.join("package.json")) {
-            Ok(text) => text,
-            Err(_) => {
-                let reason = "is missing; it says how a JavaScript node server is started";
-                return self.findings.push(Finding::error("package.json", reason));
-            }
+        let Ok(text) = fs::read(self.folder.join("package.json")) else {
+            let reason = "is missing; it says how a JavaScript node server is started";
+            return self.findings.push(Finding::error("package.json", reason));
         };
         let reason = match serde_json::from_slice::<serde_json::Value>(&text) {
             Ok(package) if package["scripts"]["start"].is_string() => return,

@@ -113,9 +113,8 @@ impl Entries {
         }
         let json = Json::parse(text.clone())
             .map_err(|error| vec![format!("{}: {}", place(&text, error.offset), error.kind)])?;
-        let elements = match (json.kind(), json.elements()) {
-            (Kind::Array, Some(elements)) => elements,
-            _ => return Err(vec!["the top level must be a list".to_owned()]),
+        let (Kind::Array, Some(elements)) = (json.kind(), json.elements()) else {
+            return Err(vec!["the top level must be a list".to_owned()]);
         };
         if elements.len() > ENTRIES_MAX {
             return Err(vec![format!("there are more than {ENTRIES_MAX} entries")]);

@@ -183,7 +183,7 @@ impl Entry {
                 self.asset_refs.map(|refs| Json::from(refs.as_str())),
             ),
             ("sdkVersion", self.sdk_version.as_deref().and_then(text)),
-            ("startTimeout", self.start_timeout.map(|time| seconds(time))),
+            ("startTimeout", self.start_timeout.map(seconds)),
         ]
     }
 }

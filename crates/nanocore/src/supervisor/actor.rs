@@ -59,7 +59,7 @@ struct Connection {
 
 /// What a job came to.
 enum Done {
-    Installed(Content, Result<Prepared, InstallFailure>),
+    Installed(Content, Box<Result<Prepared, InstallFailure>>),
     Connected(Result<Client, StartFailure>),
     Stopped,
 }
@@ -209,7 +209,7 @@ impl Actor {
             Done::Installed(content, result) => {
                 self.seen.clone_from(&content);
                 self.used = content;
-                self.installed(result).await;
+                self.installed(*result).await;
             }
             Done::Connected(Ok(client)) => {
                 self.connected(client);
@@ -290,7 +290,7 @@ impl Actor {
                 );
                 self.job = Some(Box::pin(async {
                     let (content, result) = work.await;
-                    Done::Installed(content, result)
+                    Done::Installed(content, Box::new(result))
                 }));
             }
             Do::Spawn => return self.spawn().await,

@@ -49,6 +49,17 @@ pub(super) enum InstallFailure {
     Failed(String),
 }
 
+impl InstallFailure {
+    fn of(error: &dyn std::error::Error, may_work_later: bool) -> Self {
+        let message = crate::supervisor::with_cause(error);
+        if may_work_later {
+            Self::Failed(message)
+        } else {
+            Self::Unusable(message, Vec::new())
+        }
+    }
+}
+
 /// Why a server that was started cannot be used.
 #[derive(Debug)]
 pub(super) enum StartFailure {
@@ -131,9 +142,9 @@ async fn install_local(
             .await
             .ok_or_else(lost)?
     };
-    let checked = checked.map_err(|error| match error {
-        RegisterError::Registry(error) => InstallFailure::Failed(error.to_string()),
-        other => InstallFailure::Unusable(other.to_string(), Vec::new()),
+    let checked = checked.map_err(|error| {
+        let may_work_later = matches!(error, RegisterError::Registry(_));
+        InstallFailure::of(&error, may_work_later)
     })?;
     let server = match checked.server_folder() {
         Some(server) if checked.is_usable() => server,
@@ -152,15 +163,12 @@ async fn install_local(
     let mut server = server;
     server.config.server_uid.clone_from(&entry.server_uid);
     let say = |line: &str| log.push(LogSource::Supervisor, line);
-    let launch =
-        prepare(&server, &shared.parts.tools, &say)
-            .await
-            .map_err(|error| match error {
-                ProcessError::Folder { .. } => {
-                    InstallFailure::Unusable(error.to_string(), Vec::new())
-                }
-                other => InstallFailure::Failed(other.to_string()),
-            })?;
+    let launch = prepare(&server, &shared.parts.tools, &say)
+        .await
+        .map_err(|error| {
+            let may_work_later = !matches!(error, ProcessError::Folder { .. });
+            InstallFailure::of(&error, may_work_later)
+        })?;
     let launch = match entry.command.as_deref() {
         Some([program, arguments @ ..]) => launch.with_command(program, arguments),
         Some([]) | None => launch,
