@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
-use nodewire_json::Json;
+use nodewire_json::{Json, Kind};
 use serde::de::DeserializeOwned;
 
 use super::Api;
@@ -60,6 +60,11 @@ async fn read(body: Body, api: &Api) -> Result<Json, ApiError> {
         return Ok(Json::object(none));
     }
     // Python writes tokens that strict JSON does not have.
-    Json::parse_bytes(bytes)
-        .map_err(|error| ApiError::bad_request(format!("the body is not JSON: {error}")))
+    let json = Json::parse_bytes(bytes)
+        .map_err(|error| ApiError::bad_request(format!("the body is not JSON: {error}")))?;
+    // A list of the right length would be taken for one otherwise.
+    let is_object = json.kind() == Kind::Object;
+    is_object
+        .then_some(json)
+        .ok_or_else(|| ApiError::bad_request("the body is not an object"))
 }

@@ -188,9 +188,9 @@ impl super::hub::Shared {
 
     fn start_of(&self, run_id: &str) -> (u64, bool) {
         let ring = self.ring();
-        ring.first_of(run_id)
-            .map_or((ring.next_seq(), true), |event| {
-                (event.seq, event.type_name != FIRST_OF_RUN)
-            })
+        match ring.first_of(run_id) {
+            Some(event) => (event.seq, event.type_name != FIRST_OF_RUN),
+            None => (ring.next_seq(), true),
+        }
     }
 }

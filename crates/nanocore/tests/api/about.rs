@@ -1,0 +1,160 @@
+//! What the daemon says of itself, its files, and its end.
+
+use std::path::Path;
+
+use nanocore::assets::Token;
+use nanocore::daemon::{Daemon, DaemonError};
+use nanocore::home::{self, HomeError};
+use serde_json::json;
+
+use crate::http::Part;
+use crate::support::{options, start, start_with};
+
+#[tokio::test]
+async fn it_lives_and_says_what_it_is() {
+    let setup = start().await;
+    let health = setup.client.send_bare("GET", "/health", &[], b"").await;
+    assert_eq!(
+        (health.status, health.json()),
+        (200, json!({"status": "ok"}))
+    );
+    let info = setup.client.get("/api/v1/info").await.json();
+    assert_eq!(info["pid"], std::process::id());
+    assert_eq!(info["epoch"], setup.daemon.events().epoch());
+    assert_eq!(info["endpoint"], setup.daemon.endpoint());
+    assert!(info["limits"]["bodyBytesMax"].as_u64().unwrap() > 1_000_000);
+    setup.daemon.shutdown().await;
+}
+
+#[tokio::test]
+async fn one_daemon_has_a_folder_until_its_end() {
+    let setup = start().await;
+    let folder = setup.daemon.data_folder().to_owned();
+    let holder = home::running(&folder).unwrap().unwrap();
+    assert_eq!(holder.address, Some(setup.daemon.address()));
+    let token = home::read_token(&folder).unwrap().unwrap();
+    assert_eq!(token.reveal(), setup.client.token);
+    let second = Daemon::start(options(&setup.root)).await;
+    match second {
+        Err(DaemonError::Home(HomeError::InUse { holder, .. })) => {
+            assert_eq!(holder.unwrap().address, Some(setup.daemon.address()));
+        }
+        other => panic!("{other:?}"),
+    }
+    let address = setup.daemon.address();
+    setup.daemon.shutdown().await;
+    assert_eq!(home::running(&folder).unwrap(), None);
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+    let again = Daemon::start(options(&setup.root)).await.unwrap();
+    assert_eq!(again.tokens().master().reveal(), setup.client.token);
+    again.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_weak_token_stays_on_this_machine() {
+    let root = tempfile::tempdir().unwrap();
+    let mut options = options(&root);
+    options.bind = "0.0.0.0:0".parse().unwrap();
+    options.token = Some(Token::new("changeme"));
+    let refused = Daemon::start(options).await.unwrap_err();
+    assert!(
+        matches!(refused, DaemonError::WeakToken { .. }),
+        "{refused}"
+    );
+    assert_eq!(home::running(&root.path().join("home")).unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_taken_address_is_named() {
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let root = tempfile::tempdir().unwrap();
+    let mut options = options(&root);
+    options.bind = taken.local_addr().unwrap();
+    let refused = Daemon::start(options).await.unwrap_err().to_string();
+    let address = taken.local_addr().unwrap().to_string();
+    assert!(refused.contains(&address), "{refused}");
+}
+
+#[tokio::test]
+async fn a_client_can_end_it() {
+    let setup = start().await;
+    let answer = setup
+        .client
+        .send("POST", "/api/v1/shutdown", &[], b"")
+        .await;
+    assert_eq!(answer.status, 202);
+    tokio::time::timeout(crate::support::LIMIT, setup.daemon.asked_to_end())
+        .await
+        .unwrap();
+    setup.daemon.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_was_counted_is_there_for_prometheus() {
+    let setup = start().await;
+    let metrics = setup.client.get("/metrics").await;
+    assert_eq!(metrics.status, 200);
+    assert!(metrics.headers["content-type"].starts_with("application/openmetrics-text"));
+    let text = String::from_utf8(metrics.body).unwrap();
+    for name in [
+        "nanocore_events_total",
+        "nanocore_events_missed_total",
+        "nanocore_runs_submitted_total 0",
+        "nanocore_database_writes_total",
+        "# EOF",
+    ] {
+        assert!(text.contains(name), "{name} is not in\n{text}");
+    }
+    setup.daemon.shutdown().await;
+}
+
+#[tokio::test]
+async fn model_files_are_listed_by_kind() {
+    let models = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(models.path().join("b/c")).unwrap();
+    for file in ["a.safetensors", "b/c/d.ckpt"] {
+        std::fs::write(models.path().join(file), "x").unwrap();
+    }
+    std::os::unix::fs::symlink("/etc", models.path().join("elsewhere")).unwrap();
+    let (known, gone) = (
+        models.path().to_owned(),
+        Path::new("/nonexistent").to_owned(),
+    );
+    let setup = start_with(|options| {
+        options.api.model_paths = [
+            ("lora".to_owned(), known.clone()),
+            ("gone".to_owned(), gone),
+        ]
+        .into();
+    })
+    .await;
+    let folders = setup.client.get("/api/v1/paths").await.json();
+    assert_eq!(folders["lora"], known.to_str().unwrap());
+    let files = setup.client.get("/api/v1/paths/lora").await.json();
+    assert_eq!(files["files"], json!(["a.safetensors", "b/c/d.ckpt"]));
+    assert_eq!(files["truncated"], false);
+    assert_eq!(setup.client.get("/api/v1/paths/x").await.status, 404);
+    let gone = setup.client.get("/api/v1/paths/gone").await;
+    assert_eq!(gone.error_code(), "internal");
+    setup.daemon.shutdown().await;
+}
+
+#[tokio::test]
+async fn assets_and_resources_are_served_beside_the_api() {
+    let setup = start().await;
+    let parts = [
+        Part::Text("name", "a.txt"),
+        Part::File("a.txt", "text/plain", b"hello"),
+    ];
+    let asset = setup.client.upload(&parts).await.json();
+    assert!(
+        asset["uri"]
+            .as_str()
+            .unwrap()
+            .starts_with("nanocore://nanocore.local/asset/")
+    );
+    let path = format!("/assets/{}/download", asset["uuid"].as_str().unwrap());
+    assert_eq!(setup.client.get(&path).await.body, b"hello");
+    assert_eq!(setup.client.get("/resources").await.json(), json!([]));
+    setup.daemon.shutdown().await;
+}
