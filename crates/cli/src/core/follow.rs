@@ -52,7 +52,7 @@ impl<'a> Following<'a> {
 
     /// Shows what happens until the run is over. The first signal aborts it, as does the end of the time allowed, which
     /// is told.
-    pub(super) async fn to_end(
+    pub(super) async fn until_over(
         mut self,
         progress: &mut Progress,
         signals: &Signals,

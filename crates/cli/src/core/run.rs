@@ -59,7 +59,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
         progress.note(&format!("{} {message}", terminal::warning_word()));
     }
     let following = Following::new(&daemon, &run_id);
-    let followed = following.to_end(&mut progress, &signals, timeout);
+    let followed = following.until_over(&mut progress, &signals, timeout);
     let followed = signals.unless_killed(Box::pin(followed)).await;
     progress.end();
     let is_timed_out = followed?;

@@ -14,7 +14,9 @@ pub(super) fn cell(object: &Value, key: &str) -> String {
         Value::Null => "-".to_owned(),
         Value::String(text) if text.is_empty() => "-".to_owned(),
         Value::String(text) => shortened(text),
-        other => shortened(&other.to_string()),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            shortened(&object[key].to_string())
+        }
     }
 }
 

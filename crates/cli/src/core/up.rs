@@ -71,7 +71,13 @@ fn refused(error: &DaemonError) -> Failure {
         }
         DaemonError::WeakToken { .. } => Failure::usage(text),
         DaemonError::Listen { .. } => Failure::failed(format!("{text} (--bind)")),
-        _ => Failure::failed(text),
+        DaemonError::Home(_)
+        | DaemonError::Database(_)
+        | DaemonError::Assets(_)
+        | DaemonError::Supervisor(_)
+        | DaemonError::Runs(_)
+        | DaemonError::Runtime
+        | _ => Failure::failed(text),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -12,6 +12,8 @@ use tempfile::TempDir;
 
 /// Ends what hangs; no test needs nearly as long.
 const LIMIT: Duration = Duration::from_secs(120);
+/// Lines that wait to be looked at; beyond, the command waits.
+const LINES_MAX: usize = 1000;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The JavaScript server of the test kit.
@@ -180,7 +182,7 @@ impl Running {
             .spawn()
             .unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
-        let (sender, lines) = channel();
+        let (sender, lines) = sync_channel(LINES_MAX);
         std::thread::spawn(move || {
             for line in output.lines().map_while(Result::ok) {
                 if sender.send(line).is_err() {

@@ -92,7 +92,7 @@ pub(super) fn space(place: &Place) -> Option<Finding> {
             ));
         }
     };
-    let free = u64::from(disk.blocks_available()).saturating_mul(disk.fragment_size());
+    let free = disk.blocks_available().saturating_mul(disk.fragment_size());
     let text = format!("{} free at {}", bytes(free), there.display());
     Some(match free {
         0..SPACE_OUT_BYTES => Finding::error(
