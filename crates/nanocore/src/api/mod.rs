@@ -6,6 +6,7 @@
 
 mod about;
 mod access;
+mod assets;
 mod body;
 mod document;
 mod error;
@@ -198,6 +199,7 @@ fn routes() -> (Router<Api>, Router<Api>, Router<Api>, Value) {
     runs::add(&mut routes);
     paths::add(&mut routes);
     metrics::add(&mut routes);
+    assets::describe(&mut routes);
     let any = routes.schema::<Value>();
     routes.describe(Operation::get(OPENAPI, "openapi", "This document").answer(
         200,
