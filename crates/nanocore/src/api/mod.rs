@@ -8,6 +8,7 @@ mod about;
 mod access;
 mod assets;
 mod body;
+mod collect;
 mod document;
 mod error;
 mod listener;
@@ -199,6 +200,7 @@ fn routes() -> (Router<Api>, Router<Api>, Router<Api>, Value) {
     runs::add(&mut routes);
     paths::add(&mut routes);
     metrics::add(&mut routes);
+    collect::add(&mut routes);
     assets::describe(&mut routes);
     let any = routes.schema::<Value>();
     routes.describe(Operation::get(OPENAPI, "openapi", "This document").answer(

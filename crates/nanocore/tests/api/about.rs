@@ -158,3 +158,46 @@ async fn assets_and_resources_are_served_beside_the_api() {
     assert_eq!(setup.client.get("/resources").await.json(), json!([]));
     setup.daemon.shutdown().await;
 }
+
+#[tokio::test]
+async fn ephemeral_assets_go_unless_a_run_refers_to_them() {
+    let setup = start().await;
+    let upload = async |text: &'static [u8]| {
+        let ephemeral = Part::Text("ephemeral", "true");
+        let parts = [Part::File("a.txt", "text/plain", text), ephemeral];
+        setup.client.upload(&parts).await.json()
+    };
+    let (used, by_uri, unused) = (
+        upload(b"1").await,
+        upload(b"22").await,
+        upload(b"333").await,
+    );
+    for name in [&used["hash"], &by_uri["uri"]] {
+        let graph = crate::support::texts(name.as_str().unwrap());
+        let run = setup.submit(&json!({ "graph": graph })).await;
+        setup.finished(&run).await;
+    }
+    let collect = async |seconds: u64| {
+        let wish = json!({ "olderThanSeconds": seconds });
+        setup.post("/api/v1/assets/gc", &wish).await.json()
+    };
+    let nothing = json!({"deleted": 0, "bytes": 0, "referred": 0});
+    assert_eq!(collect(3_600).await, nothing);
+    // Not used for no time: the clock has to move on.
+    let collected = loop {
+        let collected = collect(0).await;
+        if collected["deleted"] != 0 {
+            break collected;
+        }
+    };
+    assert_eq!(collected, json!({"deleted": 1, "bytes": 3, "referred": 2}));
+    let path = |asset: &serde_json::Value| format!("/assets/{}", asset["uuid"].as_str().unwrap());
+    assert_eq!(setup.client.get(&path(&unused)).await.status, 404);
+    assert_eq!(setup.client.get(&path(&used)).await.status, 200);
+    assert_eq!(setup.client.get(&path(&by_uri)).await.status, 200);
+    let odd = setup
+        .post("/api/v1/assets/gc", &json!({ "olderThan": 1 }))
+        .await;
+    assert_eq!(odd.error_code(), "bad_request");
+    setup.daemon.shutdown().await;
+}
