@@ -170,6 +170,8 @@ impl Daemon {
         };
         let listener = listen(options.bind, &token).await?;
         let address = listener.local_addr().map_err(unusable(options.bind))?;
+        // Whoever connects already is answered once everything is there.
+        folder.set_address(address)?;
         let (database, store) = open(&folder, &options).await?;
         let endpoint = options.endpoint.clone();
         let endpoint = endpoint.unwrap_or_else(|| format!("http://{}", reachable(address)));
@@ -188,7 +190,7 @@ impl Daemon {
             options: options.runs,
         })
         .await?;
-        let supervisor = Supervisor::start(SupervisorParts {
+        let started = Supervisor::start(SupervisorParts {
             registry: Registry::new(options.registry.unwrap_or_else(|| folder.registry())),
             pool,
             events: events.clone(),
@@ -200,7 +202,15 @@ impl Daemon {
             tools: options.tools,
             options: options.supervisor,
         })
-        .await?;
+        .await;
+        let supervisor = match started {
+            Ok(supervisor) => supervisor,
+            Err(error) => {
+                runs.shutdown(options.runs_grace).await;
+                database.close().await;
+                return Err(error.into());
+            }
+        };
         *lock(&registered) = Some(supervisor.clone());
         let asked_to_end = CancellationToken::new();
         let http = Http::start(listener, |stop| {
@@ -218,8 +228,6 @@ impl Daemon {
                 options: options.api,
             })
         });
-        // Last, so that who reads it finds a daemon that answers.
-        folder.set_address(address)?;
         tracing::warn!(
             "node servers listen on all interfaces and ask nobody who they are; keep others out with a firewall"
         );

@@ -76,6 +76,20 @@ async fn a_taken_address_is_named() {
 }
 
 #[tokio::test]
+async fn a_daemon_that_cannot_start_leaves_the_folder_to_the_next() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("home");
+    std::fs::create_dir_all(&folder).unwrap();
+    let registry = home::registry(&folder);
+    std::fs::write(&registry, "[").unwrap();
+    let refused = Daemon::start(options(&root)).await.unwrap_err();
+    assert!(matches!(refused, DaemonError::Supervisor(_)), "{refused}");
+    std::fs::remove_file(&registry).unwrap();
+    let daemon = Daemon::start(options(&root)).await.unwrap();
+    daemon.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_client_can_end_it() {
     let setup = start().await;
     let answer = setup
