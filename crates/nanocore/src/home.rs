@@ -317,13 +317,14 @@ mod tests {
             running(&folder).unwrap(),
             Some(Holder { pid, address: None })
         );
-        let address = Some("127.0.0.1:3001".parse().unwrap());
-        first.set_address(address.unwrap()).unwrap();
+        let address = "127.0.0.1:3001".parse().unwrap();
+        first.set_address(address).unwrap();
         let message = DataFolder::open(&folder).unwrap_err().to_string();
         assert!(
             message.contains(&format!("process {pid}, which listens on 127.0.0.1:3001")),
             "{message}"
         );
+        let address = Some(address);
         assert_eq!(running(&folder).unwrap(), Some(Holder { pid, address }));
         drop(first);
         opened_again(&folder);

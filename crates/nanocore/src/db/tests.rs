@@ -30,8 +30,8 @@ async fn values(db: &Database) -> Vec<i64> {
 }
 
 /// Holds the writing thread until the sender is dropped, so that what is written next waits together.
-async fn hold(db: &Database) -> mpsc::Sender<()> {
-    let (release, released) = mpsc::channel::<()>();
+async fn hold(db: &Database) -> mpsc::SyncSender<()> {
+    let (release, released) = mpsc::sync_channel::<()>(1);
     let (began, has_begun) = tokio::sync::oneshot::channel();
     db.write_later(move |_| {
         began.send(()).unwrap();

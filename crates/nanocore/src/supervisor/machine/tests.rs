@@ -380,12 +380,14 @@ impl World {
     }
 
     fn happened(&mut self, event: Event) {
-        match event {
-            Event::Installed | Event::InstallFailed => self.installing = false,
-            Event::Unusable if self.installing => self.installing = false,
-            Event::Exited => self.process = false,
-            Event::Stopped => (self.stopping, self.process) = (false, false),
-            _ => {}
+        if matches!(event, Event::Installed | Event::InstallFailed)
+            || event == Event::Unusable && self.installing
+        {
+            self.installing = false;
+        } else if event == Event::Exited {
+            self.process = false;
+        } else if event == Event::Stopped {
+            (self.stopping, self.process) = (false, false);
         }
     }
 
