@@ -1,6 +1,6 @@
 //! The HTTP API of the daemon: routes, and the OpenAPI document made from the same table. spec: nanograph 19.3, 19.4
 //!
-//! A route is added together with its description ([`Routes`](document::Routes)), so that the document names each
+//! A route is added together with its description (`document.rs`), so that the document names each
 //! and no other. Every address but `/health` wants the master token. Answers are camelCase; refusals are
 //! `{"error": {"code", "message"}}`. Bodies, streams and connections are limited in number and size ([`ApiOptions`]).
 
