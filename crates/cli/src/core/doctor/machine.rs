@@ -103,7 +103,7 @@ pub(super) fn space(place: &Place) -> Option<Finding> {
         SPACE_OUT_BYTES..SPACE_LOW_BYTES => Finding::warning(
             "disk",
             text,
-            "make room: `nodewire assets gc` deletes what no run needs",
+            "make room, for example with `nodewire assets rm`",
         ),
         SPACE_LOW_BYTES.. => Finding::ok("disk", text),
     })
