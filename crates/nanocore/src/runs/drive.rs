@@ -1,6 +1,7 @@
 //! One run, from its start to its end.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::sync::Arc;
 
 use nodewire_json::Json;
@@ -36,13 +37,22 @@ pub(super) async fn run(shared: Arc<Shared>, active: Active) {
     shared.start_next();
 }
 
+/// Why a run did not start.
+enum NotStarted {
+    /// It cannot run.
+    Impossible(String),
+    /// It was stopped while it waited for node servers.
+    Stopped,
+}
+
 /// `None` if there is nothing to be written: the run is gone, or it will be resumed.
 async fn execute(shared: &Arc<Shared>, active: &Active) -> Option<Told> {
     let begun = begin(shared, active).await?;
     let durable = begun.durable || shared.options.resume;
     let mut run = match start(shared, active, begun, durable).await {
         Ok(run) => run,
-        Err(reason) => return Some(failed(active, reason)),
+        Err(NotStarted::Impossible(reason)) => return Some(failed(active, reason)),
+        Err(NotStarted::Stopped) => return stopped(active, durable),
     };
     let last = watch_events(shared, active, &mut run).await;
     let Ok(result) = run.result().await else {
@@ -73,11 +83,7 @@ async fn begin(shared: &Shared, active: &Active) -> Option<Begun> {
             Ok(begun) => return begun,
             Err(error) => {
                 let run_id = &*active.run_id;
-                tracing::error!(
-                    run_id,
-                    error = &error as &dyn std::error::Error,
-                    "a run cannot begin"
-                );
+                tracing::error!(run_id, error = &error as &dyn Error, "a run cannot begin");
             }
         }
         tokio::select! {
@@ -93,13 +99,15 @@ async fn start(
     active: &Active,
     begun: Begun,
     durable: bool,
-) -> Result<Run, String> {
-    let unreadable = |_| "what was kept of its request cannot be read".to_owned();
+) -> Result<Run, NotStarted> {
+    let unreadable =
+        |_| NotStarted::Impossible("what was kept of its request cannot be read".to_owned());
     let mut request: RunRequest = serde_json::from_str(&begun.options).map_err(unreadable)?;
     request.graph = Json::parse(begun.graph).unwrap_or_default();
-    let graph = request.graph().map_err(|error| error.to_string())?;
+    let impossible = |error: &dyn Error| NotStarted::Impossible(error.to_string());
+    let graph = request.graph().map_err(|error| impossible(&error))?;
     let reused = reusable(shared, active.seq, begun.finished).await;
-    let reused = reused.map_err(|error| error.to_string())?;
+    let reused = reused.map_err(|error| impossible(&error))?;
     // Before anything runs, so that no step comes first.
     active
         .live
@@ -118,8 +126,13 @@ async fn start(
         steps: Some(steps.shared()),
         ..shared.run_options(&request)
     };
-    let run = shared.engine.start(&graph, options);
-    run.map_err(|invalid| invalid.to_string())
+    // After a start of the process its node servers are not ready yet.
+    let wait = shared.options.offers_wait;
+    tokio::select! {
+        biased;
+        run = shared.engine.start_when_offered(&graph, options, wait) => run.map_err(|invalid| impossible(&invalid)),
+        () = active.stop.cancelled() => Err(NotStarted::Stopped),
+    }
 }
 
 /// The steps that can be used again: those of servers whose assets are still there. The others are forgotten, and run
@@ -196,13 +209,26 @@ fn publish(shared: &Shared, active: &Active, mut event: Event) {
 }
 
 fn failed(active: &Active, reason: String) -> Told {
+    not_executed(active, RunState::Error, Some(reason))
+}
+
+/// `None` if it goes on after the next start.
+fn stopped(active: &Active, durable: bool) -> Option<Told> {
+    if active.is_aborted() {
+        return Some(not_executed(active, RunState::Aborted, None));
+    }
+    let reason = "the daemon was stopped".to_owned();
+    (!durable).then(|| not_executed(active, RunState::Interrupted, Some(reason)))
+}
+
+fn not_executed(active: &Active, state: RunState, reason: Option<String>) -> Told {
     let at = Time::now();
     let end = End {
-        state: RunState::Error,
+        state,
         at,
         duration_ms: u64::try_from(at.0 - active.started_at.0).ok(),
         counts: None,
-        reason: Some(reason),
+        reason,
     };
     Told { end, event: None }
 }
@@ -267,7 +293,7 @@ async fn keep(shared: &Shared, active: &Active, end: &End) -> Result<(), Databas
         let run_id = &*active.run_id;
         tracing::error!(
             run_id,
-            error = &error as &dyn std::error::Error,
+            error = &error as &dyn Error,
             "the end of a run cannot be written"
         );
         tries += 1;

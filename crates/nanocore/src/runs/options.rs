@@ -19,6 +19,9 @@ pub struct RunManagerOptions {
     pub limits: Limits,
     /// How long nodes may take to stop. Default 5 s.
     pub abort_grace: Duration,
+    /// How long a run waits for node servers to offer all of its nodes, when it is its turn. After a start of the
+    /// process they are not ready yet. Default 5 minutes, as long as a server may take to start.
+    pub offers_wait: Duration,
     /// Treat every run as if it were durable: after the process was killed, all go on.
     pub resume: bool,
     /// How often one run may be resumed. Default 1,000.
@@ -39,6 +42,7 @@ impl Default for RunManagerOptions {
             request_bytes_max: 16 << 20,
             limits: Limits::default(),
             abort_grace: Duration::from_secs(5),
+            offers_wait: Duration::from_secs(300),
             resume: false,
             resumes_max: 1_000,
             history_max: 10_000,

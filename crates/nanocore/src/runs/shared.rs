@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,10 @@ pub(super) struct Nodes(pub(super) Arc<dyn NodeInvoker>);
 impl Catalog for Nodes {
     fn resolve(&self, node: &GraphNode) -> Option<Resolved> {
         self.0.resolve(node)
+    }
+
+    fn changed(&self) -> BoxFuture<'static, ()> {
+        self.0.changed()
     }
 }
 

@@ -201,16 +201,10 @@ impl<I: NodeInvoker + 'static> Engine<I> {
         options: RunOptions,
         wait: Duration,
     ) -> Result<Run, InvalidGraph> {
-        let is_waited_for = |problem: &Problem| problem.code == ProblemCode::NodeMissing;
         let complete = async {
             loop {
                 let changed = self.invoker.changed();
-                let problems = self.check(graph, &options);
-                let mut errors = problems
-                    .iter()
-                    .filter(|problem| problem.is_error())
-                    .peekable();
-                if errors.peek().is_none() || !errors.all(is_waited_for) {
+                if !lacks_offers_only(&self.check(graph, &options)) {
                     return;
                 }
                 changed.await;
@@ -228,6 +222,15 @@ impl<I: NodeInvoker + 'static> Engine<I> {
         };
         Checked::new(graph, &*self.invoker, &validate, &options.finished)
     }
+}
+
+/// Whether the graph could run if all of its nodes were offered.
+fn lacks_offers_only(problems: &[Problem]) -> bool {
+    let mut errors = problems
+        .iter()
+        .filter(|problem| problem.is_error())
+        .peekable();
+    errors.peek().is_some() && errors.all(|problem| problem.code == ProblemCode::NodeMissing)
 }
 
 fn settings(run_id: &Arc<str>, options: RunOptions) -> Settings {
