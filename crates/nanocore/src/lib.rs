@@ -1,7 +1,9 @@
 //! The orchestrator: workflows, node-server processes, assets.
 //!
 //! [`workflow`] parses a graph, checks it, and runs it over node servers; [`process`] starts those servers;
-//! [`assets`] keeps the files their nodes exchange.
+//! [`assets`] keeps the files their nodes exchange. [`daemon`] is all of it in one process that goes on: [`registry`]
+//! and [`register`] know which servers there are, [`supervisor`] keeps them running, [`runs`] queues, notes and resumes
+//! runs in a [`db`], [`api`] is its HTTP side with [`events`], and [`home`] the folder it lives in.
 //!
 //! ```
 //! use nanocore::workflow::{Graph, ServerSet, validate};
