@@ -131,7 +131,7 @@ pub(crate) struct RegisterArgs {
     /// Upgrade pip before packages are installed.
     #[arg(long)]
     pub(crate) upgrade: bool,
-    /// The Python interpreter for a new virtual environment [NODEWIRE_PYTHON].
+    /// The Python interpreter for a new virtual environment (NODEWIRE_PYTHON).
     #[arg(long, value_name = "EXE")]
     pub(crate) python: Option<PathBuf>,
     /// Install the Python project itself where there is a pyproject.toml and no requirements.txt.
@@ -216,13 +216,13 @@ pub(crate) struct UpArgs {
     /// The token for clients [NANOCORE_TOKEN, ASSET_API_TOKEN; else the one in the data folder, made at the first start].
     #[arg(long, value_name = "TOKEN")]
     pub(crate) token: Option<String>,
-    /// A file with folders of models: {"paths": {"checkpoint": "/models/checkpoint"}} [NANOCORE_PATHS].
+    /// A file with folders of models: {"paths": {"checkpoint": "/models/checkpoint"}} (NANOCORE_PATHS).
     #[arg(long, value_name = "FILE")]
     pub(crate) paths: Option<PathBuf>,
     /// The Python interpreter for new virtual environments [NODEWIRE_PYTHON; python3].
     #[arg(long, value_name = "EXE")]
     pub(crate) python: Option<PathBuf>,
-    /// What node servers log: error, warn, info, debug [NODEWIRE_SERVER_LOG_LEVEL].
+    /// What node servers log: error, warn, info, debug (NODEWIRE_SERVER_LOG_LEVEL).
     #[arg(long, value_name = "LEVEL")]
     pub(crate) server_log_level: Option<String>,
     /// Go on with every run that was broken off, not only with durable ones.
@@ -234,7 +234,7 @@ pub(crate) struct UpArgs {
     /// How long executions may go on when a server is stopped or restarted; 0 ends them at once.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub(crate) drain_timeout: u64,
-    /// Let pages of this origin use the API, such as https://ui.example. May be repeated.
+    /// Let pages of this origin use the API, such as `https://ui.example`. May be repeated.
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) allow_origin: Vec<String>,
     /// Print every event as JSON, one object per line.
