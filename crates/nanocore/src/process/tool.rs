@@ -18,6 +18,9 @@ const LINES_TOLD: usize = 25;
 /// Longest line read; cargo's JSON lists all files of a crate in one.
 const LINE_BYTES_MAX: usize = 4 << 20;
 
+/// Variables that the daemon and its commands take a token from.
+const OWN_KEYS: [&str; 2] = ["ASSET_API_TOKEN", "NANOCORE_TOKEN"];
+
 /// A child and its process group, which end together.
 #[derive(Debug)]
 pub(super) struct Group(pub(super) Box<dyn ChildWrapper>);
@@ -32,10 +35,8 @@ impl Group {
     ) -> Result<Self, ProcessError> {
         let (first, rest) = with_default_signals(program, arguments);
         let mut command = CommandWrap::with_new(first, |command| {
-            command
-                .args(rest)
-                .current_dir(folder)
-                .envs(environment.iter().map(|(name, value)| (name, value)));
+            command.args(rest).current_dir(folder);
+            set_environment(command.as_std_mut(), environment);
             command
                 .stdin(Stdio::null())
                 .stdout(Stdio::piped())
@@ -47,6 +48,14 @@ impl Group {
             source,
         })
     }
+}
+
+/// What the process itself has, but for its own keys: they open more than a server's token does.
+fn set_environment(command: &mut std::process::Command, environment: &[(OsString, OsString)]) {
+    for name in OWN_KEYS {
+        command.env_remove(name);
+    }
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
 }
 
 impl Drop for Group {
@@ -126,5 +135,24 @@ impl std::fmt::Display for Tool<'_> {
         self.arguments
             .iter()
             .try_for_each(|argument| write!(f, " {}", argument.to_string_lossy()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn children_get_their_own_token_and_never_the_daemons() {
+        let mut command = std::process::Command::new("true");
+        set_environment(&mut command, &[("NANOCORE_TOKEN".into(), "own".into())]);
+        let environment: Vec<_> = command.get_envs().collect();
+        assert_eq!(
+            environment,
+            [
+                (OsStr::new("ASSET_API_TOKEN"), None),
+                (OsStr::new("NANOCORE_TOKEN"), Some(OsStr::new("own"))),
+            ]
+        );
     }
 }

@@ -1,8 +1,9 @@
 //! [`Registry`]: the file.
 
 use std::ffi::OsString;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -116,11 +117,13 @@ impl Registry {
             source,
         };
         if let Some(folder) = self.path.parent() {
-            fs::create_dir_all(folder).map_err(error)?;
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+            made.map_err(error)?;
         }
         let file = File::options()
             .create(true)
             .append(true)
+            .mode(0o600)
             .open(&path)
             .map_err(error)?;
         let end = Instant::now() + LOCK_TIMEOUT;
@@ -150,13 +153,16 @@ impl Registry {
     }
 }
 
-/// Replaces a file, so that whatever happens it has the old content or the new one, as a whole. Its mode is kept.
+/// Replaces a file, so that whatever happens it has the old content or the new one, as a whole. Its mode is kept; a new
+/// one is its owner's only.
 /// Only one process may do so with the same file at a time.
 pub(crate) fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
     // A link is followed: people may keep the file elsewhere.
     let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let temporary = beside(path, ".new");
-    let mut file = File::create(&temporary)?;
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(&temporary)?;
     if let Ok(old) = fs::metadata(path) {
         file.set_permissions(old.permissions())?;
     }

@@ -1,5 +1,6 @@
 use std::fs;
 
+use super::file::replace_file;
 use super::*;
 
 fn registry(text: &str) -> (tempfile::TempDir, Registry) {
@@ -201,4 +202,18 @@ fn a_link_and_the_files_mode_are_kept() {
         fs::metadata(registry.path()).unwrap().permissions().mode() & 0o777,
         0o600
     );
+}
+
+#[test]
+fn what_it_makes_is_its_owners_only() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("home");
+    let registry = Registry::new(folder.join("nodeservers.json"));
+    assert!(registry.remove("nobody").unwrap().is_none());
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&folder), 0o700);
+    replace_file(registry.path(), b"[]").unwrap();
+    assert_eq!(mode(registry.path()), 0o600);
 }
