@@ -136,8 +136,8 @@ impl Database {
         self.shared.writer.write(write).await
     }
 
-    /// Writes without waiting for it: for what may get lost, such as the time of the last use. Failures are logged
-    /// and counted.
+    /// Writes without waiting for it: for what may get lost, such as the time of the last use. It is committed with the
+    /// next write that somebody waits for, after 100 ms at the latest. Failures are logged and counted.
     ///
     /// # Errors
     /// [`DatabaseError::Busy`] if the queue is full.

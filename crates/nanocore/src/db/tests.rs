@@ -204,3 +204,26 @@ async fn a_page_that_is_destroyed_is_found_at_the_start() {
     let error = open(&folder, DatabaseOptions::default()).unwrap_err();
     assert!(matches!(error, DatabaseError::Damaged { .. }), "{error:?}");
 }
+
+#[tokio::test]
+async fn what_nobody_waits_for_is_committed_with_what_somebody_does() {
+    let folder = TempDir::new().unwrap();
+    let db = open(&folder, DatabaseOptions::default()).unwrap();
+    db.write(table).await.unwrap();
+    let before = db.counters().transactions;
+    // Were each note committed for itself, there would be about 100 transactions.
+    for value in 0..50 {
+        db.write_later(move |connection| insert(connection, value))
+            .unwrap();
+        db.write(move |connection| insert(connection, 100 + value))
+            .await
+            .unwrap();
+    }
+    let rounds = db.counters().transactions - before;
+    assert!(rounds < 75, "{rounds} transactions");
+    // Alone it does not wait for ever.
+    db.write_later(|connection| insert(connection, 1_000)).unwrap();
+    while values(&db).await.len() < 101 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}

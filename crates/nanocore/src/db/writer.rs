@@ -4,17 +4,28 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use rusqlite::Connection;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
 
 use super::{Counts, DatabaseError, DatabaseOptions};
+
+/// How long a write that nobody waits for may be kept until one comes that somebody does: an `fsync` of its own would
+/// delay that one.
+const LATER_WAIT: Duration = Duration::from_millis(100);
 
 /// A write: done on the thread, then told what became of it.
 trait Job: Send {
     fn run(&mut self, connection: &Connection) -> rusqlite::Result<()>;
     fn end(self: Box<Self>, committed: Result<(), DatabaseError>);
+    /// Whether somebody waits for it.
+    fn is_awaited(&self) -> bool;
 }
+
+type Jobs = Vec<Box<dyn Job>>;
 
 enum Message {
     Write(Box<dyn Job>),
@@ -36,19 +47,22 @@ impl Writer {
         counts: Arc<Counts>,
     ) -> Result<Self, DatabaseError> {
         let (sender, receiver) = mpsc::channel(options.waiting_max.max(1));
+        let failed = |source: std::io::Error| DatabaseError::Thread {
+            source: source.into(),
+        };
+        let timer = Builder::new_current_thread().enable_time().build();
         let thread = Thread {
             connection,
             path: path.to_owned(),
             receiver,
+            timer: timer.map_err(failed)?,
             group_max: options.group_max.max(1),
             counts: counts.clone(),
         };
         std::thread::Builder::new()
             .name("nanocore-db".to_owned())
             .spawn(move || thread.run())
-            .map_err(|source| DatabaseError::Thread {
-                source: source.into(),
-            })?;
+            .map_err(failed)?;
         Ok(Self { sender, counts })
     }
 
@@ -114,6 +128,10 @@ where
         // Who does not wait any more does not want to know.
         let _ = answer.send(committed.and_then(|()| value.ok_or(DatabaseError::Panicked)));
     }
+
+    fn is_awaited(&self) -> bool {
+        true
+    }
 }
 
 struct Later<W>(Option<W>);
@@ -131,37 +149,32 @@ where
             tracing::warn!(error = &error as &dyn std::error::Error, "a write was lost");
         }
     }
+
+    fn is_awaited(&self) -> bool {
+        false
+    }
 }
 
 struct Thread {
     connection: Connection,
     path: PathBuf,
     receiver: mpsc::Receiver<Message>,
+    /// Of this thread alone.
+    timer: Runtime,
     group_max: usize,
     counts: Arc<Counts>,
 }
 
 impl Thread {
     fn run(mut self) {
-        let mut closers = Vec::new();
-        let mut messages = Vec::new();
-        while self
-            .receiver
-            .blocking_recv_many(&mut messages, self.group_max)
-            > 0
-        {
-            let mut jobs = Vec::new();
-            for message in messages.drain(..) {
-                match message {
-                    Message::Write(job) => jobs.push(job),
-                    Message::Close(closer) => {
-                        // What was sent before is still taken.
-                        self.receiver.close();
-                        closers.push(closer);
-                    }
-                }
+        let (mut jobs, mut closers) = (Vec::new(), Vec::new());
+        let mut is_open = true;
+        while is_open {
+            is_open = self.receive(&mut jobs, &mut closers);
+            if is_open && closers.is_empty() && !jobs.iter().any(|job| job.is_awaited()) {
+                is_open = self.receive_in_time(&mut jobs, &mut closers);
             }
-            self.write(jobs);
+            self.write(std::mem::take(&mut jobs));
         }
         if let Err((_, error)) = self.connection.close() {
             // Nothing is lost: the next that opens the file finds the rest beside it.
@@ -173,8 +186,58 @@ impl Thread {
         }
     }
 
+    /// Waits for messages and sorts them; false if there will be none any more.
+    fn receive(&mut self, jobs: &mut Jobs, closers: &mut Vec<oneshot::Sender<()>>) -> bool {
+        let mut messages = Vec::new();
+        let count = self
+            .receiver
+            .blocking_recv_many(&mut messages, self.group_max);
+        self.sort(messages, jobs, closers);
+        count > 0
+    }
+
+    /// Adds what comes, until it is something that somebody waits for, there is enough, or the time is over.
+    fn receive_in_time(&mut self, jobs: &mut Jobs, closers: &mut Vec<oneshot::Sender<()>>) -> bool {
+        let until = Instant::now() + LATER_WAIT;
+        while closers.is_empty()
+            && jobs.len() < self.group_max
+            && !jobs.iter().any(|job| job.is_awaited())
+        {
+            let (mut messages, group_max) = (Vec::new(), self.group_max);
+            let receiver = &mut self.receiver;
+            let received = self.timer.block_on(async {
+                timeout_at(until, receiver.recv_many(&mut messages, group_max)).await
+            });
+            self.sort(messages, jobs, closers);
+            match received {
+                Ok(0) => return false,
+                Ok(_) => {}
+                Err(_) => return true,
+            }
+        }
+        true
+    }
+
+    fn sort(
+        &mut self,
+        messages: Vec<Message>,
+        jobs: &mut Jobs,
+        closers: &mut Vec<oneshot::Sender<()>>,
+    ) {
+        for message in messages {
+            match message {
+                Message::Write(job) => jobs.push(job),
+                Message::Close(closer) => {
+                    // What was sent before is still taken.
+                    self.receiver.close();
+                    closers.push(closer);
+                }
+            }
+        }
+    }
+
     /// Each ends once, committed or not.
-    fn write(&self, jobs: Vec<Box<dyn Job>>) {
+    fn write(&self, jobs: Jobs) {
         let mut waiting = jobs.into_iter();
         while waiting.len() > 0 {
             self.group(&mut waiting);

@@ -259,6 +259,8 @@ fn told(result: &RunResult, event: Option<Event>, is_broken_off: bool) -> Told {
 async fn finish(shared: &Shared, active: &Active, told: Told) {
     let Told { end, event } = told;
     let kept = keep(shared, active, &end).await;
+    // Whoever is told does not find it running any more.
+    shared.queue().ended(&active.run_id);
     if let Err(error) = kept {
         count(&shared.counts.not_kept);
         let fields = json!({
