@@ -222,7 +222,8 @@ async fn what_nobody_waits_for_is_committed_with_what_somebody_does() {
     let rounds = db.counters().transactions - before;
     assert!(rounds < 75, "{rounds} transactions");
     // Alone it does not wait for ever.
-    db.write_later(|connection| insert(connection, 1_000)).unwrap();
+    db.write_later(|connection| insert(connection, 1_000))
+        .unwrap();
     while values(&db).await.len() < 101 {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
