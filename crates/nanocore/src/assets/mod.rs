@@ -45,6 +45,7 @@ pub(crate) use id::hex;
 pub use id::{AssetId, BadId, ContentHash};
 pub use index::{Cursor, Filter, Order};
 pub use resources::{Resource, Resources};
+pub(crate) use server::is_loopback;
 pub use server::{AssetServer, AssetServerConfig, AssetService, AssetServiceConfig, StartError};
 pub use store::{AssetStore, Collected, StoreOptions};
 pub use tokens::{Caller, Tokens};

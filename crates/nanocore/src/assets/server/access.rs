@@ -107,7 +107,8 @@ pub(super) async fn check_host(
     Ok(next.run(request).await)
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Whether the value of a `Host` header names this machine only.
+pub(crate) fn is_loopback(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(v6) => v6.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),

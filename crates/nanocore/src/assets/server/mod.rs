@@ -22,6 +22,7 @@ use super::resources::Resources;
 use super::store::AssetStore;
 use super::tokens::Tokens;
 use access::Access;
+pub(crate) use access::is_loopback;
 use error::ApiError;
 
 use service::Shared;
