@@ -27,6 +27,7 @@ pub mod db;
 pub mod events;
 pub mod home;
 pub mod process;
+mod refusal;
 pub mod register;
 pub mod registry;
 pub mod runs;

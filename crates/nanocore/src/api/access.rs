@@ -6,8 +6,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::Api;
-use super::error::ApiError;
 use crate::assets::{Caller, is_loopback};
+use crate::refusal::ApiError;
 
 /// How long a browser may remember what is allowed, in seconds.
 const PREFLIGHT_SECONDS: &str = "600";
@@ -39,7 +39,7 @@ fn check(api: &Api, token: Option<&str>) -> Result<(), ApiError> {
         Some(Caller::Server(_)) => Err(ApiError::forbidden(
             "the token of a node server is good for assets and resources only",
         )),
-        None => Err(ApiError::unauthorized()),
+        None => Err(ApiError::unauthorized("the token of the data folder")),
     }
 }
 

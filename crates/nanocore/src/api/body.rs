@@ -9,7 +9,7 @@ use nodewire_json::{Json, Kind};
 use serde::de::DeserializeOwned;
 
 use super::Api;
-use super::error::ApiError;
+use crate::refusal::ApiError;
 
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::Api;
 use super::body::JsonBody;
 use super::document::{Operation, Routes};
-use super::error::ApiError;
 use crate::assets::AssetId;
+use crate::refusal::ApiError;
 
 /// What the two names of an asset have before the part that says which. spec: nanograph 10.1
 const HASH_PREFIX: &str = "sha256:";

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
 use super::Api;
-use super::error::ErrorBody;
+use crate::refusal::ErrorBody;
 
 /// One operation: what is said about a method of an address.
 pub(super) struct Operation {

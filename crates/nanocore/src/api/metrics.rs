@@ -16,7 +16,7 @@ use prometheus_client::registry::Registry;
 
 use super::Api;
 use super::document::{Operation, Routes};
-use super::error::ApiError;
+use crate::refusal::ApiError;
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 

@@ -10,7 +10,6 @@ mod assets;
 mod body;
 mod collect;
 mod document;
-mod error;
 mod listener;
 mod metrics;
 mod nodes;
@@ -39,10 +38,10 @@ use tokio_util::sync::CancellationToken;
 use crate::assets::{AssetService, Tokens};
 use crate::db::Database;
 use crate::events::EventHub;
+use crate::refusal::ApiError;
 use crate::runs::RunManager;
 use crate::supervisor::Supervisor;
 use document::{Operation, Routes};
-use error::ApiError;
 pub(crate) use listener::Limited;
 
 /// What all routes of the API begin with; others are there for tools that expect them so.

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::Api;
 use super::document::{Operation, Routes};
-use super::error::ApiError;
+use crate::refusal::ApiError;
 use crate::supervisor::Offer;
 use crate::workflow::{BUILTIN_SERVER, Builtin};
 

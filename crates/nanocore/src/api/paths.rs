@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::Api;
 use super::document::{Operation, Routes};
-use super::error::ApiError;
+use crate::refusal::ApiError;
 
 /// Most files listed, and most folders deep.
 const FILES_MAX: usize = 10_000;

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::Api;
 use super::body::{JsonBody, Params};
 use super::document::{Operation, Routes};
-use super::error::{ApiError, ErrorBody};
 use super::stream::answer;
 use super::streams::{Resume, Watch};
+use crate::refusal::{ApiError, ErrorBody};
 use crate::runs::{
     Aborted, NodeRecord, Page, QueueChange, QueueChanged, QueueView, Rerun, RunError, RunFilter,
     RunRecord, RunRequest, RunState, RunSummary, SubmitError, Submitted, Validation,

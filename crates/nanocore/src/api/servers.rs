@@ -15,8 +15,8 @@ use serde_json::json;
 use super::Api;
 use super::body::Params;
 use super::document::{Operation, Routes};
-use super::error::ApiError;
 use super::stream::answer_texts;
+use crate::refusal::ApiError;
 use crate::registry::NameError;
 use crate::supervisor::{Followed, LogLine, ServerStatus, SupervisorError};
 

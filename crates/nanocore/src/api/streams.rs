@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Api;
-use super::error::ApiError;
 use crate::events::{Runs, Subscribe, Subscription};
+use crate::refusal::ApiError;
 
 /// Where a stream goes on.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]

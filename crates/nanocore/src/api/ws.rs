@@ -13,9 +13,9 @@ use serde::de::{Deserializer, Error as _};
 use super::Api;
 use super::body::Params;
 use super::document::{Operation, Routes};
-use super::error::ApiError;
 use super::streams::{Notice, Resume, Watch, hello};
 use crate::events::{Item, Published, Runs};
+use crate::refusal::ApiError;
 
 /// The longest message taken from a client, in bytes.
 const MESSAGE_BYTES_MAX: usize = 64 << 10;

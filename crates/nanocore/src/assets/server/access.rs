@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::Shared;
-use super::error::ApiError;
 use crate::assets::tokens::Caller;
+use crate::refusal::ApiError;
 
 /// The part of a presigned address that proves it.
 #[derive(Debug, Deserialize)]
@@ -41,7 +41,9 @@ fn check_token(shared: &Shared, headers: &HeaderMap) -> Result<Caller, ApiError>
     let caller = scheme
         .eq_ignore_ascii_case("bearer")
         .then(|| shared.config.tokens.check(token.trim()));
-    caller.flatten().ok_or_else(ApiError::unauthorized)
+    caller
+        .flatten()
+        .ok_or_else(|| ApiError::unauthorized("the right token"))
 }
 
 /// A download needs the token or a signature for exactly this path.

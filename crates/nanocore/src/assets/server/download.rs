@@ -10,9 +10,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Shared;
 use super::access::{Signature, check_download};
-use super::error::ApiError;
 use super::range::{Slice, names_tag, slice};
 use crate::assets::entry::Entry;
+use crate::refusal::ApiError;
 
 /// What RFC 5987 leaves unescaped.
 const ATTR_CHAR: &AsciiSet = &NON_ALPHANUMERIC

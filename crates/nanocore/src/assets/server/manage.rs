@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 
 use super::Shared;
 use super::access::now_seconds;
-use super::error::ApiError;
 use crate::assets::entry::{Entry, Patch};
 use crate::assets::id::AssetId;
 use crate::assets::index::{Cursor, Filter, Order};
 use crate::assets::tokens::Caller;
+use crate::refusal::ApiError;
 
 /// Longest JSON body read.
 const JSON_BYTES_MAX: usize = 1 << 20;

@@ -21,9 +21,9 @@ use super::auth::Token;
 use super::resources::Resources;
 use super::store::AssetStore;
 use super::tokens::Tokens;
+use crate::refusal::ApiError;
 use access::Access;
 pub(crate) use access::is_loopback;
-use error::ApiError;
 
 use service::Shared;
 pub use service::{AssetService, AssetServiceConfig};

@@ -13,10 +13,10 @@ use futures_util::{Stream, StreamExt};
 use percent_encoding::percent_decode_str;
 
 use super::Shared;
-use super::error::ApiError;
 use crate::assets::entry::NewAsset;
 use crate::assets::tokens::Caller;
 use crate::assets::upload::{Stored, Upload};
+use crate::refusal::ApiError;
 
 /// Longest `type`, `meta` or unknown part.
 const TEXT_BYTES_MAX: usize = 1 << 20;

@@ -8,11 +8,11 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
-use super::error::ApiError;
 use super::{access, download, manage, receive};
 use crate::assets::resources::Resources;
 use crate::assets::store::AssetStore;
 use crate::assets::tokens::Tokens;
+use crate::refusal::ApiError;
 
 /// What an [`AssetService`] needs to know.
 #[derive(Debug, Clone)]
