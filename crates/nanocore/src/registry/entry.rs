@@ -95,6 +95,19 @@ impl Entry {
         }
     }
 
+    /// Whether both mean the same process, started the same way; ports are compared apart.
+    pub(crate) fn starts_like(&self, other: &Self) -> bool {
+        let process = |entry: &Self| Self {
+            port: None,
+            enabled: true,
+            asset_refs: None,
+            sdk_version: None,
+            members: Vec::new(),
+            ..entry.clone()
+        };
+        process(self) == process(other)
+    }
+
     /// Whether it is one of these: its uid, package id, display name, or path.
     #[must_use]
     pub fn is_called(&self, name: &str) -> bool {

@@ -177,7 +177,7 @@ impl Actor {
     async fn entry_changed(&mut self, entry: Entry) {
         let port = self.slot.status.borrow().port;
         let is_port_same = entry.port == port || entry.port == self.entry.port;
-        let needs_restart = !(is_port_same && is_same_server(&self.entry, &entry));
+        let needs_restart = !(is_port_same && self.entry.starts_like(&entry));
         let was_enabled = std::mem::replace(&mut self.entry, entry).enabled;
         let entry = &self.entry;
         self.slot.status.send_modify(|status| {
@@ -270,7 +270,7 @@ impl Actor {
         let mut next = Some(event);
         while let Some(event) = next.take() {
             let before = self.machine.state();
-            let what = self.machine.handle(event, Instant::now(), fastrand());
+            let what = self.machine.handle(event, Instant::now(), fastrand::f64());
             if before != self.machine.state() || what != Do::Nothing {
                 self.publish(before);
             }
@@ -608,42 +608,12 @@ impl Actor {
     }
 }
 
-/// Whether two entries mean the same process, started the same way; ports are compared apart.
-fn is_same_server(one: &Entry, other: &Entry) -> bool {
-    let essence = |entry: &Entry| {
-        let mut essence = Entry::new(&entry.server_uid);
-        essence
-            .server_package_id
-            .clone_from(&entry.server_package_id);
-        essence
-            .server_display_name
-            .clone_from(&entry.server_display_name);
-        essence.language = entry.language;
-        essence.path.clone_from(&entry.path);
-        essence.url.clone_from(&entry.url);
-        essence.domain.clone_from(&entry.domain);
-        essence.env.clone_from(&entry.env);
-        essence.command.clone_from(&entry.command);
-        essence.max_concurrency = entry.max_concurrency;
-        essence.input_style = entry.input_style;
-        essence.start_timeout = entry.start_timeout;
-        essence
-    };
-    essence(one) == essence(other)
-}
-
 fn ended_message(exit: &Exit) -> String {
     if exit.success {
         // spec: nanograph N4
         return "it ended by itself, without an error; its entry point must wait after `start()` instead of returning".to_owned();
     }
     format!("it ended ({})", exit.status)
-}
-
-/// From 0 to 1. Spreads servers that fail together; nothing depends on it being hard to guess.
-fn fastrand() -> f64 {
-    let bits = uuid::Uuid::new_v4().as_u128() & u128::from(u32::MAX);
-    u32::try_from(bits).map_or(0.5, f64::from) / f64::from(u32::MAX)
 }
 
 /// What the future comes to, once; never without one.
