@@ -91,6 +91,19 @@ fn a_session_is_recorded_and_can_be_played_again() {
     }
 }
 
+#[test]
+fn no_timeout_is_too_long() {
+    let folder = Folder::new();
+    let server = folder.echo(&[]);
+    let endless = ["--timeout", "1e19"];
+    let flags = [&["--connections", "1"][..], &endless].concat();
+    let mut recorder = recorder(&folder, &server, &flags);
+    bench(&folder, &mut recorder, "tcp", "2");
+    let to = ["replay", "session.jsonl", "--to", &server.endpoint];
+    let trust = ["--ca", &server.certificate, "--as-fast-as-possible"];
+    folder.run(&[&to[..], &trust, &endless].concat()).succeeds();
+}
+
 /// Packets that are compared.
 fn lines_of(lines: &[Value], side: &str) -> usize {
     let advice = ["FLOW_UPDATE", "RESULT_HINT", "PING"];

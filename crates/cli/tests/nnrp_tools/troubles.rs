@@ -82,6 +82,47 @@ fn a_certificate_that_is_not_trusted_or_not_there() {
 }
 
 #[test]
+fn who_finds_its_address_taken_leaves_the_certificate_of_who_has_it() {
+    let folder = Folder::new();
+    let server = folder.echo(&[]);
+    let shown = fs::read(folder.path(&server.certificate)).unwrap();
+    let record = [
+        "record",
+        "--to",
+        &server.endpoint,
+        "--insecure",
+        "--out",
+        "out",
+    ];
+    for second in [&["serve"][..], &record] {
+        let flags = [
+            "--listen",
+            &server.endpoint,
+            "--certificate-out",
+            &server.certificate,
+        ];
+        let done = folder.run(&[second, &flags].concat());
+        assert_eq!(done.code, Some(3), "{done:?}");
+        assert_eq!(fs::read(folder.path(&server.certificate)).unwrap(), shown);
+    }
+}
+
+#[test]
+fn bench_says_why_nothing_was_answered() {
+    let folder = Folder::new();
+    let server = folder.echo(&["--max-body-bytes", "64"]);
+    let bench = ["bench", &server.endpoint, "--ca", &server.certificate];
+    let load = ["--size", "4096", "--seconds", "3600", "--in-flight", "1"];
+    let done = folder.run(&[&bench[..], &load].concat());
+    assert_eq!(done.code, Some(1), "{done:?}");
+    let why = done.stderr.split_once("no frame was answered: ");
+    assert!(
+        why.is_some_and(|(_, why)| !why.trim().is_empty()),
+        "{done:?}"
+    );
+}
+
+#[test]
 fn wrong_usage() {
     let folder = Folder::new();
     for wrong in [

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::handshakes::{Handshake, Handshakes};
 use super::stats::{Counters, count};
 use super::{ListenerError, ListenerOptions};
+use crate::driver::later;
 use crate::link::{Link, Place, QuicOptions};
 use crate::tls::ALPN_TCP;
 
@@ -149,7 +150,7 @@ impl Acceptor {
         running: &Handshake,
         accepted: &AtomicU64,
     ) {
-        let deadline = Instant::now() + self.handshake_timeout;
+        let deadline = later(Instant::now(), self.handshake_timeout);
         let ended = tokio::select! {
             ended = timeout_at(deadline, handshake) => ended,
             () = running.given_up() => return count(&self.counters.displaced_handshakes),

@@ -14,6 +14,7 @@ use self::expected::Expected;
 pub use self::report::{Difference, DifferenceKind, PlayReport};
 use super::raw::RawLink;
 use super::relay::Side;
+use crate::driver::later;
 
 /// A packet that was recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,7 +170,7 @@ impl Player<'_> {
             }
             self.wait_for_answers(number).await;
             if let Some(pace) = self.options.pace {
-                let at = self.began + pace.scaled(step.at.saturating_sub(first));
+                let at = later(self.began, pace.scaled(step.at.saturating_sub(first)));
                 self.listen_until(at, |_| false).await;
             }
             if !self.is_open {
@@ -186,7 +187,7 @@ impl Player<'_> {
 
     /// Until all answers are here that were there before this step, or patience is over.
     async fn wait_for_answers(&mut self, before: usize) {
-        let patience = Instant::now() + self.options.patience;
+        let patience = later(Instant::now(), self.options.patience);
         self.listen_until(patience, |expected| expected.is_met_until(before))
             .await;
         self.expected.give_up_until(before);
