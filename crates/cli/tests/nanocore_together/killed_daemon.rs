@@ -25,7 +25,7 @@ async fn a_killed_daemon_goes_on_with_durable_runs_where_they_were() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes minutes"]
+#[ignore = "takes minutes; CONTRIBUTING.md has the command"]
 async fn a_daemon_is_killed_a_hundred_times() {
     kill_during_runs(100, 2026).await;
 }
