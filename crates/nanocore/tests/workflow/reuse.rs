@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use nanocore::assets::AssetId;
 use nanocore::workflow::{
     AssetLinks, AssetNames, AssetStyle, CacheKey, CacheMode, Call, Engine, EventKind, FinishedStep,
-    Graph, InProcess, NodeErrorCode, NodeState, Report, ResultCache, RunCacheMode, RunOptions,
+    Graph, InProcess, NodeErrorCode, NodeState, Report, ResultCache, Run, RunCacheMode, RunOptions,
     RunStatus, Server, StepLog, StepLogError,
 };
 use nanograph::message::NodeDefinition;
@@ -416,23 +416,30 @@ fn gated(log: &Log, gate: &CancellationToken, answers: Vec<Report>) -> InProcess
     InProcess::new().server(known("s", "1"), [(echo(), handler)])
 }
 
-#[tokio::test(start_paused = true)]
-async fn identical_nodes_are_executed_once_also_in_two_runs() {
-    let (cached, gate) = (Cached::default(), CancellationToken::new());
-    let nodes = gated(
-        &cached.log,
-        &gate,
-        vec![Report::complete(&text_output("once"))],
-    );
-    let engine = Engine::new(Arc::new(nodes));
-    let twins = graph(&[(1, "echo"), (2, "echo")], &[]);
+/// Two runs of these equal nodes on one engine; one node is executing, the others wait for what becomes of it.
+async fn two_runs(
+    cached: &Cached,
+    gate: &CancellationToken,
+    answers: Vec<Report>,
+    nodes: &[(u64, &str)],
+) -> [Run; 2] {
+    let engine = Engine::new(Arc::new(gated(&cached.log, gate, answers)));
+    let graph = graph(nodes, &[]);
     let runs = [1, 2].map(|_| {
         engine
-            .start(&twins, cached.options(RunCacheMode::Auto))
+            .start(&graph, cached.options(RunCacheMode::Auto))
             .unwrap()
     });
     idle().await;
     assert_eq!(cached.log.lines().len(), 1);
+    runs
+}
+
+#[tokio::test(start_paused = true)]
+async fn identical_nodes_are_executed_once_also_in_two_runs() {
+    let (cached, gate) = (Cached::default(), CancellationToken::new());
+    let answers = vec![Report::complete(&text_output("once"))];
+    let runs = two_runs(&cached, &gate, answers, &[(1, "echo"), (2, "echo")]).await;
     gate.cancel();
     let mut counts = Vec::new();
     for run in runs {
@@ -451,14 +458,7 @@ async fn who_waits_for_one_that_fails_tries_for_itself() {
         Report::error("broken"),
         Report::complete(&text_output("own")),
     ];
-    let engine = Engine::new(Arc::new(gated(&cached.log, &gate, answers)));
-    let one = graph(&[(1, "echo")], &[]);
-    let [first, second] = [1, 2].map(|_| {
-        engine
-            .start(&one, cached.options(RunCacheMode::Auto))
-            .unwrap()
-    });
-    idle().await;
+    let [first, second] = two_runs(&cached, &gate, answers, &[(1, "echo")]).await;
     gate.cancel();
     assert_eq!(first.result().await.unwrap().status, RunStatus::Error);
     let second = second.result().await.unwrap();
@@ -474,19 +474,8 @@ async fn who_waits_for_one_that_fails_tries_for_itself() {
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_one_that_is_aborted_tries_for_itself() {
     let (cached, gate) = (Cached::default(), CancellationToken::new());
-    let nodes = gated(
-        &cached.log,
-        &gate,
-        vec![Report::complete(&text_output("own"))],
-    );
-    let engine = Engine::new(Arc::new(nodes));
-    let one = graph(&[(1, "echo")], &[]);
-    let [first, second] = [1, 2].map(|_| {
-        engine
-            .start(&one, cached.options(RunCacheMode::Auto))
-            .unwrap()
-    });
-    idle().await;
+    let answers = vec![Report::complete(&text_output("own"))];
+    let [first, second] = two_runs(&cached, &gate, answers, &[(1, "echo")]).await;
     first.abort_handle().abort();
     assert_eq!(first.result().await.unwrap().status, RunStatus::Aborted);
     idle().await;
