@@ -9,6 +9,8 @@ use futures_util::future::try_join_all;
 use nanocore::process::{
     self, Found, LaunchOptions, ServerFolder, ServerProcess, Tools, Undeliverable, Wanted,
 };
+use nanocore::register::installed_sdk;
+use nanocore::registry::AssetRefs;
 use nanocore::workflow::{Builtin, Graph, ServerPool, ServerSettings};
 use nanograph::client::{Client, ClientConfig, KeepAlive, probe};
 use tokio::sync::broadcast::error::RecvError;
@@ -211,7 +213,8 @@ impl Servers {
             progress.server(&server_uid, state, &message);
         }
         for (server, folder) in started.into_iter().zip(&folders) {
-            if process::sdk_version(folder).is_some_and(|version| is_uuid_generation(&version)) {
+            let sdk = installed_sdk(&folder.folder, folder.config.language);
+            if sdk.is_some_and(|sdk| sdk.asset_refs == AssetRefs::Uuid) {
                 self.style = ReferenceStyle::Uri;
             }
             let url = server.url();
@@ -336,32 +339,4 @@ async fn start(
     let server = ServerProcess::start(&launch, options).await?;
     let _ = steps.send(step("ready", "")).await;
     Ok(server)
-}
-
-/// Whether this SDK names assets by uuid. spec: nanograph 11
-fn is_uuid_generation(version: &str) -> bool {
-    let mut parts = version
-        .split('.')
-        .map(|part| part.parse::<u32>().unwrap_or_default());
-    let parts = [parts.next(), parts.next(), parts.next()].map(Option::unwrap_or_default);
-    parts < [0, 2, 1]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_uuid_generation;
-
-    #[test]
-    fn generations() {
-        assert!(
-            ["0.1.22", "0.2.0", "0.1"]
-                .into_iter()
-                .all(is_uuid_generation)
-        );
-        assert!(
-            !["0.2.1", "0.2.3", "1.0.0", "0.10.0"]
-                .into_iter()
-                .any(is_uuid_generation)
-        );
-    }
 }

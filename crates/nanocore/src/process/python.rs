@@ -161,15 +161,9 @@ fn fingerprint(requirements: &Path) -> io::Result<String> {
     Ok(crate::assets::hex(&Sha256::digest(&content)))
 }
 
-/// The version of `nanograph-sdk` that a prepared server has, from the distribution's metadata, since the package
+/// The version of `nanograph-sdk` that a prepared folder has, from the distribution's metadata, since the package
 /// itself is wrong about it. spec: nanograph 11
-#[must_use]
-pub fn sdk_version(server: &ServerFolder) -> Option<String> {
-    sdk_version_in(&server.folder)
-}
-
-/// The same for a folder.
-pub(crate) fn sdk_version_in(folder: &Path) -> Option<String> {
+pub(crate) fn sdk_version(folder: &Path) -> Option<String> {
     let subfolders = |folder: PathBuf| {
         fs::read_dir(folder)
             .into_iter()

@@ -21,9 +21,7 @@ pub struct Sdk {
 #[must_use]
 pub fn installed_sdk(folder: &Path, language: Language) -> Option<Sdk> {
     let (version, is_uuid): (_, fn([u32; 3]) -> bool) = match language {
-        Language::Python => (process::sdk_version_in(folder)?, |version| {
-            version < [0, 2, 1]
-        }),
+        Language::Python => (process::sdk_version(folder)?, |version| version < [0, 2, 1]),
         Language::Javascript => (javascript_version(folder)?, |version| version < [0, 2, 0]),
         Language::Rust => return None,
     };
@@ -70,6 +68,8 @@ mod tests {
             ("0.2.1", AssetRefs::Hash),
             ("0.2.3", AssetRefs::Hash),
             ("1.0.0", AssetRefs::Hash),
+            ("0.10.0", AssetRefs::Hash),
+            ("0.1", AssetRefs::Uuid),
         ] {
             let info = packages.join(format!("nanograph_sdk-{version}.dist-info"));
             fs::create_dir_all(&info).unwrap();
