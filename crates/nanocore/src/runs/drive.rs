@@ -29,10 +29,10 @@ struct Told {
 /// Executes a run, writes down what came of it, tells its end, and starts the next.
 pub(super) async fn run(shared: Arc<Shared>, active: Active) {
     shared.publish_queue();
-    if let Some(told) = execute(&shared, &active).await {
-        finish(&shared, &active, told).await;
+    match execute(&shared, &active).await {
+        Some(told) => finish(&shared, &active, told).await,
+        None => shared.queue().ended(&active.run_id),
     }
-    shared.queue().ended(&active.run_id);
     shared.publish_queue();
     shared.start_next();
 }
@@ -255,7 +255,7 @@ fn told(result: &RunResult, event: Option<Event>, is_broken_off: bool) -> Told {
     }
 }
 
-/// Writes down what came of the run, then tells it.
+/// Writes down what came of the run, takes it out of the queue, and tells it.
 async fn finish(shared: &Shared, active: &Active, told: Told) {
     let Told { end, event } = told;
     let kept = keep(shared, active, &end).await;
