@@ -1,5 +1,7 @@
 //! `assets`: the daemon's store. spec: nanograph 19.1
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use futures_util::TryStreamExt;
@@ -113,7 +115,10 @@ async fn save(download: Download, path: &Path) -> Result<(), Failure> {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
-    let part = tempfile::NamedTempFile::new_in(folder.unwrap_or_else(|| Path::new(".")));
+    let part = tempfile::Builder::new()
+        // As any other new file: what the person's umask leaves.
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder.unwrap_or_else(|| Path::new(".")));
     let part = part.map_err(|error| wrong(&error))?;
     let file = part.reopen().map_err(|error| wrong(&error))?;
     let mut file = tokio::fs::File::from_std(file);
