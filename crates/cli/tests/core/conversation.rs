@@ -234,8 +234,8 @@ fn assets_go_in_and_come_out_whole() {
     let out = place.path("copy.png");
     place.succeed(&["assets", "get", hash, "--out", out.to_str().unwrap()]);
     assert_eq!(std::fs::read_to_string(&out).unwrap(), content);
-    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions();
-    assert_eq!(mode(&out), mode(std::path::Path::new(&file)));
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions();
+    assert_eq!(mode(&out), mode(Path::new(&file)));
     let uuid = listed[0]["uuid"].as_str().unwrap();
     assert_eq!(place.succeed(&["assets", "get", uuid]), content);
 
