@@ -8,6 +8,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 use super::migrations::{self, APPLICATION_ID};
 use super::{DatabaseError, DatabaseOptions};
 
+/// 8 MiB, as SQLite says it.
+const CACHE_SIZE: i32 = -8192;
+
 /// Opens the file to write it; makes it if there is none.
 pub(super) fn open(path: &Path, options: &DatabaseOptions) -> Result<Connection, DatabaseError> {
     let failed = |error| DatabaseError::opening(path, error);
@@ -22,7 +25,39 @@ pub(super) fn open(path: &Path, options: &DatabaseOptions) -> Result<Connection,
     check_pages(&connection).map_err(failed)?;
     set_up(&connection, options).map_err(failed)?;
     migrations::apply(&connection, path)?;
+    lengthen_wal(&connection, path, options.wal_bytes).map_err(failed)?;
     Ok(connection)
+}
+
+/// Gives the -wal file its length before the first commit: one that writes inside a file whose length stays needs no
+/// entry in the file system's journal, and costs a third less. Without the room for it, commits lengthen the file.
+fn lengthen_wal(connection: &Connection, path: &Path, wal_bytes: u32) -> rusqlite::Result<()> {
+    if wal_bytes == 0 {
+        return Ok(());
+    }
+    connection.pragma_update(None, "cache_size", 10)?;
+    if let Err(error) = spill(connection, wal_bytes) {
+        tracing::debug!(%error, "no room to lengthen the -wal file");
+    }
+    connection.pragma_update(None, "cache_size", CACHE_SIZE)?;
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
+    // Else the first commit would wait for it; if it fails, so does that one, and is told of it.
+    let _ = std::fs::File::open(wal).and_then(|wal| wal.sync_all());
+    Ok(())
+}
+
+/// A transaction that is larger than the cache spills into the -wal file; taken back, it leaves nothing but the length.
+fn spill(connection: &Connection, bytes: u32) -> rusqlite::Result<()> {
+    const ROW_BYTES: u32 = 64 << 10;
+    let transaction = connection.unchecked_transaction()?;
+    transaction.execute_batch("CREATE TABLE length (row BLOB)")?;
+    let mut insert = transaction.prepare("INSERT INTO length VALUES (zeroblob(?1))")?;
+    for _ in 0..bytes.div_ceil(ROW_BYTES) {
+        insert.execute([ROW_BYTES])?;
+    }
+    drop(insert);
+    transaction.rollback()
 }
 
 /// Opens the file to read it.
@@ -81,7 +116,7 @@ fn set_up(connection: &Connection, options: &DatabaseOptions) -> rusqlite::Resul
     connection.pragma_update(None, "synchronous", "FULL")?;
     // What a burst made of the -wal file is given back.
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
-    connection.pragma_update(None, "cache_size", -8192)?;
+    connection.pragma_update(None, "cache_size", CACHE_SIZE)?;
     let page_bytes: u64 = connection
         .pragma_query_value(None, "page_size", |row| row.get::<_, u32>(0))?
         .into();

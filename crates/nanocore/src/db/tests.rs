@@ -228,3 +228,21 @@ async fn what_nobody_waits_for_is_committed_with_what_somebody_does() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
 }
+
+#[tokio::test]
+async fn the_wal_file_has_its_length_before_the_first_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("nanocore.db");
+    let db = Database::open(&path, DatabaseOptions::default()).unwrap();
+    let length = |name: &str| std::fs::metadata(folder.path().join(name)).unwrap().len();
+    let before = length("nanocore.db-wal");
+    assert!(before >= 4 << 20, "{before}");
+    db.write(|connection| connection.execute("CREATE TABLE length (row)", []))
+        .await
+        .unwrap();
+    assert_eq!(length("nanocore.db-wal"), before);
+    db.close().await;
+    drop(db);
+    let file = length("nanocore.db");
+    assert!(file < 1 << 20, "what lengthened it is in the file: {file}");
+}
