@@ -1,6 +1,6 @@
 //! One run, from its start to its end.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::sync::Arc;
 
@@ -10,9 +10,9 @@ use serde_json::json;
 use super::options::count;
 use super::queue::Active;
 use super::record::{NodeRecord, RunState, Time, shortened};
-use super::request::{RunRequest, will_run};
+use super::request::{RunRequest, executed_once, will_run};
 use super::shared::{Shared, retry_delay};
-use super::steps::{Row, Steps};
+use super::steps::Steps;
 use super::store::{self, Begun, End};
 use crate::db::DatabaseError;
 use crate::workflow::{
@@ -106,23 +106,28 @@ async fn start(
     request.graph = Json::parse(begun.graph).unwrap_or_default();
     let impossible = |error: &dyn Error| NotStarted::Impossible(error.to_string());
     let graph = request.graph().map_err(|error| impossible(&error))?;
-    let reused = reusable(shared, active.seq, begun.finished).await;
-    let reused = reused.map_err(|error| impossible(&error))?;
+    let once = executed_once(&graph);
+    let reused = reusable(shared, active.seq, begun.finished, &once).await;
+    let mut known = reused.map_err(|error| impossible(&error))?;
+    let sent = begun.sent.into_iter().map(|node| (node.node_id, node));
+    let lost: HashMap<_, _> = sent.filter(|(id, _)| once.contains(id)).collect();
+    let lost_ids = lost.keys().copied().collect();
+    known.extend(lost);
     // Before anything runs, so that no step comes first.
     active
         .live
-        .begin(&graph, &will_run(&graph, &request.targets), &reused);
+        .begin(&graph, &will_run(&graph, &request.targets), &known);
     let outputs = |(id, node): (&u64, &NodeRecord)| Some((*id, node.outputs.clone()?));
     let steps = Steps {
         live: active.live.clone(),
-        row: durable.then(|| Row {
-            db: shared.db.clone(),
-            seq: active.seq,
-        }),
+        db: shared.db.clone(),
+        seq: active.seq,
+        durable,
     };
     let options = RunOptions {
         run_id: active.run_id.parse().unwrap_or_default(),
-        finished: reused.iter().filter_map(outputs).collect(),
+        finished: known.iter().filter_map(outputs).collect(),
+        lost: lost_ids,
         steps: Some(steps.shared()),
         ..shared.run_options(&request)
     };
@@ -136,18 +141,20 @@ async fn start(
 }
 
 /// The steps that can be used again: those of servers whose assets are still there. The others are forgotten, and run
-/// again; what no server executes costs nothing, and tells again what it shows.
+/// again, unless they must not; what no server executes costs nothing, and tells again what it shows.
 async fn reusable(
     shared: &Shared,
     seq: i64,
     finished: Vec<NodeRecord>,
+    once: &HashSet<u64>,
 ) -> Result<HashMap<u64, NodeRecord>, DatabaseError> {
     let is_there = |outputs: &Json| {
         let assets = shared.assets.as_deref();
         assets.is_none_or(|assets| all_exist(outputs, assets))
     };
     let is_usable = |node: &NodeRecord| {
-        node.server_uid.is_some() && node.outputs.as_ref().is_some_and(is_there)
+        let is_kept = once.contains(&node.node_id);
+        node.server_uid.is_some() && (is_kept || node.outputs.as_ref().is_some_and(is_there))
     };
     let (usable, others): (Vec<_>, Vec<_>) = finished.into_iter().partition(is_usable);
     if !others.is_empty() {

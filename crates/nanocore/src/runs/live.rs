@@ -69,7 +69,8 @@ impl Live {
                 record.unconfirmed = node.unconfirmed;
                 record.cause = node.cause;
                 if !node.reused {
-                    record.attempts = node.attempts;
+                    // A node that was lost has its attempts from before.
+                    record.attempts = record.attempts.max(node.attempts);
                 }
                 if let Some(error) = node
                     .error

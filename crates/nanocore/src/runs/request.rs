@@ -278,6 +278,15 @@ pub(super) fn will_run(graph: &Graph, targets: &[u64]) -> Vec<u64> {
         .collect()
 }
 
+/// The nodes that must not be executed twice. spec: nanograph 16.2
+pub(super) fn executed_once(graph: &Graph) -> HashSet<u64> {
+    let nodes = graph.nodes.iter();
+    nodes
+        .filter(|node| node.exec.idempotent == Some(false))
+        .map(|node| node.id)
+        .collect()
+}
+
 /// These nodes and all that depends on them.
 pub(super) fn with_dependants(graph: &Graph, mut nodes: HashSet<u64>) -> HashSet<u64> {
     let mut targets = BTreeMap::<u64, Vec<u64>>::new();

@@ -1,6 +1,6 @@
 //! A checked graph made ready to run: dense indices, requests prepared, nothing left to look up.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use nodewire_json::Json;
@@ -28,6 +28,8 @@ pub(crate) struct PlanOptions<'o> {
     pub(crate) defaults: &'o Exec,
     /// Outputs of nodes that an earlier run has executed.
     pub(crate) finished: &'o HashMap<u64, Json>,
+    /// Nodes that an earlier run may have executed, and that must not be executed twice.
+    pub(crate) lost: &'o HashSet<u64>,
     /// Whether keys for the result cache are needed.
     pub(crate) caches: bool,
     /// The assets that values may name.
@@ -64,6 +66,8 @@ pub(crate) enum Work {
     Pinned(Json),
     /// Outputs that an earlier run has made.
     Reused(Json),
+    /// Nothing: an earlier run may have executed it, which must not happen twice.
+    Lost,
     /// Showing what reaches it.
     Show,
     /// Passing inputs on: output name and position of the input.
@@ -92,6 +96,7 @@ impl PlanNode {
             Work::Constant(_)
             | Work::Pinned(_)
             | Work::Reused(_)
+            | Work::Lost
             | Work::Show
             | Work::Bypass(_) => None,
         }
@@ -206,6 +211,7 @@ impl<'c, 'g> Builder<'c, 'g> {
         };
         let exec = node.exec.or(self.options.defaults).limited();
         let work = match role {
+            Role::Remote(_) if self.options.lost.contains(&node.id) => Work::Lost,
             Role::Remote(server) => Work::Remote(self.remote(node, facts, server, &exec)),
             Role::Pinned => Work::Pinned(node.pin.clone()?),
             Role::Reused => Work::Reused(self.options.finished.get(&node.id)?.clone()),

@@ -15,6 +15,12 @@ pub trait StepLog: Send + Sync {
     /// An attempt is about to be sent to its server. Must return at once.
     fn started(&self, node_id: u64, attempt: u32);
 
+    /// As [`Self::started`], of a node that must not be executed twice (`exec.idempotent: false`). It is sent after this
+    /// resolved, unless the run was stopped meanwhile; an error fails the attempt, which is not sent then.
+    ///
+    /// The engine drops the future when the run was aborted and its grace time is over.
+    fn starting(&self, node_id: u64, attempt: u32) -> BoxFuture<'static, Result<(), StepLogError>>;
+
     /// A node has outputs. Resolves when they are kept; an error fails the node with
     /// [`StepNotLogged`](super::NodeErrorCode::StepNotLogged).
     ///

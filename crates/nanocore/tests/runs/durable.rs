@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use nanocore::db::DatabaseOptions;
-use nanocore::runs::{RunManagerOptions, RunState, SubmitError};
-use serde_json::json;
+use nanocore::runs::{Rerun, RunManagerOptions, RunRequest, RunState, SubmitError};
+use nodewire_json::Json;
+use serde_json::{Value, json};
 
 use crate::support::{Home, chain, durable};
 
@@ -163,4 +164,90 @@ async fn fifty_steps_and_a_kill_at_every_fifth() {
         let times = if step % 5 == 4 { 2 } else { 1 };
         assert_eq!(home.world.calls_of(&value(step)), times, "step {step}");
     }
+}
+
+/// `text-input` -> `hold` that must not be executed twice -> `viewer`.
+fn once(text: &str) -> RunRequest {
+    let mut request = durable(chain(text, &["hold"]));
+    let mut graph: Value = request.graph.decode().unwrap();
+    graph["nodes"][1]["exec"] = json!({"idempotent": false});
+    request.graph = Json::from(graph);
+    request
+}
+
+#[tokio::test]
+async fn a_step_that_must_not_run_twice_is_lost_with_the_daemon() {
+    let home = Home::new();
+    let daemon = home
+        .start_with(uncached(), DatabaseOptions::default())
+        .await;
+    let run = daemon.submit(once("a")).await.run_id;
+    home.world.called("a").await;
+    let sent = "SELECT state FROM run_nodes WHERE node_id = 2";
+    let on_disk = rusqlite::Connection::open(home.db_path()).unwrap();
+    let state: String = on_disk.query_row(sent, [], |row| row.get(0)).unwrap();
+    assert_eq!(state, "dispatched", "before it is sent");
+    drop(on_disk);
+    daemon.kill().await;
+
+    let mut daemon = home
+        .start_with(uncached(), DatabaseOptions::default())
+        .await;
+    home.world.open("a");
+    assert_eq!(daemon.finished(&run).await["status"], "error");
+    assert_eq!(home.world.calls(), ["a"]);
+    let record = daemon.record(&run).await;
+    assert_eq!(record["nodes"][1]["state"], "error", "{record}");
+    assert_eq!(record["nodes"][1]["error"]["code"], "server_lost");
+    assert_eq!(record["nodes"][1]["attempts"], 1);
+    assert_eq!(record["nodes"][2]["state"], "skipped");
+
+    // Who wants it again says so.
+    let from_failed = Rerun {
+        from_failed: true,
+        ..Rerun::default()
+    };
+    let again = daemon.runs.rerun(&run, from_failed).await.unwrap().run_id;
+    assert_eq!(daemon.finished(&again).await["status"], "complete");
+    assert_eq!(home.world.calls(), ["a", "a"]);
+}
+
+#[tokio::test]
+async fn a_finished_step_that_must_not_run_twice_is_used_again() {
+    let home = Home::new();
+    let daemon = home
+        .start_with(uncached(), DatabaseOptions::default())
+        .await;
+    let mut request = durable(chain("a", &["step", "hold"]));
+    let mut graph: Value = request.graph.decode().unwrap();
+    graph["nodes"][1]["exec"] = json!({"idempotent": false});
+    request.graph = Json::from(graph);
+    let run = daemon.submit(request).await.run_id;
+    home.world.called("a.").await;
+    daemon.kill().await;
+    let mut daemon = home
+        .start_with(uncached(), DatabaseOptions::default())
+        .await;
+    home.world.open("a.");
+    assert_eq!(daemon.finished(&run).await["status"], "complete");
+    assert_eq!(home.world.calls(), ["a", "a.", "a."]);
+}
+
+#[tokio::test]
+async fn a_step_that_must_not_run_twice_and_cannot_be_noted_is_not_sent() {
+    let home = Home::new();
+    let mut daemon = home
+        .start_with(uncached(), DatabaseOptions::default())
+        .await;
+    let refuse = "CREATE TRIGGER refused BEFORE INSERT ON run_nodes WHEN new.state = 'dispatched' \
+                  BEGIN SELECT RAISE(FAIL, 'on purpose'); END";
+    let trigger = daemon
+        .db
+        .write(move |connection| connection.execute_batch(refuse));
+    trigger.await.unwrap();
+    let run = daemon.submit(once("b")).await.run_id;
+    assert_eq!(daemon.finished(&run).await["status"], "error");
+    let record = daemon.record(&run).await;
+    assert_eq!(record["nodes"][1]["error"]["code"], "step_not_logged");
+    assert_eq!(home.world.calls_of("b"), 0);
 }

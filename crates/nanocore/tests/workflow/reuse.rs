@@ -73,6 +73,16 @@ impl StepLog for Steps {
         self.log.add(format!("started {node_id} {attempt}"));
     }
 
+    fn starting(&self, node_id: u64, attempt: u32) -> BoxFuture<'static, Result<(), StepLogError>> {
+        self.log.add(format!("starting {node_id} {attempt}"));
+        let open = self.open.clone();
+        async move {
+            open.cancelled().await;
+            Ok(())
+        }
+        .boxed()
+    }
+
     fn finished(&self, step: FinishedStep) -> BoxFuture<'static, Result<(), StepLogError>> {
         self.log.add(format!("finished {}", step.node_id));
         let refused = self.refused == Some(step.node_id);
@@ -586,4 +596,34 @@ async fn assets_are_known_by_their_content_and_must_still_be_there() {
         1,
         "the result names an asset that is gone"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_must_not_run_twice_is_sent_once_that_is_logged_and_not_in_a_stopped_run() {
+    let mut chain = chain();
+    chain.nodes[0].set_value("text", json(r#"["x"]"#));
+    chain.nodes[0].exec.idempotent = Some(false);
+    for is_stopped in [false, true] {
+        let steps = Steps::default();
+        let nodes = echoing(&steps.log, server("s"), vec![echo()]);
+        let run = Engine::new(Arc::new(nodes))
+            .start(&chain, logging(&steps))
+            .unwrap();
+        idle().await;
+        assert_eq!(steps.log.lines(), ["starting 1 1"]);
+        if is_stopped {
+            run.abort_handle().abort();
+            idle().await;
+        }
+        steps.open.cancel();
+        let result = run.result().await.unwrap();
+        let executed = steps.log.lines().contains(&"executed 1".to_owned());
+        assert_eq!(executed, !is_stopped);
+        let expected = if is_stopped {
+            RunStatus::Aborted
+        } else {
+            RunStatus::Complete
+        };
+        assert_eq!(result.status, expected);
+    }
 }

@@ -120,6 +120,19 @@ pub(in crate::runs) fn finished(
     Ok(nodes)
 }
 
+/// The nodes of a run that were sent to a server, and of which nothing more is known.
+pub(in crate::runs) fn sent(
+    connection: &Connection,
+    run: i64,
+) -> rusqlite::Result<Vec<NodeRecord>> {
+    let select = format!(
+        "SELECT {COLUMNS} FROM run_nodes WHERE run = ?1 AND outputs IS NULL AND state = 'dispatched' ORDER BY place"
+    );
+    let mut statement = connection.prepare_cached(&select)?;
+    let rows = statement.query_map([run], read)?;
+    rows.map(|row| Ok(row?.0)).collect()
+}
+
 /// Gives a node of one run to another one, with its values.
 pub(in crate::runs) fn keep(
     connection: &Connection,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use nodewire_json::Json;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{finished, keep};
+use super::{finished, keep, sent};
 use crate::db::blobs;
 use crate::runs::record::{NodeRecord, RunState, Time};
 
@@ -116,6 +116,8 @@ pub(in crate::runs) struct Begun {
     pub(in crate::runs) durable: bool,
     /// Nodes that were executed already.
     pub(in crate::runs) finished: Vec<NodeRecord>,
+    /// Nodes that were being executed when the process ended.
+    pub(in crate::runs) sent: Vec<NodeRecord>,
 }
 
 /// Writes down that a queued run begins; `None` if it is not queued any more.
@@ -140,6 +142,7 @@ pub(in crate::runs) fn begin(
         options,
         durable,
         finished: finished(connection, seq)?,
+        sent: sent(connection, seq)?,
     }))
 }
 

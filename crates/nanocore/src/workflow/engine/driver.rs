@@ -19,7 +19,11 @@ use crate::workflow::cache::{CacheKey, Flight};
 use crate::workflow::invoker::{Call, NodeInvoker, Report};
 use crate::workflow::result::RunResult;
 use crate::workflow::scheduler::{LookedUp, Output, Scheduler, Ticket};
+use crate::workflow::state::{NodeError, NodeErrorCode};
 use crate::workflow::step_log::StepLogError;
+
+/// A call that may be sent now, or why not.
+type Started = (Ticket, Call, Result<(), StepLogError>);
 
 /// Drives one run to its end.
 pub(super) struct Driver<I> {
@@ -30,6 +34,8 @@ pub(super) struct Driver<I> {
     abort: AbortHandle,
     /// At most one per attempt of a node; those that have ended for the scheduler end with the run.
     calls: FuturesUnordered<NextReport>,
+    /// Nodes that must not be executed twice, on their way into the step log; at most one per node.
+    starting: FuturesUnordered<BoxFuture<'static, Started>>,
     /// At most one per node.
     logging: FuturesUnordered<BoxFuture<'static, (Ticket, Result<(), StepLogError>)>>,
     /// At most one per node.
@@ -53,6 +59,7 @@ impl<I: NodeInvoker> Driver<I> {
             events,
             abort,
             calls: FuturesUnordered::new(),
+            starting: FuturesUnordered::new(),
             logging: FuturesUnordered::new(),
             looking_up: FuturesUnordered::new(),
             flights: HashMap::new(),
@@ -89,6 +96,7 @@ impl<I: NodeInvoker> Driver<I> {
                 self.scheduler.handle_abort(now());
             }
             () = timeout => self.scheduler.handle_timeout(now()),
+            Some(started) = self.starting.next() => self.started(started),
             Some((ticket, logged)) = self.logging.next() => {
                 self.scheduler.handle_logged(ticket, logged, now());
             }
@@ -110,8 +118,35 @@ impl<I: NodeInvoker> Driver<I> {
     }
 
     fn dispatch(&mut self, ticket: Ticket, call: Call) {
-        let node_id = self.scheduler.plan().nodes[ticket.node].id;
+        let planned = &self.scheduler.plan().nodes[ticket.node];
+        let (node_id, is_once) = (planned.id, planned.exec.idempotent == Some(false));
+        let starting = is_once
+            .then(|| self.hooks.starting(node_id, ticket.attempt))
+            .flatten();
+        if let Some(starting) = starting {
+            self.starting
+                .push(async move { (ticket, call, starting.await) }.boxed());
+            return;
+        }
         self.hooks.started(node_id, ticket.attempt);
+        self.send(ticket, call);
+    }
+
+    /// The step log knows that a node starts, or cannot keep it.
+    fn started(&mut self, (ticket, call, started): Started) {
+        let refusal = match started {
+            Ok(()) if self.scheduler.may_send(ticket) => return self.send(ticket, call),
+            Ok(()) => NodeError::new(NodeErrorCode::Refused, "the run is being stopped"),
+            Err(error) => NodeError::new(NodeErrorCode::StepNotLogged, error.to_string()),
+        };
+        // One that was given up meanwhile has ended.
+        if self.scheduler.is_current(ticket) {
+            self.scheduler
+                .handle_report(ticket, Report::Failed(refusal), now());
+        }
+    }
+
+    fn send(&mut self, ticket: Ticket, call: Call) {
         let stream = Some(self.invoker.invoke(call));
         self.calls.push(NextReport { ticket, stream });
     }

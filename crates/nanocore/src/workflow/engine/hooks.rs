@@ -25,6 +25,16 @@ impl Hooks {
         }
     }
 
+    /// As [`Self::started`], of a node that must not be executed twice: to be awaited before it is sent.
+    pub(super) fn starting(
+        &self,
+        node_id: u64,
+        attempt: u32,
+    ) -> Option<BoxFuture<'static, Result<(), StepLogError>>> {
+        let steps = self.steps.as_ref()?;
+        Some(steps.starting(node_id, attempt))
+    }
+
     pub(super) fn log(&self, step: FinishedStep) -> BoxFuture<'static, Result<(), StepLogError>> {
         match &self.steps {
             Some(steps) => steps.finished(step),

@@ -4,7 +4,7 @@ mod driver;
 mod events;
 mod hooks;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +55,9 @@ pub struct RunOptions {
     pub cache_mode: RunCacheMode,
     /// Nodes that an earlier run of the graph has executed, with their outputs: objects. They are not executed again.
     pub finished: HashMap<u64, Json>,
+    /// Nodes of which nobody knows whether an earlier run has executed them, and that must not be executed twice. They
+    /// fail at the start with [`ServerLost`](super::NodeErrorCode::ServerLost).
+    pub lost: HashSet<u64>,
     /// Where the run notes what it has done.
     pub steps: Option<Arc<dyn StepLog>>,
     /// The assets that values may name; without, references are text like any other.
@@ -76,6 +79,7 @@ impl Default for RunOptions {
             cache: None,
             cache_mode: RunCacheMode::default(),
             finished: HashMap::new(),
+            lost: HashSet::new(),
             steps: None,
             assets: None,
             abort_grace: Duration::from_secs(5),
@@ -150,6 +154,7 @@ impl<I: NodeInvoker + 'static> Engine<I> {
             PlanOptions {
                 defaults: &options.exec,
                 finished: &options.finished,
+                lost: &options.lost,
                 caches: cache.is_some(),
                 assets: options.assets.as_deref(),
             },

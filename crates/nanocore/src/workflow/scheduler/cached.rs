@@ -7,7 +7,9 @@ use nodewire_json::Json;
 use super::{Output, Scheduler};
 use crate::workflow::cache::KeyBase;
 use crate::workflow::plan::Work;
-use crate::workflow::state::NodeState;
+use crate::workflow::state::{NodeError, NodeErrorCode, NodeState};
+
+const LOST: &str = "it was sent when the daemon ended, and may have been executed; it is not executed again (exec.idempotent: false)";
 
 /// What became of a look-up.
 #[derive(Debug)]
@@ -33,6 +35,23 @@ impl Scheduler {
             }
         }
         self.tell_successors(now);
+    }
+
+    /// Nodes that an earlier run may have executed fail at the start, since they must not be executed twice.
+    pub(super) fn fail_lost(&mut self, now: Instant) {
+        let error = NodeError::new(NodeErrorCode::ServerLost, LOST);
+        let plan = self.plan.clone();
+        let is_lost = |node: &usize| matches!(plan.nodes[*node].work, Work::Lost);
+        let lost: Vec<usize> = (0..plan.nodes.len()).filter(is_lost).collect();
+        for node in &lost {
+            self.nodes[*node].error = Some(error.clone());
+        }
+        for node in lost {
+            // The first of them may have ended the others.
+            if !self.nodes[node].state.is_terminal() {
+                self.fail(node, error.clone(), now);
+            }
+        }
     }
 
     /// A node is ready whose result may be there already.

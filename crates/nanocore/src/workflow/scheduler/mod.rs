@@ -175,6 +175,7 @@ impl Scheduler {
             reused: ids(reused),
         });
         self.reuse(now);
+        self.fail_lost(now);
         for node in 0..self.nodes.len() {
             // One that fails at once may have ended the others.
             if self.nodes[node].waiting == 0 && self.nodes[node].state == NodeState::Pending {

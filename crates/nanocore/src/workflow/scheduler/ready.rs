@@ -34,7 +34,7 @@ impl Scheduler {
                 self.complete(node, outputs.clone(), now);
             }
             // Done before anything started.
-            Work::Reused(_) => {}
+            Work::Reused(_) | Work::Lost => {}
             Work::Constant(outputs) => self.complete_here(node, outputs.clone(), None, now),
             Work::Show => match self.inputs_of(planned) {
                 Ok(inputs) => self.complete_here(node, Vec::new(), Some(inputs), now),

@@ -7,7 +7,7 @@ use nodewire_json::{Json, Kind};
 
 use super::node::Throttled;
 use super::timers::{RUN, TimerKind};
-use super::{Output, Scheduler, Ticket};
+use super::{Output, Phase, Scheduler, Ticket};
 use crate::workflow::event::EventKind;
 use crate::workflow::invoker::Report;
 use crate::workflow::state::{NodeErrorCode, NodeState};
@@ -61,7 +61,13 @@ impl Scheduler {
         self.advance(now);
     }
 
-    fn is_current(&self, ticket: Ticket) -> bool {
+    /// Whether an attempt that was given out for dispatch, but is not sent yet, is still wanted.
+    pub(crate) fn may_send(&self, ticket: Ticket) -> bool {
+        self.is_current(ticket) && !matches!(self.phase, Phase::Aborting { .. })
+    }
+
+    /// Whether an attempt has not ended.
+    pub(crate) fn is_current(&self, ticket: Ticket) -> bool {
         let node = &self.nodes[ticket.node];
         node.attempt == ticket.attempt && node.is_executing()
     }

@@ -1,6 +1,6 @@
 //! Random graphs: what their nodes do, and what must come of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use nanograph::message::{NodeDefinition, Port};
 use nodewire_json::Json;
@@ -218,6 +218,7 @@ impl Case {
         let options = PlanOptions {
             defaults: &exec,
             finished: &finished,
+            lost: &HashSet::new(),
             caches: true,
             assets: None,
         };
