@@ -125,6 +125,11 @@ impl Snapshot {
             ),
             ("runs_resumed", "Runs that went on after that", runs.resumed),
             (
+                "runs_panicked",
+                "Runs ended by a fault of the program",
+                runs.panicked,
+            ),
+            (
                 "runs_not_kept",
                 "Runs whose end is not on disk",
                 runs.not_kept,
@@ -136,6 +141,11 @@ impl Snapshot {
                 "runs_waiting",
                 "Runs in the queue",
                 count(queue.waiting.len()),
+            ),
+            (
+                "runs_waiting_for_servers",
+                "Runs that wait for node servers",
+                count(queue.waiting_for_servers.len()),
             ),
             (
                 "runs_running",

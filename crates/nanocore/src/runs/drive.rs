@@ -2,11 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::error::Error;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use nodewire_json::Json;
 use serde_json::json;
 
+use super::offers::{self, MissingNode};
 use super::options::count;
 use super::queue::Active;
 use super::record::{NodeRecord, RunState, Time, shortened};
@@ -29,29 +32,60 @@ struct Told {
 /// Executes a run, writes down what came of it, tells its end, and starts the next.
 pub(super) async fn run(shared: Arc<Shared>, active: Active) {
     shared.publish_queue();
-    match execute(&shared, &active).await {
-        Some(told) => finish(&shared, &active, told).await,
-        None => shared.queue().ended(&active.run_id),
+    let place = Place {
+        shared: &shared,
+        active: &active,
+    };
+    // What goes wrong in one run is the end of this run only.
+    let executed = AssertUnwindSafe(execute(&shared, &active)).catch_unwind();
+    let told = executed.await.unwrap_or_else(|_| {
+        count(&shared.counts.panicked);
+        let reason = "internal: a fault of the program ended it; its log says which";
+        Some(failed(&active, reason.to_owned()))
+    });
+    if let Some(told) = told {
+        let finished = AssertUnwindSafe(finish(&shared, &active, told)).catch_unwind();
+        if finished.await.is_err() {
+            count(&shared.counts.panicked);
+        }
     }
+    drop(place);
     shared.publish_queue();
     shared.start_next();
+}
+
+/// A run's place among those that are executed. Dropping it, however that comes, gives the place back.
+struct Place<'r> {
+    shared: &'r Shared,
+    active: &'r Active,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.shared.queue().ended(self.active);
+    }
 }
 
 /// Why a run did not start.
 enum NotStarted {
     /// It cannot run.
     Impossible(String),
-    /// It was stopped while it waited for node servers.
+    /// Nobody offers these nodes now.
+    Lacking(Vec<MissingNode>, String),
+    /// It was stopped before it began.
     Stopped,
 }
 
-/// `None` if there is nothing to be written: the run is gone, or it will be resumed.
+/// `None` if there is nothing to be written: the run is gone, it waits for node servers, or it will be resumed.
 async fn execute(shared: &Arc<Shared>, active: &Active) -> Option<Told> {
     let begun = begin(shared, active).await?;
     let durable = begun.durable || shared.options.resume;
     let mut run = match start(shared, active, begun, durable).await {
         Ok(run) => run,
         Err(NotStarted::Impossible(reason)) => return Some(failed(active, reason)),
+        Err(NotStarted::Lacking(missing, reason)) => {
+            return wait_for_servers(shared, active, durable, (missing, reason)).await;
+        }
         Err(NotStarted::Stopped) => return stopped(active, durable),
     };
     let last = watch_events(shared, active, &mut run).await;
@@ -69,6 +103,33 @@ async fn execute(shared: &Arc<Shared>, active: &Active) -> Option<Told> {
         return None;
     }
     Some(told(&result, last, is_broken_off))
+}
+
+/// Gives the place back until servers offer what is missing; `None` if it waits.
+async fn wait_for_servers(
+    shared: &Arc<Shared>,
+    active: &Active,
+    durable: bool,
+    (missing, reason): (Vec<MissingNode>, String),
+) -> Option<Told> {
+    let seq = active.seq;
+    for tries in 0.. {
+        let put_back = move |connection: &rusqlite::Connection| store::put_back(connection, seq);
+        let Err(error) = shared.db.write(put_back).await else {
+            break;
+        };
+        let run_id = &*active.run_id;
+        tracing::error!(run_id, error = &error as &dyn Error, "a run cannot wait");
+        tokio::select! {
+            () = tokio::time::sleep(retry_delay(tries)) => {}
+            () = active.stop.cancelled() => break,
+        }
+    }
+    if active.stop.is_cancelled() {
+        return stopped(active, durable);
+    }
+    let is_waiting = offers::park(shared, active, missing, !durable);
+    (!is_waiting).then(|| failed(active, reason))
 }
 
 /// Writes down that the run begins. While the database fails, nothing is executed.
@@ -131,13 +192,16 @@ async fn start(
         steps: Some(steps.shared()),
         ..shared.run_options(&request)
     };
-    // After a start of the process its node servers are not ready yet.
-    let wait = shared.options.offers_wait;
-    tokio::select! {
-        biased;
-        run = shared.engine.start_when_offered(&graph, options, wait) => run.map_err(|invalid| impossible(&invalid)),
-        () = active.stop.cancelled() => Err(NotStarted::Stopped),
+    if active.stop.is_cancelled() {
+        return Err(NotStarted::Stopped);
     }
+    // After a start of the process its node servers are not ready yet.
+    shared.engine.start(&graph, options).map_err(|invalid| {
+        match offers::missing(&graph, &invalid) {
+            Some(missing) => NotStarted::Lacking(missing, invalid.to_string()),
+            None => impossible(&invalid),
+        }
+    })
 }
 
 /// The steps that can be used again: those of servers whose assets are still there. The others are forgotten, and run
@@ -267,7 +331,7 @@ async fn finish(shared: &Shared, active: &Active, told: Told) {
     let Told { end, event } = told;
     let kept = keep(shared, active, &end).await;
     // Whoever is told does not find it running any more.
-    shared.queue().ended(&active.run_id);
+    shared.queue().ended(active);
     if let Err(error) = kept {
         count(&shared.counts.not_kept);
         let fields = json!({

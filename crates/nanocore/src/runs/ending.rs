@@ -33,12 +33,14 @@ pub(super) async fn abort(shared: &Arc<Shared>, run_id: &str) -> Result<Aborted,
             active.abort();
             return Ok(answer(RunState::Running, false));
         }
-        Whereabouts::Waiting { .. }
+        Whereabouts::Waiting { .. } | Whereabouts::WaitingForServers(_)
             if remove(shared, run_id, "it was taken out of the queue").await? =>
         {
             return Ok(answer(RunState::Aborted, false));
         }
-        Whereabouts::Waiting { .. } | Whereabouts::Elsewhere => {}
+        Whereabouts::Waiting { .. }
+        | Whereabouts::WaitingForServers(_)
+        | Whereabouts::Elsewhere => {}
     }
     // It was started, or taken out by another call, right now.
     if let Whereabouts::Active(active) = shared.queue().find(run_id) {

@@ -262,7 +262,7 @@ impl RunManager {
             Ok(Some((kept, nodes)))
         });
         let (kept, mut nodes) = read.await?.ok_or_else(|| not_found(run_id))?;
-        let mut position = None;
+        let (mut position, mut waiting_for) = (None, None);
         match whereabouts {
             Whereabouts::Active(active) if !kept.summary.status.is_finished() => {
                 let mut budget = Budget::default();
@@ -272,11 +272,13 @@ impl RunManager {
                     .collect();
             }
             Whereabouts::Waiting { position: at } => position = Some(at),
+            Whereabouts::WaitingForServers(wait) => waiting_for = Some(wait),
             Whereabouts::Active(_) | Whereabouts::Elsewhere => {}
         }
         Ok(RunRecord {
             summary: kept.summary,
             position,
+            waiting_for,
             graph: kept.graph,
             options: kept.options,
             nodes,

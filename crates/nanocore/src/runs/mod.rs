@@ -6,7 +6,8 @@
 //! and goes on from there after the process was killed. [`SqliteCache`] is the result cache in the same file.
 //!
 //! Inside: `request` (what is asked for), `queue` (who is next; pure), `manager` (the calls), `drive` (one run from its
-//! start to its end), `live` (what is known of a run while it runs), `store` (the rows), `steps` (the step log), `cache`.
+//! start to its end), `offers` (runs that wait for
+//! node servers), `live` (what is known of a run while it runs), `store` (the rows), `steps` (the step log), `cache`.
 //!
 //! Invariants: a run that was accepted is on disk; each ends once, and its end is told after it is on disk; whoever
 //! watches or asks never slows a run; queue, history and cache have limits.
@@ -17,6 +18,7 @@ mod ending;
 mod error;
 mod live;
 mod manager;
+mod offers;
 mod options;
 mod queue;
 mod record;
@@ -32,6 +34,7 @@ pub use error::{RunError, StartError, SubmitError};
 pub use manager::{
     Aborted, QueueChange, QueueChanged, Rerun, RunManager, RunManagerParts, Submitted, Validation,
 };
+pub use offers::{MissingNode, ServerWait, WaitingForServers};
 pub use options::{RunManagerCounters, RunManagerOptions};
 pub use queue::{QueueView, RunningRun, WaitingRun};
 pub use record::{NodeRecord, Page, RunFilter, RunRecord, RunState, RunSummary, Time};

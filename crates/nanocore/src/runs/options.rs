@@ -19,8 +19,9 @@ pub struct RunManagerOptions {
     pub limits: Limits,
     /// How long nodes may take to stop. Default 5 s.
     pub abort_grace: Duration,
-    /// How long a run waits for node servers to offer all of its nodes, when it is its turn. After a start of the
-    /// process they are not ready yet. Default 5 minutes, as long as a server may take to start.
+    /// How long a run waits for node servers to offer all of its nodes, from its turn on; others run meanwhile. After a
+    /// start of the process they are not ready yet. A durable run waits as long as it takes. Default 5 minutes, as long
+    /// as a server may take to start.
     pub offers_wait: Duration,
     /// Treat every run as if it were durable: after the process was killed, all go on.
     pub resume: bool,
@@ -69,6 +70,8 @@ pub struct RunManagerCounters {
     pub interrupted: u64,
     /// Put into the queue again after a start.
     pub resumed: u64,
+    /// Ended by a fault of the program; each is told as failed.
+    pub panicked: u64,
     /// Ended, but the database could not keep what came of them; each is told with its end.
     pub not_kept: u64,
 }
@@ -82,6 +85,7 @@ pub(super) struct Counts {
     pub(super) aborted: AtomicU64,
     pub(super) interrupted: AtomicU64,
     pub(super) resumed: AtomicU64,
+    pub(super) panicked: AtomicU64,
     pub(super) not_kept: AtomicU64,
 }
 
@@ -96,6 +100,7 @@ impl Counts {
             aborted: read(&self.aborted),
             interrupted: read(&self.interrupted),
             resumed: read(&self.resumed),
+            panicked: read(&self.panicked),
             not_kept: read(&self.not_kept),
         }
     }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use nodewire_json::Json;
 use serde::{Serialize, Serializer};
 
+use super::offers::ServerWait;
 use crate::workflow::{NodeError, RunStatus};
 
 /// What a run is in.
@@ -158,6 +159,9 @@ pub struct RunRecord {
     /// Its place in the queue, from 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<usize>,
+    /// What it waits for, if it was its turn and node servers were missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<ServerWait>,
     /// The graph as it was submitted.
     #[schemars(with = "serde_json::Value")]
     pub graph: Json,

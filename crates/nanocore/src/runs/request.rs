@@ -55,6 +55,9 @@ pub struct RunRequest {
     /// Whether its finished steps outlive the process, and it goes on after that was killed.
     #[serde(default)]
     pub durable: bool,
+    /// Whether it is accepted although no server offers some of its nodes yet, and waits for that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub wait_servers: bool,
 }
 
 /// What a run does with the result cache.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use serde_json::json;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -48,6 +49,7 @@ impl NodeInvoker for Nodes {
 
 pub(super) struct Shared {
     pub(super) engine: Engine<Nodes>,
+    pub(super) nodes: Arc<Nodes>,
     pub(super) db: Database,
     pub(super) events: EventHub,
     pub(super) assets: Option<Arc<dyn AssetLinks>>,
@@ -57,6 +59,8 @@ pub(super) struct Shared {
     pub(super) counts: Counts,
     // A std mutex: it is held for look-ups, never over an await.
     queue: Mutex<Queue>,
+    /// Told when a run comes to wait for node servers.
+    pub(super) parked: Notify,
     pub(super) tasks: TaskTracker,
     /// The process is being stopped: nothing new begins.
     pub(super) stopping: CancellationToken,
@@ -72,8 +76,10 @@ impl Shared {
         cache: Option<SqliteCache>,
         options: RunManagerOptions,
     ) -> Self {
+        let nodes = Arc::new(nodes);
         Self {
-            engine: Engine::new(Arc::new(nodes)),
+            engine: Engine::new(nodes.clone()),
+            nodes,
             db,
             events,
             assets,
@@ -82,6 +88,7 @@ impl Shared {
             options,
             counts: Counts::default(),
             queue: Mutex::default(),
+            parked: Notify::new(),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
             given_up: CancellationToken::new(),
@@ -105,8 +112,9 @@ impl Shared {
 
     /// Tells how long the queue is.
     pub(super) fn publish_queue(&self) {
-        let (waiting, running) = self.queue().lengths();
-        let lengths = json!({ "waiting": waiting, "running": running });
+        let (waiting, for_servers, running) = self.queue().lengths();
+        let lengths =
+            json!({ "waiting": waiting, "waitingForServers": for_servers, "running": running });
         self.events.publish("queue", None, lengths);
     }
 

@@ -15,7 +15,7 @@ use super::record::{NodeRecord, Time};
 use super::request::{RunRequest, bad, with_dependants};
 use super::shared::Shared;
 use super::store::{self, Inserted, Known, NewRun, Rerun};
-use crate::workflow::{Graph, Problem};
+use crate::workflow::{Graph, InvalidGraph, Level, Problem};
 
 const KEY_BYTES_MAX: usize = 255;
 
@@ -140,9 +140,16 @@ fn check(
         options.finished = rerun.keep.iter().map(|id| (*id, empty.clone())).collect();
     }
     let problems = shared.engine.check(&graph, &options);
-    if problems.iter().any(Problem::is_error) {
+    let checked = InvalidGraph { problems };
+    let waits = submission.request.wait_servers && checked.lacks_offers_only();
+    let mut problems = checked.problems;
+    if problems.iter().any(Problem::is_error) && !waits {
         return Err(SubmitError::Invalid { problems });
     }
+    // It runs once there are servers: nothing here prevents that.
+    problems
+        .iter_mut()
+        .for_each(|problem| problem.level = Level::Warning);
     let warnings = Json::from_serialize(&problems).unwrap_or_else(|_| Json::array([]));
     Ok((submission, graph, warnings))
 }

@@ -220,6 +220,16 @@ pub struct InvalidGraph {
     pub problems: Vec<Problem>,
 }
 
+impl InvalidGraph {
+    /// Whether the graph could run if all of its nodes were offered.
+    #[must_use]
+    pub fn lacks_offers_only(&self) -> bool {
+        let errors = self.problems.iter().filter(|problem| problem.is_error());
+        let mut errors = errors.peekable();
+        errors.peek().is_some() && errors.all(|problem| problem.code == ProblemCode::NodeMissing)
+    }
+}
+
 impl fmt::Display for InvalidGraph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let errors = self

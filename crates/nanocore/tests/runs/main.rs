@@ -14,3 +14,4 @@ mod queue;
 mod results;
 mod sequences;
 mod support;
+mod waiting;

@@ -2,14 +2,19 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, StreamExt, once};
 use nanocore::db::{Database, DatabaseOptions};
 use nanocore::events::{EventHub, Item, Subscribe, Subscription};
 use nanocore::runs::{RunManager, RunManagerOptions, RunManagerParts, RunRequest, Submitted};
-use nanocore::workflow::{Call, InProcess, Report, Server};
+use nanocore::workflow::{
+    Call, Catalog, GraphNode, InProcess, NodeInvoker, Report, Resolved, Server,
+};
 use nanograph::message::{NodeDefinition, Port};
 use nodewire_json::Json;
 use serde_json::{Value, json};
@@ -25,6 +30,8 @@ pub(crate) struct World {
     calls: Arc<Mutex<Vec<String>>>,
     gates: Arc<Mutex<HashMap<String, watch::Sender<bool>>>>,
     failing: Arc<Mutex<HashMap<String, String>>>,
+    away: Arc<watch::Sender<bool>>,
+    breaks: Arc<AtomicBool>,
 }
 
 impl World {
@@ -57,6 +64,16 @@ impl World {
             Some(message) => failing.insert(text.to_owned(), message.to_owned()),
             None => failing.remove(text),
         };
+    }
+
+    /// Takes the server away, or brings it back.
+    pub(crate) fn set_away(&self, is_away: bool) {
+        self.away.send_replace(is_away);
+    }
+
+    /// From now on whoever looks a node up panics, or does no longer.
+    pub(crate) fn break_lookups(&self, breaks: bool) {
+        self.breaks.store(breaks, Ordering::SeqCst);
     }
 
     /// Waits until a node was called with this value.
@@ -120,6 +137,41 @@ impl World {
     }
 }
 
+/// The nodes of a world, whose server comes and goes.
+struct Nodes {
+    world: World,
+    nodes: InProcess,
+}
+
+impl Catalog for Nodes {
+    fn resolve(&self, node: &GraphNode) -> Option<Resolved> {
+        assert!(
+            !self.world.breaks.load(Ordering::SeqCst),
+            "a fault of the program"
+        );
+        let is_away = *self.world.away.borrow();
+        self.nodes.resolve(node).filter(|_| !is_away)
+    }
+
+    fn changed(&self) -> BoxFuture<'static, ()> {
+        let mut away = self.world.away.subscribe();
+        async move {
+            let _ = away.changed().await;
+        }
+        .boxed()
+    }
+}
+
+impl NodeInvoker for Nodes {
+    fn invoke(&self, call: Call) -> BoxStream<'static, Report> {
+        self.nodes.invoke(call)
+    }
+
+    fn stop(&self, server: &Arc<Server>, instance_id: &str) {
+        self.nodes.stop(server, instance_id);
+    }
+}
+
 /// The data folder of a daemon, which outlives it.
 pub(crate) struct Home {
     folder: TempDir,
@@ -152,7 +204,10 @@ impl Home {
         let events = EventHub::default();
         let watched = events.subscribe(Subscribe::default());
         let parts = RunManagerParts {
-            nodes: Arc::new(self.world.nodes()),
+            nodes: Arc::new(Nodes {
+                world: self.world.clone(),
+                nodes: self.world.nodes(),
+            }),
             db: db.clone(),
             events: events.clone(),
             assets: None,
@@ -196,7 +251,12 @@ impl Daemon {
 
     /// Waits for the end of a run; its last event.
     pub(crate) async fn finished(&mut self, run_id: &str) -> Value {
-        let is_end = |event: &Value| event["type"] == "run_finished" && event["runId"] == run_id;
+        self.told("run_finished", run_id).await
+    }
+
+    /// Waits until something of this kind was told of a run; the event.
+    pub(crate) async fn told(&mut self, type_name: &str, run_id: &str) -> Value {
+        let is_end = |event: &Value| event["type"] == type_name && event["runId"] == run_id;
         if let Some(event) = self.seen.iter().find(|event| is_end(event)) {
             return event.clone();
         }

@@ -146,6 +146,12 @@ pub(in crate::runs) fn begin(
     }))
 }
 
+/// Writes down that a run waits again, of which nothing was executed.
+pub(in crate::runs) fn put_back(connection: &Connection, seq: i64) -> rusqlite::Result<()> {
+    let update = "UPDATE runs SET status = 'queued', started_at = NULL WHERE seq = ?1 AND status = 'running'";
+    connection.prepare_cached(update)?.execute([seq]).map(drop)
+}
+
 /// A run that waits.
 pub(in crate::runs) struct Waiting {
     pub(in crate::runs) run_id: String,

@@ -21,7 +21,7 @@ use super::event::Event;
 use super::graph::{Exec, Graph, MAX_TIME};
 use super::invoker::NodeInvoker;
 use super::plan::{Plan, PlanOptions};
-use super::problem::{InvalidGraph, Problem, ProblemCode};
+use super::problem::{InvalidGraph, Problem};
 use super::result::RunResult;
 use super::scheduler::{Limits, Scheduler, Settings};
 use super::step_log::StepLog;
@@ -209,7 +209,8 @@ impl<I: NodeInvoker + 'static> Engine<I> {
         let complete = async {
             loop {
                 let changed = self.invoker.changed();
-                if !lacks_offers_only(&self.check(graph, &options)) {
+                let problems = self.check(graph, &options);
+                if !(InvalidGraph { problems }).lacks_offers_only() {
                     return;
                 }
                 changed.await;
@@ -227,15 +228,6 @@ impl<I: NodeInvoker + 'static> Engine<I> {
         };
         Checked::new(graph, &*self.invoker, &validate, &options.finished)
     }
-}
-
-/// Whether the graph could run if all of its nodes were offered.
-fn lacks_offers_only(problems: &[Problem]) -> bool {
-    let mut errors = problems
-        .iter()
-        .filter(|problem| problem.is_error())
-        .peekable();
-    errors.peek().is_some() && errors.all(|problem| problem.code == ProblemCode::NodeMissing)
 }
 
 fn settings(run_id: &Arc<str>, options: RunOptions) -> Settings {
