@@ -80,6 +80,13 @@ async fn install(
     if is_done && extra == Install::default() {
         return Ok(());
     }
+    // From here on, what is installed is neither this nor what was before.
+    match fs::remove_file(&stamp) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(io_error("write to")(error));
+        }
+        Ok(()) | Err(_) => {}
+    }
     if !python.is_file() {
         say("making a virtual environment");
         let arguments = [OsString::from("-m"), "venv".into(), venv.into()].to_vec();

@@ -1,32 +1,29 @@
 //! One task per server: hears what happens, asks the machine, does it.
 
-use std::collections::BTreeSet;
+mod connected;
+mod ending;
+mod starting;
+mod telling;
+mod watching;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
-use jiff::Timestamp;
 use nanograph::client::{Client, ConnectionState};
 use nanograph::message::Handshake;
-use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::Shared;
 use super::files::{Code, Content};
-use super::job::{self, InstallFailure, Prepared, Running, StartFailure, blocking};
-use super::listening::listens_beyond_loopback;
-use super::logs::LogSource;
+use super::job::{self, InstallFailure, Prepared, Running, StartFailure};
 use super::machine::{Do, Event, Machine};
 use super::slot::{Command, Slot};
-use super::status::{LastError, ServerState};
+use super::status::ServerState;
 use crate::process::Exit;
-use crate::register::{Finding, check};
 use crate::registry::{AssetRefs, Entry};
-use crate::workflow::{AssetStyle, ServerSettings};
-
-/// Lines of standard error kept with an error.
-const STDERR_LINES: usize = 50;
+use connected::changed;
 
 /// Drives one server.
 pub(super) struct Actor {
@@ -48,6 +45,8 @@ pub(super) struct Actor {
     used: Content,
     /// What was told about last.
     seen: Content,
+    /// How often in a row another program took its port while it started.
+    ports_lost: u8,
     /// Ends once the server is stopped.
     ending: bool,
 }
@@ -60,6 +59,8 @@ struct Connection {
 /// What a job came to.
 enum Done {
     Installed(Content, Box<Result<Prepared, InstallFailure>>),
+    /// The same, beside a process that runs.
+    Updated(Box<Result<Prepared, InstallFailure>>),
     Connected(Result<Client, StartFailure>),
     Stopped,
 }
@@ -92,6 +93,7 @@ impl Actor {
             connection: None,
             used: Content::default(),
             seen: Content::default(),
+            ports_lost: 0,
             ending: false,
         }
     }
@@ -204,67 +206,6 @@ impl Actor {
         }
     }
 
-    async fn done(&mut self, done: Done) {
-        match done {
-            Done::Installed(content, result) => {
-                self.seen.clone_from(&content);
-                self.used = content;
-                self.installed(*result).await;
-            }
-            Done::Connected(Ok(client)) => {
-                self.connected(client);
-                self.event(Event::Ready).await;
-                if self.machine.failures_in_row() == 0 {
-                    self.slot
-                        .status
-                        .send_modify(|status| status.last_error = None);
-                }
-                self.note_listening().await;
-            }
-            Done::Connected(Err(StartFailure::Foreign(message))) => {
-                self.fail(message);
-                self.event(Event::Unusable).await;
-            }
-            Done::Connected(Err(StartFailure::Failed(message))) => {
-                self.fail(message);
-                self.event(Event::StartFailed).await;
-            }
-            Done::Stopped => {
-                self.forget_process();
-                self.event(Event::Stopped).await;
-            }
-        }
-    }
-
-    async fn installed(&mut self, result: Result<Prepared, InstallFailure>) {
-        match result {
-            Ok(prepared) => {
-                self.found(&prepared.findings);
-                let sdk = prepared.sdk.as_ref();
-                self.slot.status.send_modify(|status| {
-                    if let Some(sdk) = sdk {
-                        status.sdk_version = Some(sdk.version.clone());
-                        status.asset_refs = Some(sdk.asset_refs.as_str());
-                    }
-                });
-                self.sdk_refs = prepared.sdk.as_ref().map(|sdk| sdk.asset_refs);
-                self.code_epoch.clone_from(&prepared.code_epoch);
-                self.code.clone_from(&prepared.code);
-                self.prepared = Some(prepared);
-                self.event(Event::Installed).await;
-            }
-            Err(InstallFailure::Unusable(message, findings)) => {
-                self.found(&findings);
-                self.fail(message);
-                self.event(Event::Unusable).await;
-            }
-            Err(InstallFailure::Failed(message)) => {
-                self.fail(message);
-                self.event(Event::InstallFailed).await;
-            }
-        }
-    }
-
     /// Tells the machine, does what it says, and goes on until nothing more follows.
     async fn event(&mut self, event: Event) {
         let mut next = Some(event);
@@ -283,14 +224,17 @@ impl Actor {
             Do::Nothing => {}
             Do::Abandon => self.job = None,
             Do::Install => {
-                let work = job::install(
-                    Arc::clone(&self.shared),
-                    self.entry.clone(),
-                    self.slot.log.clone(),
-                );
+                let work = self.install();
                 self.job = Some(Box::pin(async {
                     let (content, result) = work.await;
                     Done::Installed(content, Box::new(result))
+                }));
+            }
+            Do::InstallBeside => {
+                let work = self.install();
+                self.job = Some(Box::pin(async {
+                    let (_, result) = work.await;
+                    Done::Updated(Box::new(result))
                 }));
             }
             Do::Spawn => return self.spawn().await,
@@ -312,308 +256,6 @@ impl Actor {
         }
         None
     }
-
-    async fn spawn(&mut self) -> Option<Event> {
-        let prepared = self.prepared.take()?;
-        let mut notes = Vec::new();
-        let spawned = job::spawn(
-            &self.shared,
-            &self.entry,
-            &prepared,
-            &self.slot.log,
-            &mut notes,
-        );
-        let spawned = spawned.await;
-        for note in &notes {
-            self.say(note);
-        }
-        self.slot.status.send_modify(|status| {
-            status.starts += 1;
-            status.notes = notes;
-        });
-        match spawned {
-            Ok(running) => {
-                self.started(running);
-                let auto_watch = prepared.config.is_none_or(|config| config.auto_watch);
-                let work = job::connect(
-                    Arc::clone(&self.shared),
-                    self.entry.clone(),
-                    self.running.clone(),
-                    auto_watch,
-                );
-                self.job = Some(Box::pin(async { Done::Connected(work.await) }));
-                None
-            }
-            Err(message) => {
-                self.fail(message);
-                Some(Event::StartFailed)
-            }
-        }
-    }
-
-    fn started(&mut self, running: Option<Running>) {
-        if let Some(Running { process, .. }) = &running {
-            self.slot.status.send_modify(|status| {
-                status.pid = process.pid();
-                status.port = Some(process.port());
-                status.url = Some(process.url());
-            });
-            self.entry.port = Some(process.port());
-            let process = Arc::clone(process);
-            self.exit = Some(Box::pin(async move { process.exited().await }));
-        }
-        self.running = running;
-    }
-
-    /// The process ended, and nobody asked for it.
-    async fn exited(&mut self, exit: Exit) {
-        self.exit = None;
-        if self.machine.state() == ServerState::Stopping {
-            return;
-        }
-        self.fail(ended_message(&exit));
-        self.job = None;
-        self.connection = None;
-        self.shared.parts.pool.remove(&self.entry.server_uid);
-        let client = self.slot.link().client.take();
-        if let Some(client) = client {
-            client.close().await;
-        }
-        if let Some(running) = self.running.take() {
-            job::ended(&self.shared, &running.mark).await;
-        }
-        self.forget_process();
-        self.event(Event::Exited).await;
-    }
-
-    fn forget_process(&mut self) {
-        self.running = None;
-        self.exit = None;
-        self.slot.status.send_modify(|status| status.pid = None);
-        let resources = self.shared.parts.assets.resources();
-        resources.drop_server(&self.entry.server_uid);
-    }
-
-    fn connected(&mut self, client: Client) {
-        let asset_refs = self.sdk_refs.or(self.entry.asset_refs);
-        let settings = ServerSettings {
-            input_style: self.entry.input_style,
-            max_in_flight: self.entry.max_concurrency,
-            code_epoch: self.code_epoch.clone(),
-            asset_style: asset_refs.map(|refs| match refs {
-                AssetRefs::Uuid => AssetStyle::Uuid,
-                AssetRefs::Hash => AssetStyle::Hash,
-            }),
-        };
-        self.connection = Some(Connection {
-            state: client.watch_state(),
-            handshake: client.watch_handshake(),
-        });
-        self.shared.parts.pool.add(client.clone(), settings);
-        self.slot.link().client = Some(client);
-        self.definitions_changed();
-    }
-
-    async fn connection_changed(&mut self) {
-        let Some(connection) = &mut self.connection else {
-            return;
-        };
-        let state = connection.state.borrow_and_update().clone();
-        match state {
-            ConnectionState::Connected | ConnectionState::Unresponsive => {
-                self.event(Event::Back).await;
-                self.code_may_have_changed().await;
-            }
-            ConnectionState::Reconnecting { .. } => self.event(Event::Lost).await,
-            ConnectionState::Closed { reason } => {
-                self.connection = None;
-                self.fail(format!("the connection is closed: {reason}"));
-                self.event(Event::StartFailed).await;
-            }
-        }
-    }
-
-    /// Tells which nodes there are now, and what has come and gone. spec: nanograph N12
-    fn definitions_changed(&mut self) {
-        let Some(connection) = &mut self.connection else {
-            return;
-        };
-        let handshake = connection.handshake.borrow_and_update().clone();
-        let uids = |handshake: &Handshake| -> BTreeSet<String> {
-            let definitions = handshake.node_definitions.iter();
-            definitions
-                .map(|definition| definition.uid.clone())
-                .collect()
-        };
-        let now = uids(&handshake);
-        let before = self.slot.link().handshake.replace(Arc::clone(&handshake));
-        let before = before.as_deref().map(uids).unwrap_or_default();
-        self.slot
-            .status
-            .send_modify(|status| status.nodes = now.iter().cloned().collect());
-        let fields = json!({
-            "serverUid": self.entry.server_uid,
-            "serverPackageId": self.entry.server_package_id,
-            "domain": handshake.domain,
-            "nodes": now,
-            "added": now.difference(&before).collect::<Vec<_>>(),
-            "removed": before.difference(&now).collect::<Vec<_>>(),
-        });
-        self.shared
-            .parts
-            .events
-            .publish("definitions_update", None, fields);
-    }
-
-    /// Results of other code are not to be used again. spec: nanograph 18
-    async fn code_may_have_changed(&mut self) {
-        let Some(code) = self.code.clone() else {
-            return;
-        };
-        if let Some(epoch) = blocking(move || code.epoch()).await {
-            let pool = &self.shared.parts.pool;
-            // False if it was removed just now.
-            pool.set_code_epoch(&self.entry.server_uid, epoch.clone());
-            self.code_epoch = Some(epoch);
-        }
-    }
-
-    /// Whether files have changed. spec: nanograph 12.6
-    async fn look(&mut self) {
-        let Some(folder) = self.entry.path.clone() else {
-            return;
-        };
-        // While it is installed, what it will be started from is not known yet.
-        if self.machine.state() == ServerState::Installing {
-            return;
-        }
-        let nodes = job::watched_nodes(&self.shared, &folder).await;
-        let content = blocking(move || Content::read(&folder, nodes.as_deref())).await;
-        let Some(content) = content.filter(|content| *content != self.seen) else {
-            return;
-        };
-        self.seen = content;
-        if self.seen == self.used {
-            // Somebody took a change back.
-            self.found(&[]);
-            return;
-        }
-        if self.machine.state() == ServerState::Stopped {
-            return;
-        }
-        let (path, registry) = (self.entry.path.clone(), self.shared.parts.registry.clone());
-        let checked = blocking(move || check(&path.unwrap_or_default(), &registry)).await;
-        match checked {
-            Some(Ok(checked)) if checked.is_usable() => {
-                self.found(&checked.findings);
-                self.say("its files have changed; starting it anew");
-                self.event(Event::Changed).await;
-            }
-            Some(Ok(checked)) => {
-                self.say("its nanoserver.json has changed and cannot be used; what runs goes on as it was started");
-                self.found(&checked.findings);
-                self.publish(self.machine.state());
-            }
-            Some(Err(error)) => self.say(&format!("its files cannot be read: {error}")),
-            None => {}
-        }
-    }
-
-    /// Python servers listen on all interfaces, without asking who calls. spec: nanograph N23
-    async fn note_listening(&mut self) {
-        let Some(port) = self.running.as_ref().map(|running| running.process.port()) else {
-            return;
-        };
-        if blocking(move || listens_beyond_loopback(port)).await == Some(true) {
-            let note = format!(
-                "it listens on all interfaces and lets everybody run its nodes; keep port {port} behind a firewall"
-            );
-            tracing::warn!(
-                server_uid = self.entry.server_uid,
-                port,
-                "a node server {}",
-                &note[3..]
-            );
-            self.slot
-                .status
-                .send_modify(|status| status.notes.push(note));
-        }
-    }
-
-    fn found(&self, findings: &[Finding]) {
-        self.slot
-            .status
-            .send_modify(|status| status.problems = findings.to_vec());
-    }
-
-    fn say(&self, text: &str) {
-        self.slot.log.push(LogSource::Supervisor, text);
-    }
-
-    /// Notes why the server cannot be used.
-    fn fail(&self, message: String) {
-        self.say(&message);
-        let log_start = self.running.as_ref().map(|running| running.log_start);
-        let stderr = log_start
-            .map(|start| self.slot.log.stderr_after(start, STDERR_LINES))
-            .unwrap_or_default();
-        let at = Timestamp::now();
-        self.slot.status.send_modify(|status| {
-            status.last_error = Some(LastError {
-                message,
-                at,
-                stderr,
-            });
-        });
-    }
-
-    /// Tells what the server is up to now.
-    fn publish(&self, before: ServerState) {
-        let state = self.machine.state();
-        let next_start = self.machine.next_start().map(|at| {
-            let wait = at.saturating_duration_since(Instant::now());
-            Timestamp::now() + wait
-        });
-        self.slot.status.send_modify(|status| {
-            if status.state != state {
-                status.since = Timestamp::now();
-            }
-            status.state = state;
-            status.failed_starts = self.machine.failures_in_row();
-            status.next_start = next_start;
-        });
-        let status = self.slot.status.borrow().clone();
-        let fields = json!({
-            "serverUid": status.server_uid,
-            "serverPackageId": status.server_package_id,
-            "serverDisplayName": status.server_display_name,
-            "state": state,
-            "previous": before,
-            "port": status.port,
-            "pid": status.pid,
-            "failedStarts": status.failed_starts,
-            "nextStart": status.next_start,
-            "error": status.last_error.map(|error| error.message),
-            "problems": status.problems,
-        });
-        self.shared
-            .parts
-            .events
-            .publish("server_state", None, fields);
-        tracing::info!(
-            server_uid = status.server_uid,
-            state = state.as_str(),
-            "node server"
-        );
-    }
-}
-
-fn ended_message(exit: &Exit) -> String {
-    if exit.success {
-        // spec: nanograph N4
-        return "it ended by itself, without an error; its entry point must wait after `start()` instead of returning".to_owned();
-    }
-    format!("it ended ({})", exit.status)
 }
 
 /// What the future comes to, once; never without one.
@@ -625,18 +267,6 @@ async fn finished<T>(future: &mut Option<BoxFuture<'static, T>>) -> T {
             done
         }
         None => std::future::pending().await,
-    }
-}
-
-async fn changed(connection: &mut Option<Connection>) -> Input {
-    let Some(Connection { state, handshake }) = connection else {
-        return std::future::pending().await;
-    };
-    // An error means that the client's task is gone, which its last state has told.
-    tokio::select! {
-        Ok(()) = state.changed() => Input::Connection,
-        Ok(()) = handshake.changed() => Input::Definitions,
-        else => std::future::pending().await,
     }
 }
 

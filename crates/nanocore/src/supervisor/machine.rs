@@ -43,7 +43,7 @@ pub(super) enum Event {
     Shutdown,
     /// It is to run, and anew if it runs.
     Restart,
-    /// What it is made of has changed: if it is to run, it is to run anew.
+    /// What it is made of has changed: if it is to run, it is to run anew, once what it needs now is installed.
     Changed,
     /// It can be started.
     Installed,
@@ -55,6 +55,10 @@ pub(super) enum Event {
     StartFailed,
     /// It cannot be used, and starting again would not help; the process may run.
     Unusable,
+    /// Another program has its port, which it noticed while it started; the process may run.
+    PortTaken,
+    /// The same, and the process has ended.
+    EndedForPort,
     /// The process ended by itself.
     Exited,
     /// The connection was lost.
@@ -76,6 +80,8 @@ pub(super) enum Do {
     Abandon,
     /// Give up what is being done, if anything, and install.
     Install,
+    /// Give up what is being done, if anything, and install while the process runs on.
+    InstallBeside,
     /// Start the process and connect.
     Spawn,
     /// Give up what is being done, if anything, and stop the process.
@@ -102,6 +108,8 @@ pub(super) struct Machine {
     limited: bool,
     state: ServerState,
     then: Then,
+    /// Whether something is installed while the process runs.
+    updating: bool,
     /// When it failed, as far as that is in the window: at most as many as are allowed.
     failures: VecDeque<Instant>,
     in_row: u32,
@@ -117,6 +125,7 @@ impl Machine {
             limited,
             state: ServerState::Stopped,
             then: Then::Rest,
+            updating: false,
             failures: VecDeque::new(),
             in_row: 0,
             ready_since: None,
@@ -126,6 +135,11 @@ impl Machine {
 
     pub(super) fn state(&self) -> ServerState {
         self.state
+    }
+
+    /// Whether something is installed while the process runs.
+    pub(super) fn is_updating(&self) -> bool {
+        self.updating
     }
 
     /// Failures since it was last steady, or told to start.
@@ -159,8 +173,7 @@ impl Machine {
         match event {
             Event::Start => self.start(),
             Event::Restart => self.restart(),
-            Event::Changed if self.is_to_run() => self.restart(),
-            Event::Changed => Do::Nothing,
+            Event::Changed => self.changed(),
             Event::Stop => self.stop(true),
             Event::Shutdown => self.stop(false),
             Event::Due => self.due(now),
@@ -169,6 +182,8 @@ impl Machine {
             | Event::Ready
             | Event::StartFailed
             | Event::Unusable
+            | Event::PortTaken
+            | Event::EndedForPort
             | Event::Exited
             | Event::Lost
             | Event::Back
@@ -202,6 +217,17 @@ impl Machine {
             | ServerState::Ready
             | ServerState::Disconnected => Do::Nothing,
         }
+    }
+
+    fn changed(&mut self) -> Do {
+        if matches!(self.state, ServerState::Ready | ServerState::Disconnected) {
+            self.updating = true;
+            return Do::InstallBeside;
+        }
+        if self.is_to_run() {
+            return self.restart();
+        }
+        Do::Nothing
     }
 
     fn restart(&mut self) -> Do {
@@ -256,6 +282,14 @@ impl Machine {
     fn progress(&mut self, event: Event, now: Instant, jitter: f64) -> Do {
         use ServerState as S;
         match (self.state, event) {
+            (S::Ready | S::Disconnected, Event::Installed) if self.updating => self.restart(),
+            // What runs goes on as it was started.
+            (S::Ready | S::Disconnected, Event::InstallFailed) => {
+                self.updating = false;
+                Do::Nothing
+            }
+            (S::Starting, Event::PortTaken) => self.stop_then(Then::Again, false),
+            (S::Starting, Event::EndedForPort) => self.install(),
             (S::Installing, Event::Installed) => {
                 self.enter(S::Starting);
                 Do::Spawn
@@ -332,6 +366,8 @@ impl Machine {
     fn enter(&mut self, state: ServerState) -> Do {
         self.state = state;
         self.next_start = None;
+        // A connection that is lost or back changes nothing about what is being installed.
+        self.updating &= matches!(state, ServerState::Ready | ServerState::Disconnected);
         if !matches!(
             state,
             ServerState::Ready | ServerState::Disconnected | ServerState::Backoff

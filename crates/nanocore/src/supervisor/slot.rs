@@ -85,6 +85,7 @@ pub(super) fn first_status(entry: &Entry) -> ServerStatus {
         failed_starts: 0,
         next_start: None,
         last_error: None,
+        update_error: None,
         problems: Vec::new(),
         notes: Vec::new(),
         log: super::status::LogCounters::default(),

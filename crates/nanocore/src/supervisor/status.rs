@@ -103,6 +103,9 @@ pub struct ServerStatus {
     /// Why it failed last; gone once it has been ready for a while.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LastError>,
+    /// Why what it needs since its files changed could not be installed; it runs on as it was started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub update_error: Option<String>,
     /// What is wrong with its `nanoserver.json` now; a running server goes on with the file it was started with.
     pub problems: Vec<Finding>,
     /// What an operator should know, such as a port that had to be changed.

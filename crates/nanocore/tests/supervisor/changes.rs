@@ -135,3 +135,58 @@ async fn nodes_that_are_not_reloaded_restart_their_server_if_that_is_wanted() {
     bench.ready_again("one", first.pid).await;
     bench.supervisor.shutdown().await;
 }
+
+/// A server that Python would run, with a pip that waits for `go` and fails for bad requirements.
+fn with_pip(home: &std::path::Path) -> nanocore::registry::Entry {
+    let mut entry = javascript(home, "one");
+    let folder = home.join("one");
+    let config = config("One").replace("javascript", "python");
+    std::fs::write(folder.join("nanoserver.json"), config).unwrap();
+    std::fs::write(folder.join("main.py"), "").unwrap();
+    std::fs::write(folder.join("requirements.txt"), "# first\n").unwrap();
+    std::fs::write(folder.join("go"), "").unwrap();
+    std::fs::create_dir_all(folder.join("venv/bin")).unwrap();
+    let python = folder.join("venv/bin/python");
+    let script = "#!/bin/sh\necho pip >> pip.txt\nwhile [ ! -e go ]; do sleep 0.05; done\n! grep -q bad requirements.txt || { echo no such package >&2; exit 1; }\n";
+    std::fs::write(&python, script).unwrap();
+    std::fs::set_permissions(&python, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    entry.language = nanograph::config::Language::Python;
+    entry
+}
+
+#[tokio::test]
+async fn other_requirements_are_installed_while_the_server_serves() {
+    let mut bench = Bench::start(|home| vec![with_pip(home)]).await;
+    let folder = bench.home.join("one");
+    let first = bench.state("one", ServerState::Ready).await;
+    std::fs::remove_file(folder.join("go")).unwrap();
+    std::fs::remove_file(folder.join("pip.txt")).unwrap();
+    std::fs::write(folder.join("requirements.txt"), "# second\n").unwrap();
+    eventually("pip is at work", || folder.join("pip.txt").exists()).await;
+    let status = bench.supervisor.get("one").unwrap();
+    assert_eq!((status.state, status.pid), (ServerState::Ready, first.pid));
+    assert_eq!(bench.pool.clients().len(), 1, "its nodes are still offered");
+    std::fs::write(folder.join("go"), "").unwrap();
+    let second = bench.ready_again("one", first.pid).await;
+
+    std::fs::write(folder.join("requirements.txt"), "bad\n").unwrap();
+    let event = bench
+        .event("server_state", |event| event["updateError"].is_string())
+        .await;
+    assert!(
+        event["updateError"]
+            .as_str()
+            .unwrap()
+            .contains("no such package"),
+        "{event}"
+    );
+    let status = bench.supervisor.get("one").unwrap();
+    assert_eq!((status.state, status.pid), (ServerState::Ready, second.pid));
+    assert!(status.update_error.is_some() && status.failed_starts == 0);
+    assert!(bench.log_text("one").contains("runs on as it was started"));
+    // What was installed before has to be installed again, as part of it may be gone.
+    std::fs::write(folder.join("requirements.txt"), "# second\n").unwrap();
+    let third = bench.ready_again("one", second.pid).await;
+    assert_eq!(third.update_error, None);
+    bench.supervisor.shutdown().await;
+}

@@ -208,3 +208,47 @@ async fn a_start_can_be_taken_back_at_any_time() {
     assert_eq!(status.pid, None);
     bench.supervisor.shutdown().await;
 }
+
+// Two daemons that start at the same time choose the same ports.
+#[tokio::test]
+async fn a_port_that_is_taken_while_a_server_starts_is_no_crash() {
+    for answers in [false, true] {
+        // The first start waits until its port is taken; then it fails for it, or goes on waiting.
+        let first = if answers {
+            "exec sleep 600"
+        } else {
+            "while [ ! -e taken ]; do sleep 0.05; done"
+        };
+        let script = format!("[ -e second ] || {{ touch second; {first}; }}; exec node main.js");
+        let bench = Bench::start(|home| vec![commanded(home, "one", &script)]).await;
+        let status = bench
+            .until("one", "starting", |status| status.pid.is_some())
+            .await;
+        let port = status.port.unwrap();
+        let listener = TcpListener::bind(("0.0.0.0", port)).unwrap();
+        if answers {
+            std::thread::spawn(move || {
+                while let Ok((mut stream, _)) = listener.accept() {
+                    let answer =
+                        b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+                    drop(std::io::Read::read(&mut stream, &mut [0; 1024]));
+                    drop(std::io::Write::write_all(&mut stream, answer));
+                }
+            });
+        } else {
+            std::fs::write(bench.home.join("one/taken"), "").unwrap();
+        }
+        let status = bench.state("one", ServerState::Ready).await;
+        assert_ne!(status.port, Some(port));
+        assert_eq!(
+            (status.starts, status.failed_starts, status.last_error),
+            (2, 0, None)
+        );
+        assert!(
+            status.notes[0].contains(&port.to_string()),
+            "{:?}",
+            status.notes
+        );
+        bench.supervisor.shutdown().await;
+    }
+}

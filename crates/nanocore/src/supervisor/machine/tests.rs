@@ -128,7 +128,7 @@ fn each_state_knows_what_to_do_with_each_wish() {
                 (S::Ready, Do::Nothing),
                 (S::Stopping, drain),
                 (S::Stopping, drain),
-                (S::Stopping, drain),
+                (S::Ready, Do::InstallBeside),
             ],
         ),
         (
@@ -137,7 +137,7 @@ fn each_state_knows_what_to_do_with_each_wish() {
                 (S::Disconnected, Do::Nothing),
                 (S::Stopping, drain),
                 (S::Stopping, drain),
-                (S::Stopping, drain),
+                (S::Disconnected, Do::InstallBeside),
             ],
         ),
         (
@@ -213,6 +213,37 @@ fn what_was_wished_last_while_stopping_comes_after_it() {
         in_state(S::Ready).tell(Event::Shutdown),
         Do::Stop { drain: false }
     );
+}
+
+#[test]
+fn what_has_changed_is_installed_before_the_server_is_stopped() {
+    let mut bench = in_state(S::Ready);
+    assert_eq!(bench.tell(Event::Changed), Do::InstallBeside);
+    bench.tell(Event::Lost);
+    bench.tell(Event::Back);
+    assert!(bench.machine.is_updating());
+    assert_eq!(bench.tell(Event::Installed), Do::Stop { drain: true });
+    assert_eq!(bench.tell(Event::Stopped), Do::Install);
+    let mut bench = in_state(S::Ready);
+    bench.tell(Event::Changed);
+    assert_eq!(bench.tell(Event::InstallFailed), Do::Nothing);
+    assert_eq!(
+        (bench.machine.state(), bench.machine.is_updating()),
+        (S::Ready, false)
+    );
+    // What comes from an installation that was given up means nothing.
+    assert_eq!(bench.tell(Event::Installed), Do::Nothing);
+    assert_eq!(bench.machine.failures_in_row(), 0);
+}
+
+#[test]
+fn a_port_that_somebody_took_is_no_failure() {
+    let mut bench = in_state(S::Starting);
+    assert_eq!(bench.tell(Event::PortTaken), Do::Stop { drain: false });
+    assert_eq!(bench.tell(Event::Stopped), Do::Install);
+    bench.tell(Event::Installed);
+    assert_eq!(bench.tell(Event::EndedForPort), Do::Install);
+    assert_eq!(bench.machine.failures_in_row(), 0);
 }
 
 #[test]
@@ -344,6 +375,8 @@ fn any_event() -> impl Strategy<Value = Event> {
         Event::Ready,
         Event::StartFailed,
         Event::Unusable,
+        Event::PortTaken,
+        Event::EndedForPort,
         Event::Exited,
         Event::Lost,
         Event::Back,
@@ -356,19 +389,27 @@ fn any_event() -> impl Strategy<Value = Event> {
 #[derive(Debug, Default)]
 struct World {
     installing: bool,
+    /// Beside a process.
+    updating: bool,
     stopping: bool,
     process: bool,
+    connected: bool,
 }
 
 impl World {
     /// Whether this can happen.
     fn allows(&self, event: Event) -> bool {
         match event {
-            Event::Installed | Event::InstallFailed => self.installing,
+            Event::Installed | Event::InstallFailed => self.installing || self.updating,
             Event::Stopped => self.stopping,
-            Event::Ready | Event::StartFailed | Event::Exited | Event::Lost | Event::Back => {
-                self.process && !self.stopping
-            }
+            Event::Ready
+            | Event::StartFailed
+            | Event::Exited
+            | Event::PortTaken
+            | Event::Lost
+            | Event::Back => self.process && !self.stopping,
+            // Told of servers that are not ready yet.
+            Event::EndedForPort => self.process && !self.stopping && !self.connected,
             Event::Unusable => self.installing || (self.process && !self.stopping),
             Event::Start
             | Event::Stop
@@ -383,11 +424,14 @@ impl World {
         if matches!(event, Event::Installed | Event::InstallFailed)
             || event == Event::Unusable && self.installing
         {
-            self.installing = false;
-        } else if event == Event::Exited {
-            self.process = false;
+            (self.installing, self.updating) = (false, false);
+        } else if matches!(event, Event::Exited | Event::EndedForPort) {
+            // What is installed beside a process is given up with it.
+            (self.process, self.connected, self.updating) = (false, false, false);
+        } else if event == Event::Ready {
+            self.connected = true;
         } else if event == Event::Stopped {
-            (self.stopping, self.process) = (false, false);
+            (self.stopping, self.process, self.connected) = (false, false, false);
         }
     }
 
@@ -402,13 +446,17 @@ impl World {
                 assert!(!self.process, "a process runs while its code is installed");
                 self.installing = true;
             }
+            Do::InstallBeside => {
+                assert!(self.process && !self.stopping, "nothing to install beside");
+                self.updating = true;
+            }
             Do::Spawn => {
                 assert!(!self.process, "two processes");
                 self.process = true;
             }
             Do::Stop { .. } => {
                 assert!(self.process, "nothing to stop");
-                self.stopping = true;
+                (self.stopping, self.updating) = (true, false);
             }
         }
     }
@@ -435,6 +483,7 @@ proptest! {
             world.perform(what);
             let state = machine.state();
             prop_assert_eq!(world.installing, state == S::Installing);
+            prop_assert_eq!(world.updating, machine.is_updating());
             prop_assert_eq!(world.stopping, state == S::Stopping);
             prop_assert_eq!(world.process, matches!(state, S::Starting | S::Ready | S::Disconnected | S::Stopping));
             prop_assert!(machine.failures.len() <= POLICY.failures_max as usize);
