@@ -127,6 +127,9 @@ pub(crate) struct OnDaemonArgs {
     /// Keep every finished step on disk before the next begins, so that the run goes on after a crash of the daemon.
     #[arg(long, help_heading = "Daemon")]
     pub(crate) durable: bool,
+    /// Let the run wait for node servers that are not there yet: 5 minutes, with --durable as long as it takes.
+    #[arg(long, help_heading = "Daemon")]
+    pub(crate) wait_servers: bool,
     /// Runs with a higher priority are started first.
     #[arg(
         long,
@@ -170,6 +173,7 @@ impl OnDaemonArgs {
         let given = [
             (self.detach, "--detach"),
             (self.durable, "--durable"),
+            (self.wait_servers, "--wait-servers"),
             (self.priority.is_some(), "--priority"),
             (self.cache.is_some(), "--cache"),
             (self.at.place.data.is_some(), "--data"),

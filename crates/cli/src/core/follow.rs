@@ -180,6 +180,17 @@ fn show(progress: &mut Progress, event: &Value, text: &str) {
             }
             _ => {}
         },
+        "run_waiting" => {
+            let missing = super::show::list(event, "missing");
+            let uids: Vec<_> = missing
+                .iter()
+                .filter_map(|node| node["uid"].as_str())
+                .collect();
+            progress.note(&format!(
+                "waiting for node servers with {}",
+                uids.join(", ")
+            ));
+        }
         "node_state" => state(progress, &name, event),
         "node_status" => {
             progress.status(

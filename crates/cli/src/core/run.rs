@@ -92,6 +92,9 @@ async fn submit(
         "types": args.graph.types.as_str(),
         "durable": args.on_daemon.durable,
     });
+    if args.on_daemon.wait_servers {
+        options["waitServers"] = true.into();
+    }
     if let Some(priority) = args.on_daemon.priority {
         options["priority"] = priority.into();
     }
