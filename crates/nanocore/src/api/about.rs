@@ -83,9 +83,24 @@ struct Limits {
     events_kept: usize,
     /// Watchers at a time.
     streams_max: usize,
+    /// Runs that are executed at a time.
+    active_runs: usize,
+    /// Runs that may wait.
+    queued_runs: usize,
+    /// Nodes that are executed at a time, over all servers.
+    nodes_in_flight: usize,
+    /// Nodes at a time on a server that has no limit of its own.
+    nodes_in_flight_per_server: usize,
+    /// Finished runs that are kept.
+    history_runs: usize,
+    /// What they may take together, in bytes.
+    history_bytes: u64,
+    /// The largest asset, in bytes.
+    max_asset_size: u64,
 }
 
 async fn show(State(api): State<Api>) -> Json<Info> {
+    let runs = api.runs.options();
     Json(Info {
         version: env!("CARGO_PKG_VERSION"),
         domain: api.domain.clone(),
@@ -98,6 +113,13 @@ async fn show(State(api): State<Api>) -> Json<Info> {
             body_bytes_max: api.options.body_bytes_max,
             events_kept: api.events.options().events_max,
             streams_max: api.options.streams_max,
+            active_runs: runs.active_max,
+            queued_runs: runs.waiting_max,
+            nodes_in_flight: runs.limits.in_flight,
+            nodes_in_flight_per_server: runs.limits.in_flight_per_server,
+            history_runs: runs.history_max,
+            history_bytes: runs.history_bytes_max,
+            max_asset_size: api.assets.store().options().asset_bytes_max,
         },
     })
 }

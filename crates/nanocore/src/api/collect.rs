@@ -86,7 +86,7 @@ fn references(connection: &Connection) -> rusqlite::Result<HashSet<AssetId>> {
     let mut found = HashSet::new();
     for query in [
         "SELECT bytes FROM blobs",
-        "SELECT CAST(request AS BLOB) FROM runs",
+        "SELECT CAST(request AS BLOB) FROM run_requests",
     ] {
         let mut statement = connection.prepare(query)?;
         let mut rows = statement.query([])?;

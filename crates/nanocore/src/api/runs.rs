@@ -105,6 +105,10 @@ fn add_submissions(routes: &mut Routes) {
             "rerun",
             "Runs a run's request again, as it was or with changes",
         )
+        .header(
+            "Idempotency-Key",
+            "The same rerun with the same key gives the same run; at most 255 bytes.",
+        )
         .body(rerun)
         .answer(202, "A new run, kept on disk and waiting.", submitted)
         .answer(422, "The graph cannot run.", invalid),
@@ -158,7 +162,10 @@ pub(super) fn add_streams(routes: &mut Routes) {
             "The events of a run as server-sent events, to its end",
         )
         .query(query)
-        .header("Last-Event-ID", "As `since`, which goes before it.")
+        .header(
+            "Last-Event-ID",
+            "The `id` of the last event, `<epoch>.<seq>`; `since` goes before it.",
+        )
         .answer_of(
             200,
             "`hello` comes first, then `reset` if events are missing, then events.",
@@ -178,9 +185,12 @@ struct Invalid {
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 struct ListQuery {
     /// Only those in this state.
     status: Option<String>,
+    /// Only those that this client submitted.
+    client_id: Option<String>,
     /// How many at most; 100 by default, 1,000 at most.
     limit: Option<usize>,
     /// The `nextCursor` of the page before.
@@ -211,9 +221,11 @@ async fn submit(
 async fn run_again(
     State(api): State<Api>,
     Path(id): Path<String>,
+    headers: HeaderMap,
     JsonBody(rerun): JsonBody<Rerun>,
 ) -> Result<Response, Response> {
-    let submitted = api.runs.rerun(&id, rerun).await;
+    let key = idempotency_key(&headers).map_err(IntoResponse::into_response)?;
+    let submitted = api.runs.rerun(&id, rerun, key).await;
     submitted.map(accepted).map_err(refused)
 }
 
@@ -245,6 +257,7 @@ async fn list(
     });
     let filter = RunFilter {
         status: status.transpose()?,
+        client_id: query.client_id,
         limit: query.limit,
         cursor: query.cursor,
     };
@@ -290,14 +303,13 @@ async fn events(
     Params(mut resume): Params<Resume>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let last_seen = headers
-        .get("last-event-id")
-        .and_then(|id| id.to_str().ok()?.parse().ok());
-    resume.since = resume.since.or(last_seen);
+    if let Some(id) = headers.get("last-event-id") {
+        resume.after_event(id.to_str().unwrap_or_default());
+    }
     // Before the run is looked at, so that its end is not missed in between.
     let watch = Watch::run(&api, &resume, &id)?;
-    let is_over = api.runs.get(&id).await?.summary.status.is_finished();
-    Ok(answer(api, watch, is_over))
+    let run = api.runs.get(&id).await?.summary;
+    Ok(answer(api, watch, run))
 }
 
 fn refused(error: SubmitError) -> Response {
@@ -325,10 +337,12 @@ fn refused(error: SubmitError) -> Response {
 impl From<RunError> for ApiError {
     fn from(error: RunError) -> Self {
         match &error {
-            RunError::NotFound { .. } => Self::not_found(error.to_string()),
+            RunError::NotFound { .. } | RunError::NodeNotFound { .. } => {
+                Self::not_found(error.to_string())
+            }
             RunError::Active { .. } => Self::conflict("active", error.to_string()),
             RunError::BadCursor { .. } => Self::bad_request(error.to_string()),
-            RunError::Database(_) => Self::internal(&error),
+            RunError::Database(error) => Self::internal(error),
         }
     }
 }

@@ -10,7 +10,10 @@ use super::DatabaseError;
 pub(super) const APPLICATION_ID: i64 = 0x6e77_4e43;
 
 /// Each is run once, in this order, and never changed after a release; the version of a file is how many were.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_runs.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_runs.sql"),
+    include_str!("migrations/0002_run_requests.sql"),
+];
 
 /// Brings the tables up to date; each step whole or not at all.
 pub(super) fn apply(connection: &Connection, path: &Path) -> Result<(), DatabaseError> {

@@ -14,6 +14,7 @@ use super::options::count;
 use super::queue::Active;
 use super::record::{NodeRecord, RunState, Time, shortened};
 use super::request::{RunRequest, executed_once, will_run};
+use super::room;
 use super::shared::{Shared, retry_delay};
 use super::steps::Steps;
 use super::store::{self, Begun, End};
@@ -136,10 +137,8 @@ async fn wait_for_servers(
 async fn begin(shared: &Shared, active: &Active) -> Option<Begun> {
     let (seq, at) = (active.seq, active.started_at);
     for tries in 0.. {
-        let begun = shared
-            .db
-            .write(move |connection| store::begin(connection, seq, at))
-            .await;
+        let begin = move |connection: &rusqlite::Connection| store::begin(connection, seq, at);
+        let begun = room::write(&shared.db, begin).await;
         match begun {
             Ok(begun) => return begun,
             Err(error) => {
@@ -355,6 +354,8 @@ async fn finish(shared: &Shared, active: &Active, told: Told) {
 /// Tries again while there is hope: a full disk may get room, and until then nothing is lost. Other failures are given
 /// up after this many tries.
 const TRIES_MAX: u32 = 5;
+/// Also hope ends: the run holds its place while it waits, for about ten minutes.
+const HOPEFUL_TRIES_MAX: u32 = 120;
 
 async fn keep(shared: &Shared, active: &Active, end: &End) -> Result<(), DatabaseError> {
     let mut tries = 0;
@@ -371,7 +372,12 @@ async fn keep(shared: &Shared, active: &Active, end: &End) -> Result<(), Databas
         );
         tries += 1;
         let has_hope = matches!(error, DatabaseError::Full { .. } | DatabaseError::Busy);
-        if shared.given_up.is_cancelled() || (!has_hope && tries >= TRIES_MAX) {
+        let tries_max = if has_hope {
+            HOPEFUL_TRIES_MAX
+        } else {
+            TRIES_MAX
+        };
+        if shared.given_up.is_cancelled() || tries >= tries_max {
             return Err(error);
         }
         tokio::select! {

@@ -8,7 +8,7 @@ use crate::workflow::Problem;
 #[non_exhaustive]
 pub enum SubmitError {
     /// The graph cannot run.
-    #[error("the graph cannot run: {} problems", problems.len())]
+    #[error("the graph cannot run: {}", count_of(problems.len()))]
     Invalid {
         /// Everything that was found; at least one is an error.
         problems: Vec<Problem>,
@@ -63,6 +63,14 @@ pub enum RunError {
         /// The run that was named.
         run_id: String,
     },
+    /// The run has no such node, or will not execute it.
+    #[error("run {run_id} has no node {node_id}")]
+    NodeNotFound {
+        /// The run.
+        run_id: String,
+        /// The node that was named.
+        node_id: u64,
+    },
     /// It is being executed.
     #[error("run {run_id} is being executed; abort it first")]
     Active {
@@ -87,4 +95,11 @@ pub enum StartError {
     /// The runs of the process before could not be looked through.
     #[error("the runs of the last time could not be read")]
     Database(#[from] DatabaseError),
+}
+
+fn count_of(problems: usize) -> String {
+    match problems {
+        1 => "1 problem".to_owned(),
+        more => format!("{more} problems"),
+    }
 }

@@ -1,6 +1,5 @@
 //! [`RunManager`]: the calls.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::options::{RunManagerCounters, RunManagerOptions};
 use super::queue::{QueueView, Whereabouts};
 use super::record::{NodeRecord, Page, RunFilter, RunRecord, RunState, RunSummary, shortened};
-use super::request::{Overrides, RunRequest, bad, will_run};
+use super::request::{Overrides, RunRequest, planned, will_run};
 use super::shared::{Nodes, Shared};
 use super::store::{self, Filled, Filter};
 use super::submission::{self, Submission};
@@ -93,6 +92,7 @@ pub struct Rerun {
 }
 
 #[derive(Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct RerunBody {
     from: Option<RerunFrom>,
     #[serde(flatten)]
@@ -180,12 +180,12 @@ impl RunManager {
         request: RunRequest,
         idempotency_key: Option<String>,
     ) -> Result<Submitted, SubmitError> {
-        let submission = Submission {
-            request,
-            idempotency_key,
-            rerun: None,
-        };
-        self.accept(submission).await
+        let shared = self.shared.clone();
+        let task = tokio::spawn(async move {
+            let submission = Submission::new(request, idempotency_key);
+            submission::accept(&shared, submission).await
+        });
+        task.await.unwrap_or(Err(SubmitError::Stopping))
     }
 
     /// Everything that is wrong with a request, and what it would run.
@@ -226,6 +226,7 @@ impl RunManager {
         // One more tells whether there is a next page.
         let rows = Filter {
             status: filter.status,
+            client_id: filter.client_id,
             before,
             limit: limit + 1,
         };
@@ -285,7 +286,7 @@ impl RunManager {
         })
     }
 
-    /// A node of a run, with all its values.
+    /// A node of a run, with all its values. One that waits for its turn is `pending`, also in a run that does.
     ///
     /// # Errors
     /// If there is no such run or no such node in it, or the database fails.
@@ -296,11 +297,18 @@ impl RunManager {
             return Ok(node);
         }
         let id = run_id.to_owned();
-        let read = self
-            .shared
-            .db
-            .read(move |connection| store::record_node(connection, &id, node_id));
-        read.await?.ok_or_else(|| not_found(run_id))
+        let read = self.shared.db.read(move |connection| {
+            if let Some(node) = store::record_node(connection, &id, node_id)? {
+                return Ok(Some(Some(node)));
+            }
+            let kept = store::record(connection, &id)?;
+            Ok(kept.map(|kept| planned(kept, node_id)))
+        });
+        let node = read.await?.ok_or_else(|| not_found(run_id))?;
+        node.ok_or_else(|| RunError::NodeNotFound {
+            run_id: run_id.to_owned(),
+            node_id,
+        })
     }
 
     /// Stops a run: takes it out of the queue, or stops its nodes. Again, or after its end: nothing happens.
@@ -312,52 +320,21 @@ impl RunManager {
         ending::detached(async move { ending::abort(&shared, &run_id).await }).await
     }
 
-    /// Runs the request of a run again, with changes.
+    /// Runs the request of a run again, with changes. An idempotency key works as in [`Self::submit`].
     ///
     /// # Errors
     /// As [`Self::submit`]; and if there is no such run, or it has not ended although what completed is to be used.
-    pub async fn rerun(&self, run_id: &str, rerun: Rerun) -> Result<Submitted, SubmitError> {
-        let id = run_id.to_owned();
-        let read = self.shared.db.read(move |connection| {
-            let Some(kept) = store::record(connection, &id)? else {
-                return Ok(None);
-            };
-            let mut nothing = |_, _| Some(Json::default());
-            let nodes = Filled {
-                short: &mut nothing,
-            }
-            .nodes(connection, kept.seq)?;
-            Ok(Some((kept, nodes)))
+    pub async fn rerun(
+        &self,
+        run_id: &str,
+        rerun: Rerun,
+        idempotency_key: Option<String>,
+    ) -> Result<Submitted, SubmitError> {
+        let (shared, run_id) = (self.shared.clone(), run_id.to_owned());
+        let task = tokio::spawn(async move {
+            submission::rerun(&shared, run_id, rerun, idempotency_key).await
         });
-        let missing = || SubmitError::NotFound {
-            run_id: run_id.to_owned(),
-        };
-        let (kept, nodes) = read.await?.ok_or_else(missing)?;
-        if rerun.from_failed && !kept.summary.status.is_finished() {
-            return Err(bad(
-                "the run has not ended; abort it first, or run all of it again",
-            ));
-        }
-        let stored = serde_json::from_str::<RunRequest>(kept.options.as_str());
-        let mut request =
-            stored.map_err(|error| bad(format!("its request cannot be read: {error}")))?;
-        request.graph = kept.graph;
-        let (request, changed) = request.overridden(rerun.overrides);
-        let keep = if rerun.from_failed {
-            submission::kept(&request, changed, &nodes)?
-        } else {
-            HashSet::new()
-        };
-        let repeats = store::Rerun {
-            run_id: run_id.to_owned(),
-            keep,
-        };
-        self.accept(Submission {
-            request,
-            idempotency_key: None,
-            rerun: Some(repeats),
-        })
-        .await
+        task.await.unwrap_or(Err(SubmitError::Stopping))
     }
 
     /// Forgets a run that has ended, or takes one that waits out of the queue and forgets it.
@@ -394,6 +371,12 @@ impl RunManager {
         ending::shutdown(&self.shared, grace).await;
     }
 
+    /// The limits.
+    #[must_use]
+    pub fn options(&self) -> &RunManagerOptions {
+        &self.shared.options
+    }
+
     /// What became of runs so far.
     #[must_use]
     pub fn counters(&self) -> RunManagerCounters {
@@ -416,12 +399,6 @@ impl RunManager {
     #[must_use]
     pub fn usage(&self) -> CapacityUsage {
         self.shared.capacity.usage()
-    }
-
-    async fn accept(&self, submission: Submission) -> Result<Submitted, SubmitError> {
-        let shared = self.shared.clone();
-        let task = tokio::spawn(async move { submission::accept(&shared, submission).await });
-        task.await.unwrap_or(Err(SubmitError::Stopping))
     }
 }
 

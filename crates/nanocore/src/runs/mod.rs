@@ -23,6 +23,7 @@ mod options;
 mod queue;
 mod record;
 mod request;
+mod room;
 mod shared;
 mod startup;
 mod steps;

@@ -29,7 +29,8 @@ pub struct RunManagerOptions {
     pub resumes_max: u32,
     /// Finished runs that are kept; the oldest go first. Default 10,000.
     pub history_max: usize,
-    /// Bytes of graphs, inputs and outputs that finished runs may have together. Default 4 GiB.
+    /// Bytes of graphs, requests, inputs, outputs and nodes that finished runs may have together; what several have in
+    /// common counts for each. Where the database is full before, the oldest go, too. Default 4 GiB.
     pub history_bytes_max: u64,
     /// The result cache; `None` for none.
     pub cache: Option<CacheOptions>,

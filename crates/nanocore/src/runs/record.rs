@@ -275,6 +275,8 @@ pub(super) fn short(size: usize, room: usize, run_id: &str, node_id: u64) -> Opt
 pub struct RunFilter {
     /// Only those in this state.
     pub status: Option<RunState>,
+    /// Only those of this submitter.
+    pub client_id: Option<String>,
     /// How many at most; 100 by default, 1,000 at most.
     pub limit: Option<usize>,
     /// Where the page before ended: its [`Page::next_cursor`].

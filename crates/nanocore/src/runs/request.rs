@@ -7,7 +7,9 @@ use nodewire_json::{Json, Kind};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::SubmitError;
-use crate::workflow::{Exec, Graph, GraphNode, OnError, RunCacheMode, TypeCheck};
+use super::record::NodeRecord;
+use super::store::Kept;
+use crate::workflow::{Exec, Graph, GraphNode, NodeState, OnError, RunCacheMode, TypeCheck};
 
 /// A run to be made. As JSON: the body of `POST /api/v1/runs`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -103,7 +105,7 @@ pub enum RequestTypes {
 }
 
 /// What a rerun changes of the request that it repeats; `None` leaves it.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Overrides {
     /// Added to those of the run.
@@ -279,6 +281,20 @@ pub(super) fn will_run(graph: &Graph, targets: &[u64]) -> Vec<u64> {
         .filter(runs)
         .map(|node| node.id)
         .collect()
+}
+
+/// A node of a run that has not ended, and of which nothing was told yet.
+pub(super) fn planned(run: Kept, node_id: u64) -> Option<NodeRecord> {
+    if run.summary.status.is_finished() {
+        return None;
+    }
+    let mut request: RunRequest = serde_json::from_str(run.options.as_str()).ok()?;
+    request.graph = run.graph;
+    let graph = request.graph().ok()?;
+    let node = graph.nodes.iter().find(|node| node.id == node_id)?;
+    let is_planned = will_run(&graph, &request.targets).contains(&node_id);
+    let state = NodeState::Pending.as_str();
+    is_planned.then(|| NodeRecord::new(node_id, &node.uid, node.name.as_deref(), state))
 }
 
 /// The nodes that must not be executed twice. spec: nanograph 16.2

@@ -15,6 +15,7 @@ use super::options::{Counts, RunManagerOptions, count};
 use super::queue::Queue;
 use super::record::RunState;
 use super::request::RunRequest;
+use super::room;
 use super::store::{self, End};
 use super::{NodeRecord, SqliteCache};
 use crate::db::{Database, DatabaseError};
@@ -165,7 +166,7 @@ impl Shared {
             store::finish(connection, seq, &end, &nodes)?;
             store::prune(connection, seq, runs_max, bytes_max)
         };
-        self.db.write(save).await
+        room::write(&self.db, save).await
     }
 }
 

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::live::Live;
 use super::record::{NodeRecord, Time};
-use super::store;
+use super::{room, store};
 use crate::db::{Database, DatabaseError};
 use crate::workflow::{FinishedStep, NodeState, StepLog, StepLogError};
 
@@ -61,7 +61,7 @@ impl StepLog for Steps {
         async move {
             let write =
                 move |connection: &Connection| store::attempt(connection, seq, place, &node);
-            db.write(write).await.map_err(not_logged)
+            room::write(&db, write).await.map_err(not_logged)
         }
         .boxed()
     }
@@ -85,9 +85,9 @@ impl StepLog for Steps {
         node.duration_ms = u64::try_from(step.duration.as_millis()).ok();
         node.outputs = Some(step.outputs);
         async move {
-            let saved =
-                db.write(move |connection| store::save(connection, seq, place, &node).map(drop));
-            saved.await.map_err(not_logged)
+            let write =
+                move |connection: &Connection| store::save(connection, seq, place, &node).map(drop);
+            room::write(&db, write).await.map_err(not_logged)
         }
         .boxed()
     }

@@ -4,7 +4,9 @@ mod history;
 mod nodes;
 mod submission;
 
-pub(super) use history::{Filled, Filter, list, prune, record, record_node, state_of};
+pub(super) use history::{
+    Filled, Filter, Kept, forget_oldest, list, prune, record, record_node, state_of,
+};
 pub(super) use nodes::{attempt, finished, forget, keep, save, sent};
 pub(super) use submission::{
     Begun, Inserted, Known, NewRun, Rerun, begin, find_key, insert, put_back, recover,

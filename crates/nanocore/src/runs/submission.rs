@@ -13,8 +13,9 @@ use super::manager::Submitted;
 use super::options::count;
 use super::record::{NodeRecord, Time};
 use super::request::{RunRequest, bad, with_dependants};
+use super::room;
 use super::shared::Shared;
-use super::store::{self, Inserted, Known, NewRun, Rerun};
+use super::store::{self, Filled, Inserted, Known, NewRun, Rerun};
 use crate::workflow::{Graph, InvalidGraph, Level, Problem};
 
 const KEY_BYTES_MAX: usize = 255;
@@ -24,6 +25,20 @@ pub(super) struct Submission {
     pub(super) request: RunRequest,
     pub(super) idempotency_key: Option<String>,
     pub(super) rerun: Option<Rerun>,
+    /// Tells whether another submission with the same key is the same.
+    pub(super) hash: [u8; 32],
+}
+
+impl Submission {
+    pub(super) fn new(request: RunRequest, idempotency_key: Option<String>) -> Self {
+        let hash = hash(&request);
+        Self {
+            request,
+            idempotency_key,
+            rerun: None,
+            hash,
+        }
+    }
 }
 
 /// Checks a submission, writes it down, and enters it into the queue.
@@ -35,7 +50,7 @@ pub(super) async fn accept(
         return Err(SubmitError::Stopping);
     }
     submission.request.check(shared.options.request_bytes_max)?;
-    let hash = hash(&submission.request);
+    let hash = submission.hash;
     if let Some(known) = known(shared, submission.idempotency_key.as_deref()).await? {
         return again(known, &hash);
     }
@@ -50,12 +65,10 @@ pub(super) async fn accept(
         count(&shared.counts.refused);
         return Err(SubmitError::QueueFull { waiting_max });
     };
-    let run = new_run(submission, &graph, hash, (position, &warnings));
+    let run = new_run(submission, &graph, (position, &warnings));
     let run_id = run.run_id.clone();
-    let inserted = shared
-        .db
-        .write(move |connection| store::insert(connection, &run))
-        .await;
+    let insert = move |connection: &rusqlite::Connection| store::insert(connection, &run);
+    let inserted = room::write(&shared.db, insert).await;
     enter(shared, &run_id, priority, position, inserted.as_ref().ok());
     match inserted? {
         Inserted::Known(known) => again(known, &hash),
@@ -154,16 +167,12 @@ fn check(
     Ok((submission, graph, warnings))
 }
 
-fn new_run(
-    submission: Submission,
-    graph: &Graph,
-    request_hash: [u8; 32],
-    (position, warnings): (usize, &Json),
-) -> NewRun {
+fn new_run(submission: Submission, graph: &Graph, (position, warnings): (usize, &Json)) -> NewRun {
     let Submission {
         request,
         idempotency_key,
         rerun,
+        hash: request_hash,
     } = submission;
     let name = graph.meta.get("name").and_then(|name| name.decode().ok());
     let answer = Json::object([
@@ -192,6 +201,67 @@ fn hash(request: &RunRequest) -> [u8; 32] {
     hash.update(request.options_json().as_str());
     hash.update([0]);
     hash.update(request.graph.as_str());
+    hash.finalize().into()
+}
+
+/// Runs the request of a run again, with changes.
+pub(super) async fn rerun(
+    shared: &Arc<Shared>,
+    run_id: String,
+    rerun: super::Rerun,
+    idempotency_key: Option<String>,
+) -> Result<Submitted, SubmitError> {
+    let hash = rerun_hash(&run_id, &rerun);
+    // The run that is repeated may be gone meanwhile.
+    if let Some(known) = known(shared, idempotency_key.as_deref()).await? {
+        return again(known, &hash);
+    }
+    let id = run_id.clone();
+    let read = shared.db.read(move |connection| {
+        let Some(kept) = store::record(connection, &id)? else {
+            return Ok(None);
+        };
+        let mut nothing = |_, _| Some(Json::default());
+        let nodes = Filled {
+            short: &mut nothing,
+        }
+        .nodes(connection, kept.seq)?;
+        Ok(Some((kept, nodes)))
+    });
+    let missing = || SubmitError::NotFound {
+        run_id: run_id.clone(),
+    };
+    let (kept, nodes) = read.await?.ok_or_else(missing)?;
+    if rerun.from_failed && !kept.summary.status.is_finished() {
+        return Err(bad(
+            "the run has not ended; abort it first, or run all of it again",
+        ));
+    }
+    let stored = serde_json::from_str::<RunRequest>(kept.options.as_str());
+    let mut request =
+        stored.map_err(|error| bad(format!("its request cannot be read: {error}")))?;
+    request.graph = kept.graph;
+    let (request, changed) = request.overridden(rerun.overrides);
+    let keep = if rerun.from_failed {
+        self::kept(&request, changed, &nodes)?
+    } else {
+        HashSet::new()
+    };
+    let submission = Submission {
+        request,
+        idempotency_key,
+        rerun: Some(Rerun { run_id, keep }),
+        hash,
+    };
+    accept(shared, submission).await
+}
+
+fn rerun_hash(run_id: &str, rerun: &super::Rerun) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(format!("rerun {run_id} {}", rerun.from_failed));
+    hash.update([0]);
+    let overrides = Json::from_serialize(&rerun.overrides).unwrap_or_default();
+    hash.update(overrides.as_str());
     hash.finalize().into()
 }
 

@@ -90,6 +90,31 @@ async fn bad_requests_are_refused() {
 }
 
 #[tokio::test]
+async fn a_database_without_room_or_in_use_is_told_as_such() {
+    let setup = start_with(|options| {
+        options.database.busy_timeout_ms = 1;
+        options.database.file_bytes_max = 1 << 20;
+    })
+    .await;
+    let large = json!({ "graph": texts(&"x".repeat(2 << 20)) });
+    let full = setup.post("/api/v1/runs", &large).await;
+    assert_eq!((full.status, full.error_code().as_str()), (507, "storage_full"));
+
+    let path = setup.daemon.data_folder().join("nanocore.db");
+    let other = rusqlite::Connection::open(path).unwrap();
+    // The daemon's own writes go on beside us.
+    other.busy_timeout(crate::support::LIMIT).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let busy = setup.post("/api/v1/runs", &json!({ "graph": texts("a") })).await;
+    assert_eq!((busy.status, busy.error_code().as_str()), (503, "busy"));
+    assert_eq!(busy.headers["retry-after"], "1");
+    other.execute_batch("ROLLBACK").unwrap();
+    let run_id = setup.submit(&json!({ "graph": texts("a") })).await;
+    setup.finished(&run_id).await;
+    setup.daemon.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_run_that_is_not_there_is_not_found() {
     let setup = start().await;
     let id = "00000000-0000-4000-8000-000000000000";
@@ -186,7 +211,7 @@ fn listed(page: &Value) -> Vec<&str> {
 }
 
 /// A run that goes on until it is stopped.
-async fn busy(setup: &Setup) -> String {
+pub(crate) async fn busy(setup: &Setup) -> String {
     let path = "/api/v1/servers/counting-server";
     setup
         .client
@@ -251,5 +276,45 @@ async fn the_queue_is_seen_and_changed_and_a_run_aborted() {
         metrics.contains("nanocore_runs_aborted_total 3"),
         "{metrics}"
     );
+    setup.daemon.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_rerun_is_checked_and_happens_once_as_a_submission_does() {
+    let setup = start().await;
+    let id = setup
+        .submit(&json!({ "graph": texts("a"), "clientId": "editor" }))
+        .await;
+    // At once: it may not have begun.
+    let node = setup
+        .client
+        .get(&format!("/api/v1/runs/{id}/nodes/2"))
+        .await;
+    assert_eq!((node.status, &node.json()["uid"]), (200, &json!("viewer")));
+    setup.finished(&id).await;
+    let path = format!("/api/v1/runs/{id}/rerun");
+    let wrong = setup.post(&path, &json!({ "prioirty": 3 })).await;
+    assert_eq!(wrong.status, 400);
+    let message = wrong.json()["error"]["message"].clone();
+    assert!(message.as_str().unwrap().contains("prioirty"), "{message}");
+    let again = async |body: &str| {
+        let headers = [("Idempotency-Key", "k")];
+        setup
+            .client
+            .send("POST", &path, &headers, body.as_bytes())
+            .await
+    };
+    let first = again("{}").await.json();
+    assert_eq!(again("{}").await.json()["runId"], first["runId"]);
+    assert_eq!(again(r#"{"priority": 1}"#).await.error_code(), "key_reused");
+    let page = setup.client.get("/api/v1/runs?clientId=editor").await;
+    assert_eq!(page.json()["runs"].as_array().unwrap().len(), 2);
+    let page = setup.client.get("/api/v1/runs?clientId=other").await;
+    assert_eq!(page.json()["runs"], json!([]));
+    let mut graph = texts("a");
+    graph["links"][0]["link"][3] = "nowhere".into();
+    let refused = setup.post("/api/v1/runs", &json!({ "graph": graph })).await;
+    let message = refused.json()["error"]["message"].clone();
+    assert_eq!(message, "the graph cannot run: 1 problem");
     setup.daemon.shutdown().await;
 }

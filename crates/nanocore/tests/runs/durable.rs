@@ -207,7 +207,12 @@ async fn a_step_that_must_not_run_twice_is_lost_with_the_daemon() {
         from_failed: true,
         ..Rerun::default()
     };
-    let again = daemon.runs.rerun(&run, from_failed).await.unwrap().run_id;
+    let again = daemon
+        .runs
+        .rerun(&run, from_failed, None)
+        .await
+        .unwrap()
+        .run_id;
     assert_eq!(daemon.finished(&again).await["status"], "complete");
     assert_eq!(home.world.calls(), ["a", "a"]);
 }

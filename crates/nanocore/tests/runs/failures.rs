@@ -142,3 +142,22 @@ async fn what_cannot_be_written_any_more_is_told_with_the_end() {
         Err(RunError::Database(_))
     ));
 }
+
+#[tokio::test]
+async fn where_the_database_is_full_the_oldest_finished_runs_make_room() {
+    let home = Home::new();
+    let mut daemon = home.start_with(uncached(), small()).await;
+    let mut runs = Vec::new();
+    // More than the file holds.
+    for number in 0..12 {
+        let text = format!("{number}{}", "x".repeat(50_000));
+        let run = daemon.submit(chain(&text, &["step"])).await.run_id;
+        let end = daemon.finished(&run).await;
+        assert_eq!(end["status"], "complete", "{end}");
+        assert!(end.get("notKept").is_none(), "{end}");
+        runs.push(run);
+    }
+    let kept = daemon.runs.list(Default::default()).await.unwrap().runs;
+    assert!(kept.len() < runs.len(), "{}", kept.len());
+    assert_eq!(Some(&kept[0].run_id), runs.last());
+}

@@ -2,7 +2,7 @@
 
 use nanocore::db::DatabaseOptions;
 use nanocore::runs::{
-    Overrides, Rerun, RunError, RunFilter, RunManagerOptions, RunState, SubmitError,
+    Overrides, Rerun, RunError, RunFilter, RunManagerOptions, RunRequest, RunState, SubmitError,
 };
 use nodewire_json::Json;
 use serde_json::{Value, json};
@@ -104,7 +104,7 @@ async fn a_large_value_is_told_by_its_size_and_read_at_its_node() {
     assert!(node.outputs.unwrap().as_str().len() > 100_000);
     assert!(matches!(
         daemon.runs.node(&run, 99).await,
-        Err(RunError::NotFound { .. })
+        Err(RunError::NodeNotFound { .. })
     ));
 }
 
@@ -195,7 +195,7 @@ async fn a_rerun_from_the_failed_node_uses_what_completed() {
     };
     let again = daemon
         .runs
-        .rerun(&run, from_failed.clone())
+        .rerun(&run, from_failed.clone(), None)
         .await
         .unwrap()
         .run_id;
@@ -221,10 +221,15 @@ async fn a_rerun_from_the_failed_node_uses_what_completed() {
         overrides,
         ..from_failed
     };
-    let changed = daemon.runs.rerun(&again, changed).await.unwrap().run_id;
+    let changed = daemon
+        .runs
+        .rerun(&again, changed, None)
+        .await
+        .unwrap()
+        .run_id;
     assert_eq!(daemon.finished(&changed).await["status"], "complete");
     assert_eq!(home.world.calls()[5..], ["b", "b.", "b..", "b..."]);
-    let nobody = daemon.runs.rerun("nobody", Rerun::default()).await;
+    let nobody = daemon.runs.rerun("nobody", Rerun::default(), None).await;
     assert!(matches!(nobody, Err(SubmitError::NotFound { .. })));
 }
 
@@ -238,4 +243,159 @@ fn a_rerun_is_read_from_the_body_of_a_request() {
     let text = r#"{"params": {"2.prefix": "x", "3.list": [1, 2]}}"#;
     let rerun: Rerun = serde_json::from_str(text).unwrap();
     assert_eq!(rerun.overrides.params["3.list"].as_str(), "[1,2]");
+}
+
+#[test]
+fn a_rerun_with_an_unknown_member_is_refused_with_its_name() {
+    let wrong = serde_json::from_value::<Rerun>(json!({"from": "failed", "prioirty": 3}));
+    assert!(wrong.unwrap_err().to_string().contains("prioirty"));
+}
+
+#[tokio::test]
+async fn a_rerun_with_a_key_happens_once() {
+    let home = Home::new();
+    let mut daemon = home.start().await;
+    let run = daemon.submit(chain("a", &["step"])).await.run_id;
+    daemon.finished(&run).await;
+    let again = |rerun: Rerun| {
+        let runs = daemon.runs.clone();
+        let run = run.clone();
+        async move { runs.rerun(&run, rerun, Some("key".to_owned())).await }
+    };
+    let first = again(Rerun::default()).await.unwrap();
+    let second = again(Rerun::default()).await.unwrap();
+    assert_eq!(first.run_id, second.run_id);
+    assert!(second.is_known && !first.is_known);
+    let other = Rerun {
+        from_failed: true,
+        ..Rerun::default()
+    };
+    assert!(matches!(
+        again(other).await,
+        Err(SubmitError::KeyReused { .. })
+    ));
+    daemon.finished(&first.run_id).await;
+    // The first answer stands although the run that was repeated is gone.
+    daemon.runs.delete(&run).await.unwrap();
+    let runs = daemon.runs.clone();
+    let third = runs.rerun(&run, Rerun::default(), Some("key".to_owned()));
+    assert_eq!(third.await.unwrap().run_id, first.run_id);
+}
+
+#[tokio::test]
+async fn a_planned_node_is_pending_from_the_submission_on() {
+    let home = Home::new();
+    let options = RunManagerOptions {
+        active_max: 1,
+        ..RunManagerOptions::default()
+    };
+    let daemon = home.start_with(options, DatabaseOptions::default()).await;
+    daemon.submit(chain("a", &["hold"])).await;
+    home.world.called("a").await;
+    let run = daemon.submit(chain("b", &["step"])).await.run_id;
+    let node = daemon.runs.node(&run, 2).await.unwrap();
+    assert_eq!((&*node.state, &*node.uid), ("pending", "step"));
+    let missing = daemon.runs.node(&run, 9).await;
+    assert!(
+        matches!(missing, Err(RunError::NodeNotFound { node_id: 9, .. })),
+        "{missing:?}"
+    );
+    home.world.open("a");
+}
+
+#[tokio::test]
+async fn runs_of_one_client_are_listed() {
+    let home = Home::new();
+    let mut daemon = home.start().await;
+    let mut ids = Vec::new();
+    for client in ["a", "b", "a"] {
+        let request = RunRequest {
+            client_id: Some(client.to_owned()),
+            ..chain("x", &["step"])
+        };
+        let run = daemon.submit(request).await.run_id;
+        daemon.finished(&run).await;
+        ids.push(run);
+    }
+    let of = |status, client: &str| RunFilter {
+        status,
+        client_id: Some(client.to_owned()),
+        ..RunFilter::default()
+    };
+    let found = daemon.runs.list(of(None, "a")).await.unwrap().runs;
+    let found: Vec<_> = found.iter().map(|run| &run.run_id).collect();
+    assert_eq!(found, [&ids[2], &ids[0]]);
+    let complete = of(Some(RunState::Complete), "b");
+    assert_eq!(daemon.runs.list(complete).await.unwrap().runs.len(), 1);
+    let failed = of(Some(RunState::Error), "b");
+    assert_eq!(daemon.runs.list(failed).await.unwrap().runs, []);
+}
+
+#[tokio::test]
+async fn the_budget_counts_requests_and_nodes_too() {
+    let home = Home::new();
+    let mut daemon = home.start().await;
+    let filler = "x".repeat(50_000);
+    let mut request = chain("a", &["step"]);
+    // Large in the request only: the node that would use it is no target.
+    request.params.insert("1.text".to_owned(), "b".into());
+    request.tags = vec!["t".repeat(200); 10];
+    request
+        .values
+        .insert("2.text".to_owned(), Json::from(json!([filler])));
+    request.targets = vec![1];
+    let run = daemon.submit(request).await.run_id;
+    daemon.finished(&run).await;
+    let bytes = daemon.db.read(|connection| {
+        connection.query_row("SELECT bytes FROM runs", [], |row| row.get::<_, i64>(0))
+    });
+    assert!(bytes.await.unwrap() > 52_000);
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_release_is_brought_up_to_date() {
+    let home = Home::new();
+    let old = rusqlite::Connection::open(home.db_path()).unwrap();
+    let tables = include_str!("../../src/db/migrations/0001_runs.sql");
+    old.execute_batch(tables).unwrap();
+    let graph = r#"{"nodes": [{"id": 1, "uid": "text-input", "serverUid": "builtin"}]}"#;
+    old.execute(
+        "INSERT INTO blobs (id, hash, refs, bytes) VALUES (1, x'00', 1, CAST(?1 AS BLOB))",
+        [graph],
+    )
+    .unwrap();
+    old.execute_batch(
+        r#"INSERT INTO runs (id, status, priority, durable, idempotency_key, request_hash, graph, request, answer,
+                             submitted_at, bytes)
+           VALUES ('old', 'complete', 0, 0, 'key', x'00', 1, '{"tags":["kept"]}', '{"position":7}', 1, 60);
+           INSERT INTO run_nodes (run, node_id, place, uid, state, attempts) VALUES (1, 1, 0, 'text-input', 'complete', 0);
+           PRAGMA application_id = 0x6e774e43;
+           PRAGMA user_version = 1;"#,
+    )
+    .unwrap();
+    drop(old);
+
+    let daemon = home.start().await;
+    let record = daemon.record("old").await;
+    assert_eq!(record["options"]["tags"], json!(["kept"]));
+    assert_eq!(
+        record["graph"],
+        serde_json::from_str::<Value>(graph).unwrap()
+    );
+    assert_eq!(record["nodes"][0]["state"], "complete");
+    let row = daemon.db.read(|connection| {
+        let row = "SELECT bytes, answer FROM runs JOIN run_requests ON run = seq";
+        connection.query_row(row, [], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+        })
+    });
+    let (bytes, answer) = row.await.unwrap();
+    assert!(bytes > 60 + 512, "{bytes}");
+    assert_eq!(answer, r#"{"position":7}"#);
+    daemon.runs.delete("old").await.unwrap();
+    let left = daemon.db.read(|connection| {
+        let all = "SELECT (SELECT count(*) FROM run_requests) + (SELECT count(*) FROM blobs)";
+        connection.query_row(all, [], |row| row.get::<_, i64>(0))
+    });
+    assert_eq!(left.await.unwrap(), 0);
 }

@@ -37,6 +37,8 @@ fn summary_of(row: &Row<'_>) -> rusqlite::Result<RunSummary> {
 #[derive(Debug, Clone)]
 pub(in crate::runs) struct Filter {
     pub(in crate::runs) status: Option<RunState>,
+    /// Only those of this submitter.
+    pub(in crate::runs) client_id: Option<String>,
     /// Only older ones than this.
     pub(in crate::runs) before: i64,
     pub(in crate::runs) limit: usize,
@@ -49,17 +51,16 @@ pub(in crate::runs) fn list(
 ) -> rusqlite::Result<Vec<(i64, RunSummary)>> {
     let limit = i64::try_from(filter.limit).unwrap_or(i64::MAX);
     let one = |row: &Row<'_>| Ok((row.get("seq")?, summary_of(row)?));
-    if let Some(status) = filter.status {
-        let select = format!(
-            "SELECT {SUMMARY} FROM runs WHERE status = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3"
-        );
-        let mut statement = connection.prepare_cached(&select)?;
-        let rows = statement.query_map(params![status.as_str(), filter.before, limit], one)?;
-        return rows.collect();
-    }
-    let select = format!("SELECT {SUMMARY} FROM runs WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2");
+    let status = filter.status.map(RunState::as_str);
+    // What is not asked for is not compared, so that an index serves.
+    let is_status = status.map_or("?3 IS NULL", |_| "status = ?3");
+    let client = filter.client_id.as_deref();
+    let is_client = client.map_or("?4 IS NULL", |_| "client_id = ?4");
+    let select = format!(
+        "SELECT {SUMMARY} FROM runs WHERE seq < ?1 AND {is_status} AND {is_client} ORDER BY seq DESC LIMIT ?2"
+    );
     let mut statement = connection.prepare_cached(&select)?;
-    let rows = statement.query_map(params![filter.before, limit], one)?;
+    let rows = statement.query_map(params![filter.before, limit, status, client], one)?;
     rows.collect()
 }
 
@@ -98,7 +99,7 @@ pub(in crate::runs) fn record(
     let Some((seq, summary)) = summary(connection, run_id)? else {
         return Ok(None);
     };
-    let select = "SELECT graph, request FROM runs WHERE seq = ?1";
+    let select = "SELECT graph, request FROM runs JOIN run_requests ON run = seq WHERE seq = ?1";
     let mut statement = connection.prepare_cached(select)?;
     let (graph, options): (i64, String) =
         statement.query_row([seq], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -174,6 +175,17 @@ pub(in crate::runs) fn record_node(
 
 /// Looked at before the rest is left to the next time.
 const PRUNED_MAX: i64 = 200;
+
+/// Forgets the oldest finished runs, whatever the limits; how many there were.
+pub(in crate::runs) fn forget_oldest(
+    connection: &Connection,
+    runs: usize,
+) -> rusqlite::Result<usize> {
+    let delete = "DELETE FROM runs WHERE seq IN (SELECT seq FROM runs \
+                  WHERE status NOT IN ('queued', 'running') ORDER BY seq LIMIT ?1)";
+    let mut statement = connection.prepare_cached(delete)?;
+    statement.execute([i64::try_from(runs).unwrap_or(i64::MAX)])
+}
 
 /// Forgets the oldest finished runs until the limits are kept; never the one with the number `newest`.
 pub(in crate::runs) fn prune(

@@ -6,6 +6,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::db::blobs;
 use crate::runs::record::{NodeRecord, Time};
 
+/// What a node's row costs beside its texts and its values, about.
+const NODE_ROW_BYTES: u64 = 256;
 /// A longer status is not kept.
 const STATUS_BYTES_MAX: usize = 64 << 10;
 
@@ -67,8 +69,10 @@ pub(in crate::runs) fn save(
         outputs,
         inputs
     ])?;
-    let lengths = [&node.outputs, &node.inputs].map(|value| text(value).map_or(0, str::len));
-    Ok(lengths.iter().sum::<usize>() as u64)
+    let values = [&node.outputs, &node.inputs, &node.error, &failures].map(text);
+    let names = [Some(&*node.uid), node.name.as_deref(), status];
+    let lengths = values.into_iter().chain(names).flatten().map(str::len);
+    Ok(NODE_ROW_BYTES + lengths.sum::<usize>() as u64)
 }
 
 fn text(value: &Option<Json>) -> Option<&str> {

@@ -10,6 +10,9 @@ use super::{finished, keep, sent};
 use crate::db::blobs;
 use crate::runs::record::{NodeRecord, RunState, Time};
 
+/// What a run's row costs beside its request and its values, about.
+const RUN_ROW_BYTES: u64 = 512;
+
 /// A run to be written down.
 #[derive(Debug)]
 pub(in crate::runs) struct NewRun {
@@ -58,7 +61,8 @@ pub(in crate::runs) fn find_key(
     connection: &Connection,
     key: &str,
 ) -> rusqlite::Result<Option<Known>> {
-    let select = "SELECT id, request_hash, answer FROM runs WHERE idempotency_key = ?1";
+    let select = "SELECT id, request_hash, answer FROM runs JOIN run_requests ON run = seq \
+                  WHERE idempotency_key = ?1";
     let known = |row: &rusqlite::Row<'_>| {
         Ok(Known {
             run_id: row.get(0)?,
@@ -79,10 +83,12 @@ pub(in crate::runs) fn insert(connection: &Connection, run: &NewRun) -> rusqlite
     {
         return Ok(Inserted::Known(known));
     }
+    let texts = [&run.graph, &run.options, &run.answer].map(|text| text.as_str().len());
+    let bytes = RUN_ROW_BYTES + texts.iter().sum::<usize>() as u64;
     let graph = blobs::put(connection, run.graph.as_str().as_bytes())?;
-    let insert = "INSERT INTO runs (id, status, priority, durable, idempotency_key, request_hash, graph, request, \
-                  name, client_id, rerun_of, answer, submitted_at, bytes) \
-                  VALUES (?1, 'queued', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) RETURNING seq";
+    let insert = "INSERT INTO runs (id, status, priority, durable, idempotency_key, request_hash, graph, \
+                  name, client_id, rerun_of, submitted_at, bytes) \
+                  VALUES (?1, 'queued', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) RETURNING seq";
     let seq = connection.prepare_cached(insert)?.query_row(
         params![
             &*run.run_id,
@@ -91,16 +97,20 @@ pub(in crate::runs) fn insert(connection: &Connection, run: &NewRun) -> rusqlite
             run.idempotency_key,
             &run.request_hash[..],
             graph,
-            run.options.as_str(),
             run.name,
             run.client_id,
             run.rerun.as_ref().map(|rerun| &rerun.run_id),
-            run.answer.as_str(),
             run.submitted_at.0,
-            run.graph.as_str().len() as u64
+            bytes
         ],
         |row| row.get(0),
     )?;
+    let request = "INSERT INTO run_requests (run, request, answer) VALUES (?1, ?2, ?3)";
+    connection.prepare_cached(request)?.execute(params![
+        seq,
+        run.options.as_str(),
+        run.answer.as_str()
+    ])?;
     if let Some(rerun) = &run.rerun {
         for node_id in &rerun.keep {
             keep(connection, &rerun.run_id, seq, *node_id)?;
@@ -127,16 +137,17 @@ pub(in crate::runs) fn begin(
     at: Time,
 ) -> rusqlite::Result<Option<Begun>> {
     let update = "UPDATE runs SET status = 'running', started_at = ?2 WHERE seq = ?1 AND status = 'queued' \
-                  RETURNING graph, request, durable";
-    let begun: Option<(i64, String, bool)> = connection
+                  RETURNING graph, durable";
+    let begun: Option<(i64, bool)> = connection
         .prepare_cached(update)?
-        .query_row(params![seq, at.0], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })
+        .query_row(params![seq, at.0], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let Some((graph, options, durable)) = begun else {
+    let Some((graph, durable)) = begun else {
         return Ok(None);
     };
+    let request = "SELECT request FROM run_requests WHERE run = ?1";
+    let mut statement = connection.prepare_cached(request)?;
+    let options = statement.query_row([seq], |row| row.get(0))?;
     Ok(Some(Begun {
         graph: blobs::text(connection, graph)?.unwrap_or_default(),
         options,
