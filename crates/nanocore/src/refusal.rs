@@ -6,6 +6,11 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::db::DatabaseError;
+
+/// When to try again what is refused for now, in seconds.
+const RETRY_AFTER_SECONDS: &str = "1";
+
 /// What every refusal has as its body.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Error")]
@@ -77,6 +82,10 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message)
     }
 
+    pub(crate) fn storage_full(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", message)
+    }
+
     pub(crate) fn stopping() -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -85,9 +94,15 @@ impl ApiError {
         )
     }
 
-    /// Something here failed; what exactly is in the log and nobody else's business.
+    /// Something here failed; what exactly is in the log and nobody else's business. A database without room, or one
+    /// that others hold, is told as what it is: the first wants room, the second another try.
     pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error, "a request failed");
+        match database_error(error) {
+            Some(full @ DatabaseError::Full { .. }) => return Self::storage_full(full.to_string()),
+            Some(busy @ DatabaseError::Busy) => return Self::busy(busy.to_string()),
+            Some(_) | None => {}
+        }
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
@@ -112,6 +127,15 @@ impl IntoResponse for ApiError {
         if status == StatusCode::UNAUTHORIZED {
             return (status, [(header::WWW_AUTHENTICATE, "Bearer")], body).into_response();
         }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            return (status, [(header::RETRY_AFTER, RETRY_AFTER_SECONDS)], body).into_response();
+        }
         (status, body).into_response()
     }
+}
+
+/// The database's error among an error and its causes.
+fn database_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a DatabaseError> {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.find_map(|error| error.downcast_ref())
 }

@@ -65,6 +65,19 @@ impl Watch {
 }
 
 impl Resume {
+    /// Goes on after the event with this `id`, unless the address says where. An id that is none of ours counts as one
+    /// of another process.
+    pub(super) fn after_event(&mut self, id: &str) {
+        if self.since.is_some() {
+            return;
+        }
+        let parts = id.rsplit_once('.');
+        let parsed = parts.and_then(|(epoch, seq)| Some((epoch, seq.parse().ok()?)));
+        let (epoch, seq) = parsed.unwrap_or_default();
+        self.since = Some(seq);
+        self.epoch = Some(epoch.to_owned());
+    }
+
     fn since(&self, api: &Api) -> Option<u64> {
         tracing::debug!(
             client = self.client_id.as_deref(),
@@ -107,6 +120,11 @@ impl Notice<'_> {
         // Numbers and strings only: it cannot fail.
         serde_json::to_string(self).unwrap_or_default()
     }
+}
+
+/// The `id` of an event: of its process too, since numbers begin anew with the next.
+pub(super) fn event_id(api: &Api, seq: u64) -> String {
+    format!("{}.{seq}", api.events.epoch())
 }
 
 pub(super) fn hello(api: &Api) -> String {

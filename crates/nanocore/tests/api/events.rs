@@ -129,11 +129,64 @@ async fn the_events_of_a_run_are_streamed_to_its_end_and_again() {
     let seen = last["seq"].as_u64().unwrap() - 1;
     let rest = Sse::open(&setup, &format!("{path}?since={seen}")).await;
     assert_eq!(rest.types().await, ["hello", "run_finished"]);
-    let header = format!("Last-Event-ID: {seen}\r\n");
-    let rest = Sse::open_with(&setup, &path, &header).await;
-    assert_eq!(rest.types().await, ["hello", "run_finished"]);
     let other = Sse::open(&setup, &format!("{path}?since={seen}&epoch=other")).await;
-    assert_eq!(other.types().await, ["hello", "reset"]);
+    assert_eq!(other.types().await, ["hello", "reset", "run_finished"]);
+    let own = setup.daemon.events().epoch();
+    let after = async |id: &str| {
+        let header = format!("Last-Event-ID: {id}\r\n");
+        let rest = Sse::open_with(&setup, &path, &header).await;
+        rest.types().await
+    };
+    let end = ["hello", "run_finished"];
+    assert_eq!(after(&format!("{own}.{seen}")).await, end);
+    // Numbers of another process, and what is no id of ours.
+    for foreign in [format!("other.{seen}"), seen.to_string(), "odd".to_owned()] {
+        let types = after(&foreign).await;
+        assert_eq!(types, ["hello", "reset", "run_finished"], "{foreign}");
+    }
+    setup.daemon.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_run_is_told_though_its_event_was_seen_or_is_of_an_earlier_process() {
+    let setup = start().await;
+    let run_id = setup.submit(&json!({ "graph": texts("a") })).await;
+    let path = format!("/api/v1/runs/{run_id}/events");
+    let mut first = Sse::open(&setup, &path).await;
+    let mut end = Value::Null;
+    while let Some(event) = first.next().await {
+        end = event;
+    }
+    let seen = format!("{path}?since={}", end["seq"]);
+    let again = Sse::open(&setup, &seen).await.types().await;
+    assert_eq!(again, ["hello", "run_finished"]);
+    let Setup {
+        daemon,
+        root,
+        client,
+    } = setup;
+    let epoch = daemon.events().epoch().to_owned();
+    daemon.shutdown().await;
+    let daemon = nanocore::daemon::Daemon::start(crate::support::options(&root)).await;
+    let daemon = daemon.unwrap();
+    let client = crate::http::Client {
+        address: daemon.address(),
+        ..client
+    };
+    let setup = Setup {
+        daemon,
+        client,
+        root,
+    };
+    let header = format!("Last-Event-ID: {epoch}.2\r\n");
+    let mut later = Sse::open_with(&setup, &path, &header).await;
+    assert_eq!(later.next().await.unwrap()["type"], "hello");
+    assert_eq!(later.next().await.unwrap()["type"], "reset");
+    let told = later.next().await.unwrap();
+    for field in ["type", "runId", "status", "durationMs", "counts"] {
+        assert_eq!(told[field], end[field], "{field}");
+    }
+    assert_eq!(later.next().await, None);
     setup.daemon.shutdown().await;
 }
 

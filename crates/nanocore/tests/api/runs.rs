@@ -98,14 +98,19 @@ async fn a_database_without_room_or_in_use_is_told_as_such() {
     .await;
     let large = json!({ "graph": texts(&"x".repeat(2 << 20)) });
     let full = setup.post("/api/v1/runs", &large).await;
-    assert_eq!((full.status, full.error_code().as_str()), (507, "storage_full"));
+    assert_eq!(
+        (full.status, full.error_code().as_str()),
+        (507, "storage_full")
+    );
 
     let path = setup.daemon.data_folder().join("nanocore.db");
     let other = rusqlite::Connection::open(path).unwrap();
     // The daemon's own writes go on beside us.
     other.busy_timeout(crate::support::LIMIT).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let busy = setup.post("/api/v1/runs", &json!({ "graph": texts("a") })).await;
+    let busy = setup
+        .post("/api/v1/runs", &json!({ "graph": texts("a") }))
+        .await;
     assert_eq!((busy.status, busy.error_code().as_str()), (503, "busy"));
     assert_eq!(busy.headers["retry-after"], "1");
     other.execute_batch("ROLLBACK").unwrap();
