@@ -1,26 +1,26 @@
 //! `POST /api/v1/assets/gc`: deletes ephemeral assets that nothing refers to. spec: nanograph 19.1
 
-use std::collections::HashSet;
+mod references;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::routing::post;
-use rusqlite::Connection;
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Api;
 use super::body::JsonBody;
 use super::document::{Operation, Routes};
-use crate::assets::AssetId;
+use crate::assets::{ContentHash, Entry};
 use crate::refusal::ApiError;
+use references::Named;
 
-/// What the two names of an asset have before the part that says which. spec: nanograph 10.1
-const HASH_PREFIX: &str = "sha256:";
-const HASH_CHARS: usize = HASH_PREFIX.len() + 64;
-const URI_PART: &str = "asset";
-const UUID_CHARS: usize = 36;
+/// Assets of which the answer tells more than that they are counted.
+const LISTED_MAX: usize = 1_000;
 
 pub(super) fn add(routes: &mut Routes) {
     let (wish, collected) = (routes.schema::<Wish>(), routes.schema::<Collected>());
@@ -39,91 +39,100 @@ pub(super) fn add(routes: &mut Routes) {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct Wish {
-    /// Only assets that were not used for so long; a day by default.
+    /// Only assets that were not used for so long; a day by default. What was used since the oldest running run
+    /// began is kept in any case.
     older_than_seconds: u64,
+    /// Delete nothing, only tell what would be deleted.
+    dry_run: bool,
 }
 
 impl Default for Wish {
     fn default() -> Self {
         Self {
             older_than_seconds: 24 * 3_600,
+            dry_run: false,
         }
     }
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 struct Collected {
-    /// Assets deleted.
+    /// Whether nothing was deleted, as asked.
+    dry_run: bool,
+    /// Assets deleted, or that would be.
     deleted: u64,
     /// Their bytes.
     bytes: u64,
     /// Old ephemeral assets that something refers to.
     referred: u64,
+    /// The first 1,000 of those deleted, or that would be.
+    assets: Vec<Gone>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Gone {
+    #[schemars(with = "String")]
+    hash: ContentHash,
+    #[schemars(with = "String")]
+    uuid: uuid::Uuid,
+    name: String,
+    size: u64,
 }
 
 async fn collect(
     State(api): State<Api>,
     JsonBody(wish): JsonBody<Wish>,
 ) -> Result<Json<Collected>, ApiError> {
-    let referred = api.database.read(references).await;
-    let referred = referred.map_err(|error| ApiError::internal(&error))?;
-    let unused_for = Duration::from_secs(wish.older_than_seconds);
-    let is_referred = |entry: &crate::assets::Entry| {
-        referred.contains(&AssetId::Uuid(entry.uuid))
-            || referred.contains(&AssetId::Hash(entry.hash))
+    let mut collected = Collected {
+        dry_run: wish.dry_run,
+        ..Collected::default()
     };
-    let collected = api.assets.store().gc(unused_for, is_referred).await;
-    let collected = collected.map_err(|error| ApiError::internal(&error))?;
-    Ok(Json(Collected {
-        deleted: collected.assets,
-        bytes: collected.bytes,
-        referred: collected.referred,
-    }))
-}
-
-/// Every asset that a kept graph, request, input, output or cached result names.
-fn references(connection: &Connection) -> rusqlite::Result<HashSet<AssetId>> {
-    let mut found = HashSet::new();
-    for query in [
-        "SELECT bytes FROM blobs",
-        "SELECT CAST(request AS BLOB) FROM run_requests",
-    ] {
-        let mut statement = connection.prepare(query)?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let bytes = row.get_ref(0)?.as_blob()?;
-            found.extend(named_in(&String::from_utf8_lossy(bytes)));
+    let Some(unused_since) = unused_since(&api, wish.older_than_seconds) else {
+        return Ok(Json(collected));
+    };
+    let store = api.assets.store();
+    let candidates = store.unused(unused_since);
+    if candidates.is_empty() {
+        return Ok(Json(collected));
+    }
+    let named = Named::among(&api, &candidates).await?;
+    let (referred, mut unwanted): (Vec<_>, Vec<_>) = candidates
+        .into_iter()
+        .partition(|entry| named.contains(entry));
+    collected.referred = referred.len() as u64;
+    if !wish.dry_run {
+        for entry in std::mem::take(&mut unwanted) {
+            if store.delete_unused(entry.hash, unused_since).await? {
+                unwanted.push(entry);
+            }
         }
     }
-    Ok(found)
+    collected.tell(&unwanted);
+    Ok(Json(collected))
 }
 
-fn named_in(text: &str) -> impl Iterator<Item = AssetId> + '_ {
-    let hashes = text
-        .match_indices(HASH_PREFIX)
-        .filter_map(|(at, _)| text.get(at..at + HASH_CHARS)?.parse().ok());
-    let uuids = text.match_indices(URI_PART).filter_map(|(at, _)| {
-        let rest = text.get(at + URI_PART.len()..)?;
-        // JSON may have a slash with a backslash before it.
-        let uuid = rest.trim_start_matches(['\\', '/']);
-        uuid.get(..UUID_CHARS)?.parse().ok()
-    });
-    hashes.chain(uuids)
+/// Nothing that was used after this is deleted. A running run may have nodes that use an asset and have told nobody yet.
+/// `None` if that is before the beginning of time.
+fn unused_since(api: &Api, older_than_seconds: u64) -> Option<Timestamp> {
+    let wanted = Timestamp::now()
+        .checked_sub(Duration::from_secs(older_than_seconds))
+        .ok()?;
+    let begun = api.runs.queue().running.into_iter();
+    let begun = begun.filter_map(|run| Timestamp::from_millisecond(run.started_at.0).ok());
+    Some(begun.fold(wanted, Timestamp::min))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn both_names_are_found_wherever_they_stand() {
-        let hash = format!("sha256:{}", "0a".repeat(32));
-        let uuid = "00000000-0000-4000-8000-000000000001";
-        let text = format!(
-            r#"{{"a": ["é{hash}"], "b": "nanocore:\/\/x\/asset\/{uuid}", "c": "asset/none", "d": "sha256:0"}}"#
-        );
-        let found: HashSet<_> = named_in(&text).collect();
-        let expected = [hash.parse().unwrap(), uuid.parse().unwrap()];
-        assert_eq!(found, HashSet::from(expected));
+impl Collected {
+    fn tell(&mut self, gone: &[Arc<Entry>]) {
+        self.deleted = gone.len() as u64;
+        self.bytes = gone.iter().map(|entry| entry.size).sum();
+        let listed = gone.iter().take(LISTED_MAX).map(|entry| Gone {
+            hash: entry.hash,
+            uuid: entry.uuid,
+            name: entry.name.clone(),
+            size: entry.size,
+        });
+        self.assets = listed.collect();
     }
 }

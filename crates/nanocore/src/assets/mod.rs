@@ -47,6 +47,6 @@ pub use index::{Cursor, Filter, Order};
 pub use resources::{Resource, Resources};
 pub(crate) use server::is_loopback;
 pub use server::{AssetServer, AssetServerConfig, AssetService, AssetServiceConfig, StartError};
-pub use store::{AssetStore, Collected, StoreOptions};
+pub use store::{AssetStore, StoreOptions};
 pub use tokens::{Caller, Tokens};
 pub use upload::{Stored, Upload};

@@ -4,7 +4,6 @@ use std::fs::{self, File};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
@@ -45,17 +44,6 @@ impl Default for StoreOptions {
             contents: Contents::Folder,
         }
     }
-}
-
-/// What [`AssetStore::gc`] did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Collected {
-    /// Assets that were deleted.
-    pub assets: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Old ephemeral assets that something refers to.
-    pub referred: u64,
 }
 
 /// A folder of contents, each kept once: `<first 2 hex digits>/<hash>` with `<hash>.json` beside it. The contents may
@@ -139,8 +127,8 @@ impl AssetStore {
         self.shared.index().get(id)
     }
 
-    /// The entry with this name, which counts as used now: [`Self::gc`] measures from here. Runs that are given a
-    /// reference call this before they begin.
+    /// The entry with this name, which counts as used now: [`Self::unused`] measures from here. Runs look
+    /// references up with this.
     pub fn touch(&self, id: AssetId) -> Option<Arc<Entry>> {
         self.shared.index().touch(id)
     }
@@ -158,7 +146,7 @@ impl AssetStore {
     }
 
     /// The bytes in `range`, which is cut to the content's length. At most two pieces of 512 KiB of a file, or what an
-    /// object store sends at once, are in memory. Counts as a use for [`Self::gc`]. Cancel safe.
+    /// object store sends at once, are in memory. Counts as a use for [`Self::unused`]. Cancel safe.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if it was deleted meanwhile, [`StoreError::Io`], [`StoreError::Objects`]; the stream's
@@ -208,45 +196,28 @@ impl AssetStore {
         .await
     }
 
-    /// Deletes ephemeral assets that were neither uploaded, read nor touched for `unused_for` and that nothing refers
-    /// to, as `refers` tells, which is asked once for each and must not block. Uses are forgotten when the process
+    /// The ephemeral assets that were neither uploaded, read nor touched since then. Uses are forgotten when the process
     /// ends; age counts from the first upload then. spec: nanograph 19.1
-    ///
-    /// Cancel safety: if dropped, each asset is deleted entirely or not at all.
-    ///
-    /// # Errors
-    /// [`StoreError::Io`], [`StoreError::Objects`]: what was deleted before stays deleted.
-    pub async fn gc(
-        &self,
-        unused_for: Duration,
-        refers: impl Fn(&Entry) -> bool,
-    ) -> Result<Collected, StoreError> {
-        let mut collected = Collected::default();
-        let Some(before) = ago(unused_for) else {
-            return Ok(collected);
-        };
-        let old = self.shared.index().all_unused(before);
-        for entry in old {
-            if refers(&entry) {
-                collected.referred += 1;
-            } else if self.remove_unused(entry.hash, before).await? {
-                collected.assets += 1;
-                collected.bytes += entry.size;
-            }
-        }
-        Ok(collected)
+    #[must_use]
+    pub fn unused(&self, since: Timestamp) -> Vec<Arc<Entry>> {
+        self.shared.index().all_unused(since)
     }
 
-    /// Deletes the asset unless it was used meanwhile.
-    async fn remove_unused(
+    /// Deletes an asset if it is still [unused](Self::unused); whether it was.
+    ///
+    /// Cancel safety: if dropped, the asset is deleted entirely or not at all.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`], [`StoreError::Objects`].
+    pub async fn delete_unused(
         &self,
         hash: ContentHash,
-        before: Timestamp,
+        since: Timestamp,
     ) -> Result<bool, StoreError> {
         let shared = Arc::clone(&self.shared);
         whole(async move {
             let _turn = shared.turn(hash).lock().await;
-            let entry = shared.index().unused(hash, before);
+            let entry = shared.index().unused(hash, since);
             match entry {
                 Some(entry) => shared.remove(&entry).await.map(|()| true),
                 None => Ok(false),
@@ -333,11 +304,6 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, StoreError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(StoreError::ended)?
-}
-
-/// None if that is before the beginning of time.
-fn ago(duration: Duration) -> Option<Timestamp> {
-    Timestamp::now().checked_sub(duration).ok()
 }
 
 fn lock(folder: &Path) -> Result<File, StoreError> {

@@ -51,7 +51,8 @@ impl StoreLinks {
 
 impl AssetLinks for StoreLinks {
     fn find(&self, id: AssetId) -> Option<AssetNames> {
-        let entry = self.store.find(id)?;
+        // A run that passes it on uses it.
+        let entry = self.store.touch(id)?;
         Some(AssetNames {
             uuid: format!("nanocore://{}/asset/{}", self.domain, entry.uuid),
             hash: entry.hash.to_string(),

@@ -1,11 +1,10 @@
 //! What node servers may do with their own tokens, and what is collected.
 
-use std::time::Duration;
-
 use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
 use nanocore::assets::{
-    AssetService, AssetServiceConfig, AssetStore, Collected, Cursor, Filter, NewAsset,
-    StoreOptions, Token, Tokens,
+    AssetService, AssetServiceConfig, AssetStore, Cursor, Entry, Filter, NewAsset, StoreOptions,
+    Token, Tokens,
 };
 use serde_json::json;
 
@@ -82,7 +81,7 @@ fn ephemeral(ephemeral: bool) -> NewAsset {
 }
 
 #[tokio::test]
-async fn only_ephemeral_assets_that_are_unused_and_not_referred_to_are_collected() {
+async fn only_ephemeral_assets_that_nobody_used_since_are_deleted() {
     let folder = tempfile::tempdir().unwrap();
     let store = AssetStore::open(folder.path(), StoreOptions::default()).unwrap();
     let put = async |content: &'static [u8], kept: bool| {
@@ -99,29 +98,35 @@ async fn only_ephemeral_assets_that_are_unused_and_not_referred_to_are_collected
         !put(b"wanted", true).await.ephemeral,
         "somebody wants it kept"
     );
-    let nothing = store
-        .gc(Duration::from_secs(3600), |_| false)
-        .await
-        .unwrap();
-    assert_eq!(nothing, Collected::default());
-
-    let refers = |entry: &nanocore::assets::Entry| entry.hash == referred.hash;
-    let collected = store.gc(Duration::ZERO, refers).await.unwrap();
-    assert_eq!(
-        collected,
-        Collected {
-            assets: 1,
-            bytes: 3,
-            referred: 1
-        }
-    );
+    let hour_ago = Timestamp::now() - SignedDuration::from_hours(1);
+    assert!(store.unused(hour_ago).is_empty());
+    assert!(!store.delete_unused(old.hash, hour_ago).await.unwrap());
+    let now = later_than(&store, &[&old, &referred]).await;
+    store.touch(referred.uuid.to_string().parse().unwrap());
+    let unused: Vec<_> = store.unused(now).iter().map(|entry| entry.hash).collect();
+    assert_eq!(unused, [old.hash]);
+    for entry in [&kept, &old, &referred, &wanted] {
+        let is_old = entry.hash == old.hash;
+        assert_eq!(store.delete_unused(entry.hash, now).await.unwrap(), is_old);
+    }
     assert!(store.find(old.hash.into()).is_none());
     assert!(!store.path(&old).unwrap().exists());
     for entry in [kept, referred, wanted] {
         assert!(store.find(entry.hash.into()).is_some());
     }
-    let forever = store.gc(Duration::MAX, |_| false).await.unwrap();
-    assert_eq!(forever, Collected::default());
+}
+
+/// A time after the last use of these, and no later than now.
+async fn later_than(store: &AssetStore, entries: &[&Entry]) -> Timestamp {
+    loop {
+        let now = Timestamp::now();
+        let unused = store.unused(now);
+        let is_in = |entry: &&Entry| unused.iter().any(|one| one.hash == entry.hash);
+        if entries.iter().all(is_in) {
+            return now;
+        }
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
