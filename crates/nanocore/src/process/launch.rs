@@ -172,7 +172,8 @@ impl Launch {
 pub struct Install {
     /// Bring pip up to date first.
     pub upgrade_pip: bool,
-    /// Install the project itself, if it has `pyproject.toml` and no `requirements.txt`.
+    /// Install the project itself, not only what it depends on, if it has `pyproject.toml` and no `requirements.txt`.
+    /// It is then each time that it has to be installed again.
     pub project: bool,
 }
 

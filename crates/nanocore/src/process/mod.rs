@@ -28,6 +28,7 @@ mod javascript;
 mod launch;
 mod lines;
 mod python;
+mod python_source;
 mod readiness;
 mod rust;
 mod scan;

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nanograph::config::Severity;
-use sha2::{Digest, Sha256};
 
 use super::error::ProcessError;
 use super::launch::{Install, Launch, Tools};
+use super::python_source::Source;
 use super::scan::ServerFolder;
 use super::tool::Tool;
 
@@ -19,7 +19,7 @@ const STAMP: &str = "nodewire-requirements.sha256";
 /// How often to look whether another process has finished installing.
 const LOCK_PERIOD: Duration = Duration::from_millis(200);
 
-type Say<'a> = &'a (dyn Fn(&str) + Sync);
+pub(super) type Say<'a> = &'a (dyn Fn(&str) + Sync);
 
 pub(super) async fn prepare(
     server: &ServerFolder,
@@ -72,11 +72,9 @@ async fn install(
     };
     fs::create_dir_all(venv).map_err(io_error("create"))?;
     let _lock = lock(venv, say).await.map_err(io_error("lock"))?;
-    let requirements = server.folder.join("requirements.txt");
-    let wanted = fingerprint(&requirements).map_err(io_error("read the requirements of"))?;
+    let source = Source::of(server, &venv.join(STAMP), extra)?;
     let (python, stamp) = (venv.join("bin/python"), venv.join(STAMP));
-    let is_done =
-        python.is_file() && fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted);
+    let is_done = python.is_file() && source.is_installed(&stamp);
     if is_done && extra == Install::default() {
         return Ok(());
     }
@@ -96,18 +94,13 @@ async fn install(
         say("bringing pip up to date");
         pip(server, &python, &["--upgrade", "pip"], say).await?;
     }
-    if requirements.is_file() && !is_done {
-        say("installing requirements.txt");
-        pip(server, &python, &["-r", "requirements.txt"], say).await?;
+    if !is_done || extra.project {
+        source.install(server, &python, say).await?;
     }
-    if extra.project && !requirements.is_file() && server.folder.join("pyproject.toml").is_file() {
-        say("installing the project");
-        pip(server, &python, &["-e", "."], say).await?;
-    }
-    fs::write(&stamp, wanted).map_err(io_error("write to"))
+    fs::write(&stamp, source.stamp()).map_err(io_error("write to"))
 }
 
-async fn pip(
+pub(super) async fn pip(
     server: &ServerFolder,
     python: &Path,
     what: &[&str],
@@ -157,15 +150,6 @@ async fn lock(venv: &Path, say: Say<'_>) -> io::Result<File> {
         told = true;
         tokio::time::sleep(LOCK_PERIOD).await;
     }
-}
-
-fn fingerprint(requirements: &Path) -> io::Result<String> {
-    let content = match fs::read(requirements) {
-        Ok(content) => content,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error),
-    };
-    Ok(crate::assets::hex(&Sha256::digest(&content)))
 }
 
 /// The version of `nanograph-sdk` that a prepared folder has, from the distribution's metadata, since the package

@@ -9,7 +9,7 @@ use super::check::{Checked, check};
 use super::error::RegisterError;
 use super::finding::Finding;
 use super::sdk::{Sdk, installed_sdk};
-use crate::process::{Install, Tools, prepare_with};
+use crate::process::{Install, ServerFolder, Tools, prepare_with};
 use crate::registry::{Entries, Entry, Registry, replace_file};
 
 /// How a server is registered.
@@ -20,7 +20,8 @@ pub struct RegisterOptions {
     pub fix: bool,
     /// Bring pip up to date first.
     pub upgrade: bool,
-    /// Install a Python project that has `pyproject.toml` and no `requirements.txt`.
+    /// Of a Python project that has `pyproject.toml` and no `requirements.txt`, install the project itself, not only what
+    /// it depends on.
     pub install_project: bool,
     /// The programs used, with the Python interpreter for the virtual environment.
     pub tools: Tools,
@@ -89,7 +90,7 @@ pub async fn register(
     let sdk = installed_sdk(&server.folder, server.config.language);
     match &sdk {
         Some(sdk) => say(Step::Sdk(sdk.clone())),
-        None => checked.findings.extend(no_sdk(server.config.language)),
+        None => checked.findings.extend(no_sdk(&server)),
     }
     enter(checked, sdk.as_ref(), registry)
 }
@@ -115,8 +116,13 @@ fn fix(checked: &Checked, say: &(dyn Fn(Step) + Sync)) -> Result<bool, RegisterE
     Ok(true)
 }
 
-fn no_sdk(language: Language) -> Option<Finding> {
-    let (key, reason) = match language {
+fn no_sdk(server: &ServerFolder) -> Option<Finding> {
+    let has_requirements = server.folder.join("requirements.txt").exists();
+    let (key, reason) = match server.config.language {
+        Language::Python if !has_requirements && server.folder.join("pyproject.toml").exists() => (
+            "pyproject.toml",
+            "did not install nanograph-sdk; name it in the dependencies of the project. How the server names assets is not known, nor whether it starts",
+        ),
         Language::Python => (
             "requirements.txt",
             "did not install nanograph-sdk; how the server names assets is not known, nor whether it starts",

@@ -9,6 +9,8 @@ use sha2::{Digest, Sha256};
 
 /// Files looked at below a server's nodes; what lies beyond is not noticed.
 const FILES_MAX: usize = 10_000;
+/// Folders within folders.
+const DEPTH_MAX: usize = 32;
 /// Bytes hashed of one file.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 /// Folders that hold no nodes of the server's author.
@@ -19,7 +21,7 @@ const SKIPPED: [&str; 4] = ["venv", "node_modules", "__pycache__", "target"];
 pub(super) struct Content {
     /// `nanoserver.json`
     pub(super) config: Option<[u8; 32]>,
-    /// `requirements.txt`
+    /// `requirements.txt`, else `pyproject.toml`
     pub(super) requirements: Option<[u8; 32]>,
     /// `.env`
     pub(super) env: Option<[u8; 32]>,
@@ -32,7 +34,8 @@ impl Content {
     pub(super) fn read(folder: &Path, nodes: Option<&Path>) -> Self {
         Self {
             config: hash(&folder.join(FILE_NAME)),
-            requirements: hash(&folder.join("requirements.txt")),
+            requirements: hash(&folder.join("requirements.txt"))
+                .or_else(|| hash(&folder.join("pyproject.toml"))),
             env: hash(&folder.join(".env")),
             nodes: nodes.map(|nodes| code_hash(&folder.join(nodes))),
         }
@@ -76,7 +79,7 @@ fn hash(path: &Path) -> Option<[u8; 32]> {
 /// The hash of all files below `nodes`, with their names. Blocks on the file system.
 fn code_hash(nodes: &Path) -> String {
     let mut files = Vec::new();
-    collect(nodes, &mut files);
+    collect(nodes, &mut Vec::new(), &mut files);
     files.sort();
     let mut hasher = Sha256::new();
     for path in files {
@@ -89,21 +92,31 @@ fn code_hash(nodes: &Path) -> String {
     crate::assets::hex(&hasher.finalize())
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+/// Links are followed as SDKs follow them; a folder that links back to where we are is met once, and what is no plain
+/// file is not opened.
+fn collect(folder: &Path, above: &mut Vec<PathBuf>, files: &mut Vec<PathBuf>) {
+    let Ok(real) = folder.canonicalize() else {
+        return;
+    };
+    if above.len() >= DEPTH_MAX || above.contains(&real) {
+        return;
+    }
+    above.push(real);
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let Ok(kind) = entry.file_type() else {
+        if files.len() >= FILES_MAX {
+            break;
+        }
+        let (name, path) = (entry.file_name(), entry.path());
+        let Ok(metadata) = fs::metadata(&path) else {
             continue;
         };
-        if files.len() >= FILES_MAX {
-            return;
-        }
-        if kind.is_dir() && !SKIPPED.iter().any(|skipped| name == *skipped) {
-            collect(&entry.path(), files);
-        } else if kind.is_file() && !name.to_string_lossy().ends_with(".pyc") {
-            files.push(entry.path());
+        if metadata.is_dir() && !SKIPPED.iter().any(|skipped| name == *skipped) {
+            collect(&path, above, files);
+        } else if metadata.is_file() && !name.to_string_lossy().ends_with(".pyc") {
+            files.push(path);
         }
     }
+    above.pop();
 }
 
 #[cfg(test)]
@@ -136,5 +149,27 @@ mod tests {
         assert_ne!(second, first.nodes);
         fs::rename(folder.path().join("nodes/a"), folder.path().join("nodes/b")).unwrap();
         assert_ne!(read().nodes, second);
+    }
+
+    #[test]
+    fn files_and_folders_behind_links_count_and_circles_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let (nodes, shared) = (folder.path().join("nodes"), folder.path().join("shared"));
+        fs::create_dir_all(&nodes).unwrap();
+        fs::create_dir_all(&shared).unwrap();
+        fs::write(shared.join("one.py"), "one").unwrap();
+        fs::write(folder.path().join("two.py"), "two").unwrap();
+        std::os::unix::fs::symlink("../two.py", nodes.join("two.py")).unwrap();
+        std::os::unix::fs::symlink("../shared", nodes.join("shared")).unwrap();
+        std::os::unix::fs::symlink("../nodes", shared.join("back")).unwrap();
+        let first = code_hash(&nodes);
+        fs::write(folder.path().join("two.py"), "changed").unwrap();
+        let second = code_hash(&nodes);
+        assert_ne!(second, first);
+        fs::write(shared.join("one.py"), "changed").unwrap();
+        assert_ne!(code_hash(&nodes), second);
+        let mut files = Vec::new();
+        collect(&nodes, &mut Vec::new(), &mut files);
+        assert_eq!(files.len(), 2, "{files:?}");
     }
 }

@@ -363,19 +363,27 @@ async fn a_failed_installation_leaves_no_entry_and_can_be_repeated() {
 }
 
 #[tokio::test]
-async fn a_project_is_installed_only_if_that_is_wanted() {
+async fn a_projects_dependencies_are_installed_and_the_project_if_that_is_wanted() {
     let place = Place::new();
     let folder = place.python(
         "s",
         r#"{"language": "python", "serverUid": "s", "serverPackageId": "p"}"#,
     );
-    place.write("s", "pyproject.toml", "");
+    let project = "[project]\nname = 'x'\ndependencies = ['a>=1', 'b']\n";
+    place.write("s", "pyproject.toml", project);
     let python = folder.join("venv/bin/python");
     fs::remove_file(&python).unwrap();
     fs::write(&python, "#!/bin/sh\necho \"$@\" >> \"$PWD/calls.txt\"\n").unwrap();
     fs::set_permissions(&python, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let registered = place.register(&folder).await.unwrap();
+    let calls = fs::read_to_string(folder.join("calls.txt")).unwrap();
+    assert!(calls.ends_with(" -- a>=1 b\n"), "{calls}");
+    let finding = registered.findings.last().unwrap();
+    assert_eq!(finding.key.as_deref(), Some("pyproject.toml"));
     place.register(&folder).await.unwrap();
-    assert!(!folder.join("calls.txt").exists());
+    let again = fs::read_to_string(folder.join("calls.txt")).unwrap();
+    assert_eq!(again, calls, "it is there already");
+    fs::remove_file(folder.join("calls.txt")).unwrap();
     let wanted = RegisterOptions {
         install_project: true,
         upgrade: true,
@@ -390,6 +398,12 @@ async fn a_project_is_installed_only_if_that_is_wanted() {
         calls[0].ends_with("--upgrade pip") && calls[1].ends_with("-e ."),
         "{calls:?}"
     );
+    // It stays so, whoever installs again.
+    place.write("s", "pyproject.toml", "# changed\n");
+    place.register(&folder).await.unwrap();
+    let calls = fs::read_to_string(folder.join("calls.txt")).unwrap();
+    assert!(calls.trim_end().ends_with("-e ."), "{calls}");
+    assert_eq!(calls.lines().count(), 3);
 }
 
 #[tokio::test]
