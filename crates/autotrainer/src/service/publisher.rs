@@ -134,9 +134,27 @@ impl EventPublisher {
     /// # Errors
     /// See [`PublishError`].
     pub async fn send_property_change(&self, change: &PropertyChange) -> Result<(), PublishError> {
-        let event = self.event(EventKind::PropertyChanged)?;
-        let event = event.with_verbatim_context(encode(change)?);
-        self.publish_event(Topic::PROPERTY_CHANGE, &event).await
+        self.queue.put(self.change_draft(change)?).await
+    }
+
+    /// As [`Self::send_property_change`], but never waits: a full queue is an error, or its oldest are dropped.
+    ///
+    /// # Errors
+    /// See [`PublishError`].
+    pub fn try_send_property_change(&self, change: &PropertyChange) -> Result<(), PublishError> {
+        self.queue.try_put(self.change_draft(change)?)
+    }
+
+    /// Whether at most half of the queue is used: a producer that asks before it sends leaves room for what must not be
+    /// lost. Always, once the service has stopped.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.queue.has_spare_room()
+    }
+
+    /// Waits for [`Self::has_room`]. Dropping the future has no effect.
+    pub async fn room(&self) {
+        self.queue.spare_room().await;
     }
 
     /// Publishes the late result of a command. [`Pending`](super::Pending) does it with less to forget.
@@ -172,6 +190,13 @@ impl EventPublisher {
 
     pub(super) fn try_put_result(&self, result: &CommandResult) -> Result<(), PublishError> {
         self.queue.try_put(result_draft(result))
+    }
+
+    fn change_draft(&self, change: &PropertyChange) -> Result<Draft, PublishError> {
+        let event = self.event(EventKind::PropertyChanged)?;
+        let event = event.with_verbatim_context(encode(change)?);
+        let text = self.event_text(&event, Topic::PROPERTY_CHANGE);
+        Ok(draft(&[Topic::PROPERTY_CHANGE], Payload::Object(text)))
     }
 
     fn event_draft(&self, event: &Event) -> Draft {

@@ -265,6 +265,27 @@ impl Queue {
         }
     }
 
+    /// Whether at most half of what may wait does. Once it is closed nothing waits for room any more.
+    pub(super) fn has_spare_room(&self) -> bool {
+        let state = self.lock();
+        let has_few = state.messages.len() <= self.limits.messages_max / 2;
+        let is_short = state.bytes <= self.limits.bytes_max / 2;
+        state.phase == Phase::Closed || state.messages.is_empty() || (has_few && is_short)
+    }
+
+    /// Waits for [`Self::has_spare_room`]. Dropping the future has no effect.
+    pub(super) async fn spare_room(&self) {
+        loop {
+            // Whoever takes something between the look and the wait wakes this one too.
+            let mut drained = std::pin::pin!(self.drained.notified());
+            drained.as_mut().enable();
+            if self.has_spare_room() {
+                return;
+            }
+            drained.await;
+        }
+    }
+
     /// Something that is longer than all that may wait gets in alone.
     fn has_room(&self, state: &State, bytes: usize) -> bool {
         let fits = state.bytes.saturating_add(bytes) <= self.limits.bytes_max;

@@ -167,3 +167,21 @@ async fn what_is_dropped_leaves_a_hole() {
     }
     assert_eq!(sequences(&queue).await, [Some(8), Some(9), Some(10)]);
 }
+
+#[tokio::test]
+async fn tells_when_half_of_it_is_free() {
+    let queue = queue(WhenFull::Block);
+    queue.put(event(10)).await.unwrap();
+    assert!(queue.has_spare_room());
+    queue.put(event(10)).await.unwrap();
+    assert!(!queue.has_spare_room());
+    let mut waiting = std::pin::pin!(queue.spare_room());
+    assert!(waiting.as_mut().now_or_never().is_none());
+    assert_eq!(lengths(&queue).await, [10, 10]);
+    waiting.await;
+    // By bytes too, and never after the end.
+    queue.put(event(60)).await.unwrap();
+    assert!(!queue.has_spare_room());
+    queue.close();
+    assert!(queue.has_spare_room());
+}
