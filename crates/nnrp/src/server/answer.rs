@@ -99,19 +99,10 @@ impl Responder {
         let driver = &self.session.driver;
         driver
             .with_room(|machine, app, now| {
-                if let Err(error) = self.check(machine, app, now) {
-                    return Some(Err(error));
-                }
-                let mut result = result.clone();
-                self.timings(now).fill(&mut result.metadata);
-                let refusal = match machine.push_result(self.key, result, false, now) {
-                    Ok(()) => return Some(Ok(())),
-                    Err(refusal) => refusal,
+                let pushed = self.push_partial(machine, app, result.clone(), now);
+                let Err(error @ AnswerError::LeftOut) = pushed else {
+                    return Some(pushed);
                 };
-                let error = refused(refusal);
-                if error != AnswerError::LeftOut {
-                    return Some(Err(error));
-                }
                 if !self.budget.waits_for_room() {
                     app.tallies.left_out += 1;
                     return Some(Err(error));
@@ -121,6 +112,32 @@ impl Responder {
                 None
             })
             .await
+    }
+
+    /// As [`Self::partial`], and does not wait. [`Self::room`] tells when to try again.
+    ///
+    /// # Errors
+    /// If it was not sent; [`AnswerError::LeftOut`] if there is no room.
+    pub fn try_partial(&self, result: ResultPush) -> Result<(), AnswerError> {
+        self.session.driver.with(|machine, app, now| {
+            let pushed = self.push_partial(machine, app, result, now);
+            let is_lost = pushed == Err(AnswerError::LeftOut) && !self.budget.waits_for_room();
+            app.tallies.left_out += u64::from(is_lost);
+            pushed
+        })
+    }
+
+    fn push_partial(
+        &self,
+        machine: &mut ServerSession,
+        app: &mut ServerApp,
+        mut result: ResultPush,
+        now: Duration,
+    ) -> Result<(), AnswerError> {
+        self.check(machine, app, now)?;
+        self.timings(now).fill(&mut result.metadata);
+        let pushed = machine.push_result(self.key, result, false, now);
+        pushed.map_err(refused)
     }
 
     /// Ends the frame without a result. Says whether it had not ended.

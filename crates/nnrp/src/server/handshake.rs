@@ -233,7 +233,7 @@ impl Handshake {
         let mut ack = ServerHelloAck {
             metadata: acceptance.ack,
             extensions: acceptance.extensions,
-            payload: Bytes::from(acceptance.model),
+            payload: Bytes::from(acceptance.model.clone()),
         };
         ack.metadata.session_id = id;
         ack.extensions.extend(terms.extensions(&ack));
@@ -261,6 +261,7 @@ impl Handshake {
             id,
             remote: self.link.remote(),
             identity: acceptance.identity,
+            model: acceptance.model,
             certificate: self.link.peer_certificates().first().cloned(),
             proof,
             arrivals,

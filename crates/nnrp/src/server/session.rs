@@ -33,6 +33,7 @@ pub(super) struct Shared {
     pub(super) id: u32,
     pub(super) remote: Option<SocketAddr>,
     pub(super) identity: Option<Identity>,
+    pub(super) model: String,
     /// The one that it began with, if its client has shown one.
     pub(super) certificate: Option<Bytes>,
     pub(super) proof: Option<MigrationProof>,
@@ -125,6 +126,12 @@ impl Session {
     #[must_use]
     pub fn identity(&self) -> Option<&Identity> {
         self.shared().identity.as_ref()
+    }
+
+    /// The model that is active, as the hello hook has said; empty if it has not.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        &self.shared().model
     }
 
     /// Where the client was when the session began.

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::app::Arrival;
 use super::hello::Identity;
+use super::room::ResultRoom;
 use super::session::Shared;
 use crate::budget::{FrameBudget, Outlook, Verdict};
 
@@ -92,8 +93,9 @@ impl Responder {
         self.over().await;
     }
 
-    /// As [`Self::cancelled`], for whoever has given the frame away: if that ends it, this waits for ever.
-    pub(super) fn over(&self) -> impl Future<Output = ()> + Send + use<> {
+    /// As [`Self::cancelled`], for whoever gives the responder away: if that ends the frame, this waits for ever. It may be
+    /// dropped.
+    pub fn over(&self) -> impl Future<Output = ()> + Send + use<> {
         let driver = &self.session.driver;
         let over = driver.with(|_, app, _| app.over_token(self.key, self.generation));
         async move {
@@ -112,6 +114,18 @@ impl Responder {
     #[must_use]
     pub fn identity(&self) -> Option<&Identity> {
         self.session.identity.as_ref()
+    }
+
+    /// The model that is active in the session, as the hello hook has said; empty if it has not.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        &self.session.model
+    }
+
+    /// Tells whether results of the frame are taken that are not its last, for whoever gives the responder away.
+    #[must_use]
+    pub fn room(&self) -> ResultRoom {
+        ResultRoom::new(self)
     }
 
     /// What holds for the session now, as far as the client can change it.

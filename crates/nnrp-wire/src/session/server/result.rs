@@ -36,11 +36,7 @@ impl ServerSession {
         };
         check_result(&result).map_err(ResultRefusal::Invalid)?;
         if !is_last {
-            if self.is_congested() {
-                return Err(ResultRefusal::Congested);
-            }
-            let credit = self.results.check(0, false, now);
-            credit.map_err(ResultRefusal::NoCredit)?;
+            self.check_results(now)?;
         }
         let is_whole = result.metadata.result_class != ResultClass::Partial
             && !result.metadata.result_flags.contains(ResultFlags::PARTIAL);
@@ -55,6 +51,18 @@ impl ServerSession {
             }
         }
         Ok(())
+    }
+
+    /// Whether a result is taken now that is not the last of its frame.
+    ///
+    /// # Errors
+    /// [`ResultRefusal::Congested`] and [`ResultRefusal::NoCredit`].
+    pub fn check_results(&self, now: Duration) -> Result<(), ResultRefusal> {
+        if self.is_congested() {
+            return Err(ResultRefusal::Congested);
+        }
+        let credit = self.results.check(0, false, now);
+        credit.map_err(ResultRefusal::NoCredit)
     }
 
     /// Ends a frame without a result.
