@@ -134,7 +134,7 @@ pub(crate) struct RegisterArgs {
     /// The Python interpreter for a new virtual environment (NODEWIRE_PYTHON).
     #[arg(long, value_name = "EXE")]
     pub(crate) python: Option<PathBuf>,
-    /// Install the Python project itself where there is a pyproject.toml and no requirements.txt.
+    /// With pyproject.toml and no requirements.txt: install the project itself, not only its dependencies.
     #[arg(long)]
     pub(crate) install_project: bool,
     /// Print one JSON object per step, and the entry last.
