@@ -1,6 +1,7 @@
 //! What the daemon says of itself, its files, and its end.
 
 use std::path::Path;
+use std::time::Duration;
 
 use nanocore::assets::Token;
 use nanocore::daemon::{Daemon, DaemonError};
@@ -8,7 +9,8 @@ use nanocore::home::{self, HomeError};
 use serde_json::json;
 
 use crate::http::Part;
-use crate::support::{options, start, start_with};
+use crate::runs::busy;
+use crate::support::{options, register_javascript, start, start_with};
 
 #[tokio::test]
 async fn it_lives_and_says_what_it_is() {
@@ -195,16 +197,22 @@ async fn ephemeral_assets_go_unless_a_run_refers_to_them() {
         let wish = json!({ "olderThanSeconds": seconds });
         setup.post("/api/v1/assets/gc", &wish).await.json()
     };
-    let nothing = json!({"deleted": 0, "bytes": 0, "referred": 0});
+    let nothing = json!({"dryRun": false, "deleted": 0, "bytes": 0, "referred": 0, "assets": []});
     assert_eq!(collect(3_600).await, nothing);
+    let wish = json!({ "olderThanSeconds": 0, "dryRun": true });
     // Not used for no time: the clock has to move on.
-    let collected = loop {
-        let collected = collect(0).await;
-        if collected["deleted"] != 0 {
-            break collected;
+    let told = loop {
+        let told = setup.post("/api/v1/assets/gc", &wish).await.json();
+        if told["deleted"] == 1 && told["referred"] == 2 {
+            break told;
         }
     };
-    assert_eq!(collected, json!({"deleted": 1, "bytes": 3, "referred": 2}));
+    assert_eq!(told["assets"][0]["hash"], unused["hash"]);
+    let mut collected = collect(0).await;
+    collected["dryRun"] = true.into();
+    assert_eq!(collected, told, "it does what it told");
+    assert_eq!(collected["bytes"], 3);
+    assert_eq!(collect(u64::MAX).await, nothing);
     let path = |asset: &serde_json::Value| format!("/assets/{}", asset["uuid"].as_str().unwrap());
     assert_eq!(setup.client.get(&path(&unused)).await.status, 404);
     assert_eq!(setup.client.get(&path(&used)).await.status, 200);
@@ -213,5 +221,27 @@ async fn ephemeral_assets_go_unless_a_run_refers_to_them() {
         .post("/api/v1/assets/gc", &json!({ "olderThan": 1 }))
         .await;
     assert_eq!(odd.error_code(), "bad_request");
+    setup.daemon.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_came_while_a_run_is_running_is_not_collected() {
+    let setup = start_with(register_javascript).await;
+    let run = busy(&setup).await;
+    let path = format!("/api/v1/runs/{run}");
+    // A node stored it, and has not told anybody yet.
+    let parts = [
+        Part::File("a.txt", "text/plain", b"fresh"),
+        Part::Text("ephemeral", "true"),
+    ];
+    let asset = setup.client.upload(&parts).await.json();
+    let wish = json!({ "olderThanSeconds": 0 });
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let collected = setup.post("/api/v1/assets/gc", &wish).await.json();
+    assert_eq!(collected["deleted"], 0, "{collected}");
+    setup.post(&format!("{path}/abort"), &json!({})).await;
+    setup.finished(&run).await;
+    let gone = |answer: &serde_json::Value| answer["assets"][0]["hash"] == asset["hash"];
+    while !gone(&setup.post("/api/v1/assets/gc", &wish).await.json()) {}
     setup.daemon.shutdown().await;
 }
