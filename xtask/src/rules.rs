@@ -15,7 +15,11 @@ pub(crate) const EDGES: &[(&str, &[&str])] = &[
     (
         "nodewire",
         &[
+            "autotrainer-api",
             "nanograph",
+            "nats-micro",
+            "nnrp",
+            "nnrp-wire",
             "nodewire-core",
             "nodewire-json",
             "nodewire-macros",
@@ -78,7 +82,7 @@ pub(crate) const TEST_EDGES: &[(&str, &[&str])] = &[
     ("nnrp-wire", &["nodewire-testkit"]),
     ("nnrp", &["nodewire-testkit"]),
     ("nodewire-macros", &["nodewire"]),
-    ("nodewire", &["nodewire-testkit"]),
+    ("nodewire", &["nats-broker", "nodewire-testkit"]),
     ("nanocore", &["nodewire-testkit"]),
     ("nodewire-cli", &["nodewire-testkit"]),
 ];

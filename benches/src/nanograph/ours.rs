@@ -1,5 +1,6 @@
 //! Our node servers: as an author makes one, and the protocol's part alone.
 
+use anyhow::Context;
 use nanograph::config::{ConfigFile, ServerConfig};
 use nanograph::message::{ExecutionRequest, NodeDefinition};
 use nanograph::server::{Backend, Identity, Replies, Server, ServerOptions};
@@ -31,7 +32,8 @@ pub async fn serve(announce: impl FnOnce(&str)) -> anyhow::Result<()> {
         .nanograph(NanographConfig::new(config))
         .build()?;
     let running = server.start().await?;
-    announce(&running.nanograph_address().to_string());
+    let address = running.nanograph_address().context("no address")?;
+    announce(&address.to_string());
     std::future::pending().await
 }
 

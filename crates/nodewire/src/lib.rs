@@ -28,7 +28,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod capability;
 pub mod nanograph;
+#[cfg(feature = "nats")]
+pub mod nats;
+pub mod plain;
 mod program;
 mod server;
 

@@ -20,16 +20,20 @@ mod values;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::nanograph::assets::{AssetClient, AssetClientConfig, AssetError};
 use ::nanograph::config::ServerConfig;
 use ::nanograph::message::{self as wire, ExecutionRequest as WireRequest};
 use ::nanograph::server::{Backend, Identity, Limits, Replies, Server, ServerError, ServerOptions};
-use nodewire_core::{AssetStore, DynNode, ExecutionRequest, Executor, NodeError};
+use nodewire_core::{AssetStore, BoxFuture, DynNode, ExecutionRequest, Executor, NodeError};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::sink::{ReplySink, Stop};
-pub(crate) use self::transfers::Transfers;
+use self::transfers::Transfers;
+use crate::server::RunningWire;
 
 /// How to serve the Nanograph wire.
 #[derive(Debug, Clone)]
@@ -65,8 +69,58 @@ impl NanographConfig {
     }
 }
 
+/// The wire, serving.
+#[derive(Debug)]
+pub(crate) struct RunningNanograph {
+    address: SocketAddr,
+    transfers: Transfers,
+    /// Cancelled when this is dropped, too.
+    stop: DropGuard,
+    task: JoinHandle<()>,
+}
+
+/// Listens and serves the executor's nodes.
+///
+/// # Errors
+/// The address cannot be listened on.
+pub(crate) async fn start(
+    config: &NanographConfig,
+    executor: Executor,
+) -> Result<RunningNanograph, ServerError> {
+    let transfers = Transfers::new(config.transfers_max);
+    let server = bind(config, executor, transfers.clone()).await?;
+    let address = server.local_addr();
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(server.serve(stop.clone().cancelled_owned()));
+    Ok(RunningNanograph {
+        address,
+        transfers,
+        stop: stop.drop_guard(),
+        task,
+    })
+}
+
+impl RunningNanograph {
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl RunningWire for RunningNanograph {
+    fn close(self: Box<Self>, time: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            self.transfers.finish(time).await;
+            drop(self.stop);
+            if let Err(error) = self.task.await {
+                tracing::error!(%error, "the Nanograph wire's task failed");
+            }
+        })
+    }
+}
+
 /// Listens, with the executor's nodes as what can be asked for.
-pub(crate) async fn bind(
+async fn bind(
     config: &NanographConfig,
     executor: Executor,
     transfers: Transfers,

@@ -1,15 +1,27 @@
 //! [`NodeServer`]: nodes, and the wires they are served on.
 
-use std::net::SocketAddr;
+mod error;
+mod running;
+mod shutdown;
+mod wires;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use nodewire_core::{AssetStore, BoxFuture, DynNode, Executor, ExecutorConfig, RegistryError};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use nodewire_core::{AssetStore, DynNode, Executor, ExecutorConfig};
 
-use crate::nanograph::{self, NanographConfig, Transfers};
+use self::shutdown::ShutdownHandler;
+use self::wires::Wires;
+use crate::capability::Losses;
+use crate::nanograph::{self, NanographConfig};
+#[cfg(feature = "nats")]
+use crate::nats::NatsConfig;
 use crate::program;
+
+pub use self::error::ServeError;
+pub use self::running::RunningServer;
+pub use self::shutdown::ShutdownError;
+pub(crate) use self::wires::RunningWire;
 
 /// How long executions may go on after a stop was asked for; orchestrators wait 10 s before they insist.
 const DRAIN_DEFAULT: Duration = Duration::from_secs(5);
@@ -18,68 +30,9 @@ const DRAIN_DEFAULT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct NodeServer {
     executor: Executor,
-    nanograph: Option<NanographConfig>,
+    wires: Wires,
     drain: Duration,
     shutdown_handlers: Vec<ShutdownHandler>,
-}
-
-/// Something to do when the server stops.
-struct ShutdownHandler {
-    name: String,
-    work: BoxFuture<'static, Result<(), ShutdownError>>,
-}
-
-/// Why a shutdown handler failed.
-pub type ShutdownError = Box<dyn std::error::Error + Send + Sync>;
-
-impl std::fmt::Debug for ShutdownHandler {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ShutdownHandler")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Why a server could not be built, started or run. `Debug` is for people, too: it is what a `main` that returns this
-/// prints.
-#[derive(thiserror::Error)]
-#[non_exhaustive]
-pub enum ServeError {
-    /// Two nodes with the same uid.
-    #[error(transparent)]
-    Registry(#[from] RegistryError),
-    /// `nanoserver.json` is missing or wrong.
-    #[error(transparent)]
-    Config(#[from] ::nanograph::config::ConfigError),
-    /// The asset server's address or token cannot be used.
-    #[error(transparent)]
-    Assets(#[from] ::nanograph::assets::AssetError),
-    /// The address cannot be listened on.
-    #[error(transparent)]
-    Listen(#[from] ::nanograph::server::ServerError),
-    /// No wire was configured.
-    #[error("no wire is configured: call `nanograph(config)`, or `run()` beside a nanoserver.json")]
-    NoWire,
-    /// Signals cannot be caught.
-    #[error("signals cannot be caught")]
-    Signals(#[source] std::io::Error),
-}
-
-impl std::fmt::Debug for ServeError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            let reason = error.to_string();
-            // Some texts have their cause in them already.
-            if !text.contains(&reason) {
-                text.push_str(": ");
-                text.push_str(&reason);
-            }
-            cause = error.source();
-        }
-        f.write_str(&text)
-    }
 }
 
 /// Builds a [`NodeServer`].
@@ -88,7 +41,7 @@ impl std::fmt::Debug for ServeError {
 pub struct NodeServerBuilder {
     nodes: Vec<Arc<dyn DynNode>>,
     executor: ExecutorConfig,
-    nanograph: Option<NanographConfig>,
+    wires: Wires,
     assets: Option<AssetsFrom>,
     drain: Option<Duration>,
     shutdown_handlers: Vec<ShutdownHandler>,
@@ -118,7 +71,14 @@ impl NodeServerBuilder {
 
     /// Serves on the Nanograph wire. [`Self::run`] does so by itself if no wire is configured.
     pub fn nanograph(mut self, config: NanographConfig) -> Self {
-        self.nanograph = Some(config);
+        self.wires.nanograph = Some(config);
+        self
+    }
+
+    /// Serves on the NATS wire, as one service.
+    #[cfg(feature = "nats")]
+    pub fn nats(mut self, config: NatsConfig) -> Self {
+        self.wires.nats = Some(config);
         self
     }
 
@@ -134,8 +94,9 @@ impl NodeServerBuilder {
         self
     }
 
-    /// Does something after the connections are closed. Handlers run in the order in which they were added; one that
-    /// fails, panics or takes too long is logged under its name, and the next one runs.
+    /// Does something after all wires are closed. Handlers run in the order in which they were added; one that fails,
+    /// panics or takes longer than 30 s (or what the Nanograph wire's limits say) is logged under its name, and the next
+    /// one runs.
     pub fn on_shutdown(
         mut self,
         name: impl Into<String>,
@@ -161,7 +122,7 @@ impl NodeServerBuilder {
         };
         Ok(NodeServer {
             executor,
-            nanograph: self.nanograph,
+            wires: self.wires,
             drain: self.drain.unwrap_or(DRAIN_DEFAULT),
             shutdown_handlers: self.shutdown_handlers,
         })
@@ -182,7 +143,8 @@ impl NodeServer {
         NodeServerBuilder::default()
     }
 
-    /// The executor behind all wires; its registry may change while the server runs.
+    /// The executor behind all wires; its registry may change while the server runs. Not every wire follows changes: see
+    /// its module.
     #[must_use]
     pub fn executor(&self) -> &Executor {
         &self.executor
@@ -192,103 +154,59 @@ impl NodeServer {
     /// no wire was configured, prints the ready line, and stops gracefully.
     ///
     /// # Errors
-    /// If the configuration is wrong or the address taken. Nothing was started then.
+    /// If the configuration is wrong or a wire cannot start. Nothing is left running then.
     ///
     /// # Cancel safety
     /// Dropping this ends the server without a graceful stop.
     pub async fn run(mut self) -> Result<(), ServeError> {
         program::init_log();
         program::init_tls();
-        if self.nanograph.is_none() {
-            self.nanograph = Some(program::nanograph_config()?);
+        if self.wires.is_empty() {
+            self.wires.nanograph = Some(program::nanograph_config()?);
         }
         let stop_signal = program::stop_signal().map_err(ServeError::Signals)?;
         let running = self.start().await?;
-        tracing::info!(address = %running.nanograph_address(), "serving the Nanograph wire");
+        running.log_addresses();
         program::announce_ready();
         stop_signal.await;
         running.stop().await;
         Ok(())
     }
 
-    /// Starts serving, and returns once the server can be reached.
+    /// Starts serving on all wires that are configured, and returns once each can be reached.
     ///
     /// # Errors
-    /// If no wire is configured, or its address cannot be listened on.
+    /// If no wire is configured, or one cannot start; those that had started are stopped then.
     ///
     /// # Cancel safety
-    /// Nothing is left behind if dropped before completion.
+    /// If dropped before completion, what had started stops, in the background.
     pub async fn start(self) -> Result<RunningServer, ServeError> {
-        let config = self.nanograph.ok_or(ServeError::NoWire)?;
-        let executor = match config.assets.clone() {
-            Some(assets) if !self.executor.assets().is_available() => self
-                .executor
-                .with_assets(nanograph::asset_store(assets, &config)?),
-            Some(_) | None => self.executor,
+        if self.wires.is_empty() {
+            return Err(ServeError::NoWire);
+        }
+        let executor = with_assets(self.executor, self.wires.nanograph.as_ref())?;
+        let handler_time = self.wires.shutdown_handler_timeout();
+        let losses = Losses::default();
+        let started = self.wires.start(&executor, &losses).await?;
+        let shutdown = shutdown::Shutdown {
+            drain: self.drain,
+            handlers: self.shutdown_handlers,
+            handler_time,
         };
-        let transfers = Transfers::new(config.transfers_max);
-        let mut server = nanograph::bind(&config, executor.clone(), transfers.clone()).await?;
-        for handler in self.shutdown_handlers {
-            server.on_shutdown(handler.name, handler.work);
-        }
-        let address = server.local_addr();
-        let stop = CancellationToken::new();
-        let drained = drain(stop.clone(), executor.clone(), transfers, self.drain);
-        let task = tokio::spawn(server.serve(drained));
-        Ok(RunningServer {
-            executor,
-            address,
-            stop,
-            task,
-        })
+        Ok(RunningServer::new(executor, started, losses, shutdown))
     }
 }
 
-/// Completes once a stop was asked for and the executions have ended, so that their last statuses go out before the
-/// connections are closed.
-async fn drain(stop: CancellationToken, executor: Executor, transfers: Transfers, time: Duration) {
-    stop.cancelled().await;
-    executor.shutdown(time).await;
-    transfers.finish(time).await;
-}
-
-/// A server that can be reached. Dropping it stops it gracefully, in the background.
-#[derive(Debug)]
-pub struct RunningServer {
+/// The orchestrator's asset server, where the author has no store of their own.
+fn with_assets(
     executor: Executor,
-    address: SocketAddr,
-    stop: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-impl RunningServer {
-    /// Where the Nanograph wire listens.
-    #[must_use]
-    pub fn nanograph_address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// The executor behind all wires.
-    #[must_use]
-    pub fn executor(&self) -> &Executor {
-        &self.executor
-    }
-
-    /// Refuses new executions, lets those that run finish within the drain time, cancels the rest, closes the
-    /// connections, and runs the shutdown handlers.
-    ///
-    /// # Cancel safety
-    /// The stop goes on in the background if this is dropped.
-    pub async fn stop(mut self) {
-        self.stop.cancel();
-        if let Err(error) = (&mut self.task).await {
-            tracing::error!(%error, "the server's task failed");
-        }
-    }
-}
-
-impl Drop for RunningServer {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
+    config: Option<&NanographConfig>,
+) -> Result<Executor, ServeError> {
+    let Some(config) = config.filter(|_| !executor.assets().is_available()) else {
+        return Ok(executor);
+    };
+    Ok(match config.assets.clone() {
+        Some(assets) => executor.with_assets(nanograph::asset_store(assets, config)?),
+        None => executor,
+    })
 }

@@ -80,7 +80,7 @@ async fn serve() -> RunningServer {
 
 async fn connect(server: &RunningServer) -> Client {
     Client::connect(
-        &format!("ws://{}", server.nanograph_address()),
+        &format!("ws://{}", server.nanograph_address().unwrap()),
         ClientConfig::default(),
     )
     .await

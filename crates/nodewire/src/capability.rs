@@ -1,0 +1,279 @@
+//! What each wire can express of an execution, as data.
+//!
+//! What a wire cannot express is logged when it starts, shown in its discovery where that has a place, and counted when
+//! an execution loses it ([`RunningServer::lost`](crate::RunningServer::lost)): nothing is dropped silently.
+//!
+//! ```
+//! use nodewire::capability::{Feature, Support, Wire, support};
+//!
+//! assert_eq!(support(Wire::Nats, Feature::Cancel).reason(), None);
+//! assert!(matches!(support(Wire::Nanograph, Feature::Deadline), Support::No(_)));
+//! ```
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A wire that nodes are served on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Wire {
+    /// Nanograph: HTTP and WebSocket, JSON.
+    Nanograph,
+    /// NATS services.
+    Nats,
+    /// The Autotrainer device API over ZeroMQ.
+    Autotrainer,
+    /// NNRP/1 over TCP, TLS and QUIC.
+    Nnrp,
+}
+
+/// Something of an execution that a wire can express or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Feature {
+    /// How far it is, while it runs.
+    Progress,
+    /// Some outputs ahead of the end.
+    PartialOutputs,
+    /// The caller stops it.
+    Cancel,
+    /// The caller says when it is of no use any more.
+    Deadline,
+    /// The caller says which goes first among those waiting.
+    Priority,
+    /// Bytes at inputs and outputs.
+    Bytes,
+    /// References to content kept elsewhere.
+    Assets,
+    /// W3C `traceparent`.
+    TraceContext,
+}
+
+/// How a wire expresses a feature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Support {
+    /// As it is.
+    Full,
+    /// In another form, or on a condition: which.
+    As(&'static str),
+    /// Not at all: why.
+    No(&'static str),
+}
+
+/// Something that executions lost because their wire could not carry it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Lost {
+    /// The wire.
+    pub wire: Wire,
+    /// What was lost.
+    pub feature: Feature,
+    /// How many executions lost it, each counted once.
+    pub executions: u64,
+}
+
+impl Wire {
+    /// Every wire, for tables that must be complete.
+    pub const ALL: [Self; 4] = [Self::Nanograph, Self::Nats, Self::Autotrainer, Self::Nnrp];
+
+    /// A stable name for metrics, flags and configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nanograph => "nanograph",
+            Self::Nats => "nats",
+            Self::Autotrainer => "autotrainer",
+            Self::Nnrp => "nnrp",
+        }
+    }
+}
+
+impl Feature {
+    /// Every feature, for tables that must be complete.
+    pub const ALL: [Self; 8] = [
+        Self::Progress,
+        Self::PartialOutputs,
+        Self::Cancel,
+        Self::Deadline,
+        Self::Priority,
+        Self::Bytes,
+        Self::Assets,
+        Self::TraceContext,
+    ];
+
+    /// A stable name for metrics and discovery.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Progress => "progress",
+            Self::PartialOutputs => "partial_outputs",
+            Self::Cancel => "cancel",
+            Self::Deadline => "deadline",
+            Self::Priority => "priority",
+            Self::Bytes => "bytes",
+            Self::Assets => "assets",
+            Self::TraceContext => "trace_context",
+        }
+    }
+}
+
+impl fmt::Display for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for Feature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Support {
+    /// The form, the condition, or why not; `None` for [`Self::Full`].
+    #[must_use]
+    pub const fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Full => None,
+            Self::As(reason) | Self::No(reason) => Some(reason),
+        }
+    }
+}
+
+/// How this wire expresses this feature.
+#[must_use]
+pub const fn support(wire: Wire, feature: Feature) -> Support {
+    match wire {
+        Wire::Nanograph => nanograph(feature),
+        Wire::Nats => nats(feature),
+        Wire::Autotrainer => autotrainer(feature),
+        Wire::Nnrp => nnrp(feature),
+    }
+}
+
+/// All of what a wire can express, in the order of [`Feature::ALL`].
+#[must_use]
+pub fn capabilities(wire: Wire) -> [(Feature, Support); Feature::ALL.len()] {
+    Feature::ALL.map(|feature| (feature, support(wire, feature)))
+}
+
+const fn nanograph(feature: Feature) -> Support {
+    match feature {
+        Feature::Progress | Feature::PartialOutputs | Feature::Cancel | Feature::Assets => {
+            Support::Full
+        }
+        Feature::Bytes => Support::As("assets of the orchestrator"),
+        Feature::Deadline | Feature::Priority | Feature::TraceContext => {
+            Support::No("requests have no place for it")
+        }
+    }
+}
+
+const fn nats(feature: Feature) -> Support {
+    match feature {
+        Feature::Progress | Feature::PartialOutputs => {
+            Support::As("further replies, where the request has the header `Nodewire-Stream: 1`")
+        }
+        Feature::Cancel => Support::As("a message to a control subject"),
+        Feature::Bytes => {
+            Support::As("the message's body, where one input or output takes bytes; else base64")
+        }
+        Feature::Deadline | Feature::Priority | Feature::Assets | Feature::TraceContext => {
+            Support::Full
+        }
+    }
+}
+
+const fn autotrainer(feature: Feature) -> Support {
+    match feature {
+        Feature::Progress => Support::As("property changes"),
+        Feature::PartialOutputs => Support::As("property changes"),
+        Feature::Cancel => Support::As("a command"),
+        Feature::Bytes => Support::As("base64"),
+        Feature::Deadline | Feature::Priority | Feature::Assets | Feature::TraceContext => {
+            Support::As("members of the command's `data`")
+        }
+    }
+}
+
+const fn nnrp(feature: Feature) -> Support {
+    match feature {
+        Feature::Progress => Support::As("result hints"),
+        Feature::PartialOutputs | Feature::Cancel | Feature::Deadline | Feature::Bytes => {
+            Support::Full
+        }
+        Feature::Priority | Feature::Assets | Feature::TraceContext => {
+            Support::As("members of the structured event")
+        }
+    }
+}
+
+/// Says once, as a wire starts, what it cannot express as it is.
+pub(crate) fn log(wire: Wire) {
+    for (feature, support) in capabilities(wire) {
+        match support {
+            Support::Full => {}
+            Support::As(form) => tracing::debug!(%wire, %feature, form, "served in another form"),
+            Support::No(reason) => tracing::info!(%wire, %feature, reason, "not served"),
+        }
+    }
+}
+
+/// Counts what executions lost. Clones share everything.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Losses(Arc<[[AtomicU64; Feature::ALL.len()]; Wire::ALL.len()]>);
+
+impl Losses {
+    /// One execution lost this; to be called once per execution.
+    pub(crate) fn count(&self, wire: Wire, feature: Feature) {
+        self.0[wire as usize][feature as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What was lost so far.
+    pub(crate) fn snapshot(&self) -> Vec<Lost> {
+        let cell = |wire: Wire, feature: Feature| Lost {
+            wire,
+            feature,
+            executions: self.0[wire as usize][feature as usize].load(Ordering::Relaxed),
+        };
+        Wire::ALL
+            .into_iter()
+            .flat_map(|wire| Feature::ALL.map(|feature| cell(wire, feature)))
+            .filter(|lost| lost.executions > 0)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_indexed_by_their_own_order() {
+        for (i, wire) in Wire::ALL.into_iter().enumerate() {
+            assert_eq!(wire as usize, i);
+        }
+        for (i, feature) in Feature::ALL.into_iter().enumerate() {
+            assert_eq!(feature as usize, i);
+        }
+    }
+
+    #[test]
+    fn losses_are_told_apart() {
+        let losses = Losses::default();
+        losses.count(Wire::Nats, Feature::Progress);
+        losses.clone().count(Wire::Nats, Feature::Progress);
+        losses.count(Wire::Nnrp, Feature::Assets);
+        let told: Vec<_> = losses
+            .snapshot()
+            .into_iter()
+            .map(|lost| (lost.wire, lost.feature, lost.executions))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (Wire::Nats, Feature::Progress, 2),
+                (Wire::Nnrp, Feature::Assets, 1)
+            ]
+        );
+    }
+}

@@ -1,0 +1,59 @@
+//! Executions as plain JSON: for wires that have no form of their own, and for their clients.
+//!
+//! A request ([`PlainRequest`]); every member may be left out, others are refused by name:
+//! ```json
+//! {"node": "echo", "inputs": {"text": ["a", "b"]}, "parameters": {"prefix": "> "},
+//!  "timeoutMs": 5000, "priority": 1, "callerId": "mine", "traceparent": "00-…"}
+//! ```
+//! An array at an input is its list of values; anything else is one value.
+//!
+//! An answer ([`answer`], [`failure`], [`refusal`]):
+//! ```json
+//! {"outputs": {"text": ["> a", "> b"]}}
+//! {"error": {"kind": "invalid_input", "message": "input `text` is missing"}}
+//! ```
+//! An event ([`event`]), the last four of which end the execution:
+//! ```json
+//! {"event": "progress", "step": 1, "total": 3, "message": "one"}
+//! {"event": "partial", "outputs": {"text": ["> a"]}}
+//! {"event": "completed", "outputs": {"text": ["> a", "> b"]}}
+//! {"event": "failed", "error": {"kind": "internal", "message": "boom"}}
+//! {"event": "cancelled", "abandoned": false}
+//! {"event": "dropped", "reason": "shutdown"}
+//! ```
+//! Values are JSON, but for bytes, `{"$bytes": "<base64>"}`, and references to assets, `{"$asset": "<reference>"}`: these
+//! are read at inputs of type `bytes`, `asset` and `asset:…`, where a plain string is a reference too. In what is
+//! written, `NaN` and infinities become `null`.
+
+mod answer;
+mod request;
+mod schema;
+
+pub use answer::{answer, event, failure, outputs, refusal};
+pub use request::PlainRequest;
+pub use schema::schema;
+
+/// The member that marks bytes.
+const BYTES: &str = "$bytes";
+
+/// The member that marks a reference to an asset.
+const ASSET: &str = "$asset";
+
+/// What a port's type means here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PortType {
+    Bytes,
+    Asset,
+    Json,
+}
+
+impl PortType {
+    fn of(kind: &str) -> Self {
+        match kind {
+            "bytes" => Self::Bytes,
+            "asset" => Self::Asset,
+            _ if kind.starts_with("asset:") => Self::Asset,
+            _ => Self::Json,
+        }
+    }
+}

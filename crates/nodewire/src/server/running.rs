@@ -1,0 +1,95 @@
+//! A server that can be reached.
+
+use std::net::SocketAddr;
+
+use nodewire_core::Executor;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::shutdown::Shutdown;
+use super::wires::{Addresses, Started};
+use crate::capability::{Losses, Lost};
+#[cfg(feature = "nats")]
+use crate::nats::NatsAddress;
+
+/// A server that can be reached. Dropping it stops it gracefully, in the background.
+#[derive(Debug)]
+pub struct RunningServer {
+    executor: Executor,
+    addresses: Addresses,
+    losses: Losses,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl RunningServer {
+    pub(super) fn new(
+        executor: Executor,
+        started: Started,
+        losses: Losses,
+        shutdown: Shutdown,
+    ) -> Self {
+        let stop = CancellationToken::new();
+        let asked = stop.clone();
+        let wires = started.running;
+        let draining = executor.clone();
+        let task = tokio::spawn(async move {
+            asked.cancelled().await;
+            shutdown.run(wires, draining).await;
+        });
+        Self {
+            executor,
+            addresses: started.addresses,
+            losses,
+            stop,
+            task,
+        }
+    }
+
+    /// Where the Nanograph wire listens, if it is served.
+    #[must_use]
+    pub fn nanograph_address(&self) -> Option<SocketAddr> {
+        self.addresses.nanograph
+    }
+
+    /// Under which names the NATS wire can be reached, if it is served.
+    #[cfg(feature = "nats")]
+    #[must_use]
+    pub fn nats_address(&self) -> Option<&NatsAddress> {
+        self.addresses.nats.as_ref()
+    }
+
+    /// The executor behind all wires.
+    #[must_use]
+    pub fn executor(&self) -> &Executor {
+        &self.executor
+    }
+
+    /// What executions lost so far because their wire could not carry it; see [`crate::capability`].
+    #[must_use]
+    pub fn lost(&self) -> Vec<Lost> {
+        self.losses.snapshot()
+    }
+
+    /// Takes no new requests, lets those that run finish within the drain time, cancels the rest, closes the wires, and
+    /// runs the shutdown handlers.
+    ///
+    /// # Cancel safety
+    /// The stop goes on in the background if this is dropped.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        if let Err(error) = (&mut self.task).await {
+            tracing::error!(%error, "the server's task failed");
+        }
+    }
+
+    pub(super) fn log_addresses(&self) {
+        self.addresses.log();
+    }
+}
+
+impl Drop for RunningServer {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

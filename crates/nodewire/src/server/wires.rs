@@ -1,0 +1,137 @@
+//! Any set of wires, started together or not at all.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use nodewire_core::{BoxFuture, Executor};
+
+use super::error::ServeError;
+use super::shutdown::close_all;
+use crate::capability::{self, Losses, Wire};
+use crate::nanograph::{self, NanographConfig};
+#[cfg(feature = "nats")]
+use crate::nats::{self, NatsConfig};
+
+/// How long one shutdown handler may take, unless the Nanograph wire's limits say otherwise.
+const SHUTDOWN_HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long wires that had started may take to close, when another could not start.
+const GIVE_UP_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A wire that can be reached. Dropping it ends it, in the background.
+pub(crate) trait RunningWire: Send + 'static {
+    /// Stops taking requests, where the wire can do so without losing any; what was taken goes on. Completes when
+    /// nothing is left, or may be dropped before.
+    fn leave(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    /// Sends what is still to be said, for `time` at most, and ends the wire. The executor has drained before.
+    fn close(self: Box<Self>, time: Duration) -> BoxFuture<'static, ()>;
+}
+
+/// What is to be served on.
+#[derive(Debug, Default)]
+pub(super) struct Wires {
+    pub(super) nanograph: Option<NanographConfig>,
+    #[cfg(feature = "nats")]
+    pub(super) nats: Option<NatsConfig>,
+}
+
+/// Where the wires can be reached.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Addresses {
+    pub(super) nanograph: Option<SocketAddr>,
+    #[cfg(feature = "nats")]
+    pub(super) nats: Option<nats::NatsAddress>,
+}
+
+/// The wires that serve.
+#[derive(Default)]
+pub(super) struct Started {
+    pub(super) running: Vec<Box<dyn RunningWire>>,
+    pub(super) addresses: Addresses,
+}
+
+impl Wires {
+    pub(super) fn is_empty(&self) -> bool {
+        let configured = [
+            self.nanograph.is_some(),
+            #[cfg(feature = "nats")]
+            self.nats.is_some(),
+        ];
+        !configured.contains(&true)
+    }
+
+    pub(super) fn shutdown_handler_timeout(&self) -> Duration {
+        self.nanograph
+            .as_ref()
+            .map_or(SHUTDOWN_HANDLER_TIMEOUT, |config| {
+                config.limits.shutdown_handler_timeout
+            })
+    }
+
+    /// Starts all of them.
+    ///
+    /// # Errors
+    /// One cannot start; the others are closed again.
+    pub(super) async fn start(
+        self,
+        executor: &Executor,
+        losses: &Losses,
+    ) -> Result<Started, ServeError> {
+        let mut started = Started::default();
+        match self.start_each(executor, losses, &mut started).await {
+            Ok(()) => Ok(started),
+            Err(error) => {
+                close_all(started.running, GIVE_UP_TIMEOUT).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn start_each(
+        self,
+        executor: &Executor,
+        losses: &Losses,
+        started: &mut Started,
+    ) -> Result<(), ServeError> {
+        if let Some(config) = self.nanograph {
+            let wire = nanograph::start(&config, executor.clone()).await?;
+            started.addresses.nanograph = Some(wire.address());
+            started.add(Wire::Nanograph, wire);
+        }
+        #[cfg(feature = "nats")]
+        if let Some(config) = self.nats {
+            let wire = nats::start(config, executor.clone(), losses.clone()).await?;
+            started.addresses.nats = Some(wire.address());
+            started.add(Wire::Nats, wire);
+        }
+        let _ = losses;
+        Ok(())
+    }
+}
+
+impl Started {
+    fn add(&mut self, wire: Wire, running: impl RunningWire) {
+        capability::log(wire);
+        self.running.push(Box::new(running));
+    }
+}
+
+impl Addresses {
+    /// Says where each wire can be reached.
+    pub(super) fn log(&self) {
+        if let Some(address) = self.nanograph {
+            tracing::info!(%address, "serving the Nanograph wire");
+        }
+        #[cfg(feature = "nats")]
+        if let Some(address) = &self.nats {
+            tracing::info!(
+                service = address.service,
+                id = address.id,
+                "serving the NATS wire"
+            );
+        }
+    }
+}
