@@ -145,6 +145,51 @@ async fn without_room_an_upload_is_refused_and_nothing_is_lost() {
     );
 }
 
+/// A file system of 4 MiB of its own, where this user may mount one; the container of a CI job may not.
+const SMALL_DISK: &str = "mount -t tmpfs -o size=4m none";
+
+#[tokio::test]
+async fn on_a_disk_that_is_full_an_upload_is_refused_and_nothing_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    std::fs::create_dir(&store).unwrap();
+    let mount = format!("{SMALL_DISK} '{}'", store.display());
+    let may_mount = std::process::Command::new("unshare")
+        .args(["-m", "sh", "-c", &mount])
+        .stderr(std::process::Stdio::null())
+        .status();
+    if !may_mount.is_ok_and(|status| status.success()) {
+        // The same is tested without privileges, by the limit on the length of files and by an object store.
+        return;
+    }
+    let script = format!("exec unshare -m sh -c '{SMALL_DISK} \"$S\" && exec \"$@\"'");
+    let served = Served::start(
+        folder.path(),
+        &format!("S=\"{}\"; export S; {script}", store.display()),
+    )
+    .await;
+    let client = &served.client;
+    let kept = client.upload(&[Part::File("kept", "", &piece(1))]).await;
+    assert_eq!(kept.status, 201);
+    let large = vec![2; 6 * MIB];
+    for _ in 0..2 {
+        let refused = client.upload(&[Part::File("large", "", &large)]).await;
+        assert_eq!(
+            (refused.status, refused.error_code().as_str()),
+            (507, "storage_full")
+        );
+        // What was written of it is gone: there is room again.
+        let next = client.upload(&[Part::File("next", "", &piece(2))]).await;
+        assert!([200, 201].contains(&next.status));
+    }
+    let path = format!("/assets/{}/download", kept.json()["hash"].as_str().unwrap());
+    assert!(client.get(&path).await.body == piece(1));
+    assert_eq!(
+        client.get("/assets").await.json().as_array().unwrap().len(),
+        2
+    );
+}
+
 /// A megabyte that differs from all others.
 fn piece(number: usize) -> Vec<u8> {
     let mut piece = vec![7; MIB];
