@@ -110,6 +110,8 @@ fn add(shared: &Arc<Shared>, entry: &Entry) {
             // One that was just removed has to be gone first.
             former.commands.closed().await;
         }
+        let log = slot.log.clone();
+        blocking(move || log.recall()).await;
         actor.run(taken).await;
         let mut slots = lock(&shared.slots);
         if slots

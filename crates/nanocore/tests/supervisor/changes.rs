@@ -190,3 +190,32 @@ async fn other_requirements_are_installed_while_the_server_serves() {
     assert_eq!(third.update_error, None);
     bench.supervisor.shutdown().await;
 }
+
+// spec: nanograph N12
+#[tokio::test]
+async fn nodes_that_are_gone_are_told() {
+    let mut bench = Bench::start(|home| vec![javascript(home, "one")]).await;
+    let first = bench.state("one", ServerState::Ready).await;
+    let file = bench.home.join("one/src/nodes.js");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(
+        &file,
+        format!("{text}\ndelete module.exports['upper-case'];\n"),
+    )
+    .unwrap();
+    bench.supervisor.restart_server("one").await.unwrap();
+    let event = bench
+        .event("definitions_update", |event| {
+            event["removed"] != serde_json::json!([])
+        })
+        .await;
+    assert_eq!(
+        event["removed"],
+        serde_json::json!(["upper-case"]),
+        "{event}"
+    );
+    assert_eq!(event["added"], serde_json::json!([]));
+    let second = bench.ready_again("one", first.pid).await;
+    assert!(!second.nodes.contains(&"upper-case".to_owned()));
+    bench.supervisor.shutdown().await;
+}

@@ -1,9 +1,11 @@
 //! Servers that do as they should.
 
 use nanocore::supervisor::{Followed, LogLevel, LogSource, ServerState, SupervisorError};
+use nanocore::workflow::{Engine, EventKind, Graph, RunOptions};
 use nanograph::client::probe;
 use nanograph::message::ExecutionRequest;
 use nodewire_json::Json;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::support::{Bench, commanded, eventually, is_alive, javascript};
@@ -260,5 +262,42 @@ async fn a_server_that_somebody_else_starts_is_connected_to_whenever_it_is_there
     assert!(is_alive(
         bench.state("own", ServerState::Ready).await.pid.unwrap()
     ));
+    bench.supervisor.shutdown().await;
+}
+
+// spec: nanograph N16
+#[tokio::test]
+async fn a_node_whose_end_its_server_cannot_send_fails() {
+    let bench = Bench::start(|home| {
+        let entry = javascript(home, "one");
+        let file = home.join("one/main.js");
+        let text = std::fs::read_to_string(&file).unwrap();
+        // What the Python SDK writes when it cannot send a status.
+        let line = "console.error(`[NanoSDK@one/MessageHandler] | [ERROR] Instance ${instanceId}: Error sending status update for Node ID ${nodeId}: not serializable`); return;";
+        let sends = "const send = (status) =>";
+        assert!(text.contains(sends));
+        std::fs::write(&file, text.replace(sends, &format!("{line}\n  {sends}"))).unwrap();
+        vec![entry]
+    })
+    .await;
+    bench.state("one", ServerState::Ready).await;
+    let graph = r#"{"nodes": [{"id": 1, "uid": "sleep", "serverUid": "one"}], "links": []}"#;
+    let graph = Graph::parse(graph).unwrap();
+    let engine = Engine::new(Arc::new(bench.pool.clone()));
+    let mut run = engine.start(&graph, RunOptions::default()).unwrap();
+    let told = async {
+        while let Some(event) = run.next_event().await {
+            if let EventKind::NodeError { error, .. } = event.kind {
+                return error.to_string();
+            }
+        }
+        "no error".to_owned()
+    };
+    let told = tokio::time::timeout(Duration::from_secs(60), told).await;
+    assert!(
+        told.as_ref()
+            .is_ok_and(|told| told.contains("not serializable")),
+        "{told:?}"
+    );
     bench.supervisor.shutdown().await;
 }

@@ -1,8 +1,9 @@
 //! The files of a log: `server.log`, and older ones as `server.1.log` and so on. A thread of their own writes them, so
 //! that a slow disk holds up nobody.
 
+use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -112,7 +113,7 @@ impl Writer {
     }
 
     fn write(&mut self, line: &LogLine) -> io::Result<()> {
-        let text = format!("{} {} {}\n", line.ts, line.source.as_str(), line.text);
+        let text = line.write();
         let length = text.len() as u64;
         if self.bytes > 0 && self.bytes + length > self.options.file_bytes_max {
             self.rotate()?;
@@ -127,7 +128,7 @@ impl Writer {
             Some(file) => file,
             None => {
                 fs::create_dir_all(&self.folder)?;
-                let path = self.path(0);
+                let path = path(&self.folder, 0);
                 let file = OpenOptions::new().create(true).append(true).open(path)?;
                 self.bytes = file.metadata()?.len();
                 BufWriter::new(file)
@@ -142,24 +143,16 @@ impl Writer {
         self.bytes = 0;
         let oldest = self.options.files_max.max(1) - 1;
         if oldest == 0 {
-            return remove(&self.path(0));
+            return remove(&path(&self.folder, 0));
         }
-        remove(&self.path(oldest))?;
+        remove(&path(&self.folder, oldest))?;
         for number in (0..oldest).rev() {
-            match fs::rename(self.path(number), self.path(number + 1)) {
+            match fs::rename(path(&self.folder, number), path(&self.folder, number + 1)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 Ok(()) | Err(_) => {}
             }
         }
         Ok(())
-    }
-
-    fn path(&self, number: usize) -> PathBuf {
-        let name = match number {
-            0 => "server.log".to_owned(),
-            number => format!("server.{number}.log"),
-        };
-        self.folder.join(name)
     }
 
     fn flush(&mut self) {
@@ -169,6 +162,62 @@ impl Writer {
             self.file = None;
         }
     }
+}
+
+fn path(folder: &Path, number: usize) -> PathBuf {
+    let name = match number {
+        0 => "server.log".to_owned(),
+        number => format!("server.{number}.log"),
+    };
+    folder.join(name)
+}
+
+/// The last lines that the files in this folder have, the latest last: as many as the ring keeps. Blocks.
+pub(super) fn read_tail(folder: &Path, options: &LogOptions) -> Vec<LogLine> {
+    let mut bytes_left = options.bytes_max as u64;
+    let mut texts = Vec::new();
+    for number in 0..options.files_max.max(1) {
+        // What cannot be read is missing, as what is older is.
+        let Ok((text, is_whole)) = read_end(&path(folder, number), bytes_left) else {
+            break;
+        };
+        bytes_left = bytes_left.saturating_sub(text.len() as u64);
+        texts.push(text);
+        if !is_whole {
+            break;
+        }
+    }
+    let mut lines: VecDeque<LogLine> = VecDeque::new();
+    for line in texts.iter().rev().flat_map(|text| text.lines()) {
+        match (LogLine::read(line), lines.back_mut()) {
+            (Some(line), _) => lines.push_back(line),
+            (None, Some(before)) => {
+                before.text.push('\n');
+                before.text.push_str(line);
+            }
+            (None, None) => {}
+        }
+        if lines.len() > options.lines_max {
+            lines.pop_front();
+        }
+    }
+    lines.into()
+}
+
+/// The end of a file, from the begin of a line on, and whether that is all of it.
+fn read_end(path: &Path, bytes_max: u64) -> io::Result<(String, bool)> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let skipped = length.saturating_sub(bytes_max);
+    file.seek(SeekFrom::Start(skipped))?;
+    let mut bytes = Vec::new();
+    file.take(bytes_max).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    if skipped == 0 {
+        return Ok((text.into_owned(), true));
+    }
+    let (_, text) = text.split_once('\n').unwrap_or_default();
+    Ok((text.to_owned(), false))
 }
 
 fn remove(path: &Path) -> io::Result<()> {

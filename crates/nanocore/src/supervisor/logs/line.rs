@@ -23,6 +23,35 @@ impl LogSource {
             Self::Supervisor => "nanocore",
         }
     }
+
+    pub(super) fn level_of(self, text: &str) -> Option<LogLevel> {
+        match self {
+            Self::Stderr | Self::Stdout => LogLevel::of(text),
+            Self::Supervisor => Some(LogLevel::Info),
+        }
+    }
+}
+
+impl LogLine {
+    /// As it stands in a file.
+    pub(super) fn write(&self) -> String {
+        format!("{} {} {}\n", self.ts, self.source.as_str(), self.text)
+    }
+
+    /// An earlier line, from a file; `None` if it goes on with the text of the line before.
+    pub(super) fn read(line: &str) -> Option<Self> {
+        let (ts, rest) = line.split_once(' ')?;
+        let (source, text) = rest.split_once(' ')?;
+        let sources = [LogSource::Stdout, LogSource::Stderr, LogSource::Supervisor];
+        let source = sources.into_iter().find(|one| one.as_str() == source)?;
+        Some(Self {
+            seq: 0,
+            ts: ts.parse().ok()?,
+            source,
+            level: source.level_of(text),
+            text: text.to_owned(),
+        })
+    }
 }
 
 /// The level of a line, as the SDKs have them.
@@ -45,7 +74,7 @@ pub enum LogLevel {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LogLine {
-    /// Counts the server's lines from 1, since the supervisor was started.
+    /// Counts the server's lines from 1, since the supervisor was started; 0 for earlier ones.
     pub seq: u64,
     /// When it was read.
     #[schemars(with = "String")]

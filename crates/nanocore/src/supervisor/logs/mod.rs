@@ -50,6 +50,7 @@ pub(super) struct ServerLog {
 
 #[derive(Debug)]
 struct Inner {
+    folder: PathBuf,
     options: LogOptions,
     // A std mutex: it is held for a few instructions, never over an await.
     ring: Mutex<Ring>,
@@ -100,6 +101,7 @@ impl ServerLog {
     pub(super) fn new(folder: PathBuf, options: LogOptions) -> Self {
         Self {
             inner: Arc::new(Inner {
+                folder: folder.clone(),
                 options,
                 ring: Mutex::default(),
                 followers: broadcast::Sender::new(options.follower_lines_max.max(1)),
@@ -109,13 +111,20 @@ impl ServerLog {
         }
     }
 
+    /// Puts what the files have from before into the ring. To be called before the first line is taken. Blocks.
+    pub(super) fn recall(&self) {
+        let inner = &*self.inner;
+        let earlier = files::read_tail(&inner.folder, &inner.options);
+        let mut ring = lock(&inner.ring);
+        for line in earlier {
+            ring.push(Arc::new(line), &inner.options);
+        }
+    }
+
     /// Takes a line. Does not block.
     pub(super) fn push(&self, source: LogSource, text: &str) {
         let inner = &*self.inner;
-        let level = match source {
-            LogSource::Stderr | LogSource::Stdout => LogLevel::of(text),
-            LogSource::Supervisor => Some(LogLevel::Info),
-        };
+        let level = source.level_of(text);
         let mut ring = lock(&inner.ring);
         ring.taken += 1;
         let line = Arc::new(LogLine {

@@ -88,3 +88,53 @@ fn what_cannot_be_written_is_counted_and_still_in_memory() {
     assert_eq!(log.counters().not_written, 1);
     assert_eq!(texts(&log.tail(9)), ["one"]);
 }
+
+#[test]
+fn the_next_log_begins_with_the_end_of_the_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let options = LogOptions {
+        lines_max: 6,
+        bytes_max: 1000,
+        ..small()
+    };
+    let log = ServerLog::new(path.clone(), options);
+    for number in 0..9 {
+        log.push(LogSource::Stderr, &format!("line {number}"));
+    }
+    log.push(LogSource::Stderr, "[NanoSDK@s] | [ERROR] no");
+    log.push(LogSource::Supervisor, "it failed:\n  because");
+    log.flush();
+    assert!(path.join("server.1.log").exists(), "of more than one file");
+    let next = ServerLog::new(path.clone(), options);
+    next.recall();
+    let recalled = next.tail(99);
+    let expected = [
+        "line 5",
+        "line 6",
+        "line 7",
+        "line 8",
+        "[NanoSDK@s] | [ERROR] no",
+        "it failed:\n  because",
+    ];
+    assert_eq!(texts(&recalled), expected);
+    assert!(recalled.iter().all(|line| line.seq == 0));
+    assert_eq!(recalled[4].level, Some(LogLevel::Error));
+    assert_eq!(
+        (recalled[5].source, recalled[5].ts),
+        (LogSource::Supervisor, log.tail(1)[0].ts)
+    );
+    next.push(LogSource::Stdout, "new");
+    assert_eq!(next.tail(1)[0].seq, 1);
+    assert_eq!((next.tail(99).len(), next.counters().lines), (6, 1));
+    // Within the bytes, from a whole line on.
+    let small = ServerLog::new(
+        path,
+        LogOptions {
+            bytes_max: 90,
+            ..options
+        },
+    );
+    small.recall();
+    assert_eq!(texts(&small.tail(99)), expected[5..]);
+}
