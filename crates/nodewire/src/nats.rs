@@ -1,87 +1,74 @@
-//! Nodes on the NATS wire: one service per server.
+//! Nodes on the NATS wire: one service per server, one endpoint per node, in one queue group, so that several servers of
+//! the same service share the load. spec: nats-micro
+//!
+//! # Subjects
+//! | Subject | What it does |
+//! |---|---|
+//! | `<group>.<uid>` | executes the node; bytes of the uid other than letters, digits, `_` and `-` are `_` |
+//! | `<group>.$execute` | executes the node that the request names, in `node` or in the header `Nodewire-Node` |
+//! | `<group>.$cancel.<id>` | cancels the execution that was sent with the header `Nodewire-Execution: <id>`, on whichever server it is |
+//! | `<group>.$cancel.<instance>.<id>` | cancels an execution on one server; the first reply of a stream names it |
+//!
+//! The group is the service's name, unless the configuration says otherwise. An answer to a cancellation is
+//! `{"cancelled": true}`, or `false` where the execution was ending already. Where no server has it, the first form has no
+//! answer, and the second has 404.
+//!
+//! # Requests
+//! The JSON of [`plain`](crate::plain) (nothing is `{}`); or bytes, with `Content-Type: application/octet-stream`, for the
+//! one input of the node that takes bytes. Other inputs and parameters are in headers then.
+//!
+//! | Header | Meaning |
+//! |---|---|
+//! | `Nodewire-Input-<name>`, `Nodewire-Param-<name>` | a value beside bytes: JSON, or else a text |
+//! | `Nodewire-Stream: 1` | progress and partial outputs are wanted |
+//! | `Accept: application/octet-stream` | the one output that has bytes is wanted as the reply's body |
+//! | `Nodewire-Timeout-Ms` | time from now; the shorter one counts if the JSON has one too |
+//! | `Nodewire-Priority` | where the JSON has none |
+//! | `Nodewire-Execution` | an id of the caller's: letters, digits, `-` and, except at the beginning, `_`; at most 128 |
+//! | `traceparent` | W3C, where the JSON has none |
+//!
+//! # Replies
+//! One, the JSON of [`plain`](crate::plain); or bytes with their `Content-Type`, and the other outputs as JSON in the
+//! header `Nodewire-Outputs`. The output must have exactly one value for that, or all of it is JSON.
+//!
+//! A stream has many, each with the header `Nodewire-Event`: `accepted`, with `Nodewire-Cancel: <subject>`; then `progress`
+//! and `partial`; and at the end one of `completed`, `failed`, `cancelled` and `dropped`. Their bodies are events as
+//! in [`plain`](crate::plain), or bytes.
+//!
+//! # Errors
+//! `Nats-Service-Error-Code` and `Nats-Service-Error`, with the error as JSON in the body:
+//!
+//! | Code | When |
+//! |---|---|
+//! | 400 | `invalid_input` |
+//! | 404 | `not_found`, and a node that does not exist |
+//! | 408 | `deadline`, also one that passed while waiting or on arrival |
+//! | 429 | `overloaded`; the node's queue or the server is full |
+//! | 499 | `cancelled` |
+//! | 500 | `internal`; outputs that are larger than the broker takes |
+//! | 501 | `unsupported` |
+//! | 503 | `unavailable`; the server shuts down |
+//!
+//! The wire does not learn that a caller has gone: give executions a timeout. The nodes are those that the server starts
+//! with; a node that is taken out of the registry later is answered with 404, one that is put in can be had by `$execute`.
+//! Node definitions and the JSON Schema of requests are in the endpoints' metadata, as far as these have room; statistics of
+//! the executor are in the `data` of `STATS`.
 
-use nats_micro::{Service, StartError};
-use nodewire_core::{BoxFuture, Executor};
-use std::time::Duration;
+mod answer;
+mod cancel;
+mod config;
+mod describe;
+mod error;
+mod headers;
+mod node;
+mod read;
+mod running;
+mod stats;
 
-use crate::capability::Losses;
-use crate::server::RunningWire;
+pub use ::async_nats;
+pub use nats_micro::ConnectOptions;
 
-/// How to serve the NATS wire.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct NatsConfig {
-    /// The service's name; all instances of a service share it.
-    pub service: String,
-    /// The service's version, by Semantic Versioning.
-    pub version: String,
-    /// The connection to serve on.
-    pub client: async_nats::Client,
-}
-
-impl NatsConfig {
-    /// Serves on a connection that exists.
-    pub fn new(
-        service: impl Into<String>,
-        version: impl Into<String>,
-        client: async_nats::Client,
-    ) -> Self {
-        Self {
-            service: service.into(),
-            version: version.into(),
-            client,
-        }
-    }
-}
-
-/// Why the NATS wire did not start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum NatsError {
-    /// The service did not start.
-    #[error(transparent)]
-    Start(#[from] StartError),
-}
-
-/// Under which names the wire can be reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct NatsAddress {
-    /// The service.
-    pub service: String,
-    /// This instance of it.
-    pub id: String,
-}
-
-/// The wire, serving.
-#[derive(Debug)]
-pub(crate) struct RunningNats {
-    service: Service,
-}
-
-pub(crate) async fn start(
-    config: NatsConfig,
-    _executor: Executor,
-    _losses: Losses,
-) -> Result<RunningNats, NatsError> {
-    let service = Service::builder(config.service, config.version);
-    let service = service.start(&config.client).await?;
-    Ok(RunningNats { service })
-}
-
-impl RunningNats {
-    pub(crate) fn address(&self) -> NatsAddress {
-        NatsAddress {
-            service: self.service.name().to_owned(),
-            id: self.service.id().to_owned(),
-        }
-    }
-}
-
-impl RunningWire for RunningNats {
-    fn close(self: Box<Self>, _time: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(async move {
-            self.service.stop().await;
-        })
-    }
-}
+pub use self::config::{NatsConfig, NatsConnection};
+pub use self::error::NatsError;
+pub use self::running::NatsAddress;
+pub(crate) use self::running::start;

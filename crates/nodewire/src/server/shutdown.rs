@@ -1,6 +1,6 @@
 //! The order in which a server ends.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use nodewire_core::{BoxFuture, Executor};
@@ -8,7 +8,7 @@ use nodewire_core::{BoxFuture, Executor};
 use super::wires::RunningWire;
 
 /// How long wires may take to stop taking requests, before the executor refuses what still comes.
-const LEAVE_MAX: Duration = Duration::from_millis(500);
+const LEAVE_MAX: Duration = Duration::from_secs(2);
 
 /// Why a shutdown handler failed.
 pub type ShutdownError = Box<dyn std::error::Error + Send + Sync>;
@@ -39,10 +39,13 @@ impl Shutdown {
     /// Leaves the wires that can be left without losing a request, lets the executions end, so that their last events go
     /// out, closes the wires, and runs the handlers.
     pub(super) async fn run(self, mut wires: Vec<Box<dyn RunningWire>>, executor: Executor) {
+        let began = Instant::now();
         let leaving = join_all(wires.iter_mut().map(|wire| wire.leave()));
         // A wire may wait for what runs, which the executor then sees to.
         let _ = tokio::time::timeout(LEAVE_MAX.min(self.drain), leaving).await;
-        executor.shutdown(self.drain).await;
+        executor
+            .shutdown(self.drain.saturating_sub(began.elapsed()))
+            .await;
         close_all(wires, self.drain).await;
         for handler in self.handlers {
             handler.run(self.handler_time).await;

@@ -1,0 +1,126 @@
+//! From events to replies.
+
+use nats_micro::{Reply, Response, ServiceError};
+use nodewire_core::{ExecutionEvent, NodeError, Outputs, Value};
+
+use super::error::{cancelled, dropped, failed};
+use super::headers;
+use super::read::Form;
+use crate::plain;
+
+/// Room for the headers of a reply besides `Nodewire-Outputs`.
+const HEADERS_BYTES: usize = 512;
+
+/// The reply that tells progress or partial outputs; `None` if the broker would not take it.
+pub(super) fn interim(event: &ExecutionEvent, form: &Form, bytes_max: usize) -> Option<Reply> {
+    let reply = match event {
+        ExecutionEvent::Partial(outputs) => said(event, outputs, form),
+        _ => json(event, form),
+    };
+    fits(&reply, bytes_max).then_some(reply)
+}
+
+/// The reply that ends a request.
+pub(super) fn last(event: &ExecutionEvent, form: &Form, bytes_max: usize) -> Response {
+    let error = match event {
+        ExecutionEvent::Completed(outputs) => {
+            let reply = said(event, outputs, form);
+            if fits(&reply, bytes_max) {
+                return Response::Reply(reply);
+            }
+            let error = too_large(reply.payload.len(), bytes_max);
+            return Response::Error(ended("failed", failed(&error), form));
+        }
+        ExecutionEvent::Failed(error) => failed(error),
+        ExecutionEvent::Cancelled { .. } => failed(&cancelled()),
+        ExecutionEvent::Dropped(reason) => failed(&dropped(*reason)),
+        ExecutionEvent::Accepted
+        | ExecutionEvent::Started
+        | ExecutionEvent::Progress(_)
+        | ExecutionEvent::Partial(_) => failed(&NodeError::internal("the execution has no end")),
+    };
+    let error = match plain::event(event).filter(|_| form.stream) {
+        Some(body) => error.with_payload(body.into_bytes()),
+        None => error,
+    };
+    Response::Error(ended(name(event), error, form))
+}
+
+/// An error as the end of a stream, if there is one.
+pub(super) fn ended(event: &'static str, error: ServiceError, form: &Form) -> ServiceError {
+    if form.stream {
+        error.with_header(headers::EVENT, event)
+    } else {
+        error
+    }
+}
+
+fn too_large(actual_bytes: usize, bytes_max: usize) -> NodeError {
+    NodeError::internal(format!(
+        "the outputs have {actual_bytes} bytes, and the broker takes messages of at most {bytes_max}; pass them as assets"
+    ))
+}
+
+/// Outputs, as bytes if that is wanted and can be.
+fn said(event: &ExecutionEvent, outputs: &Outputs, form: &Form) -> Reply {
+    let wanted = form.bytes_output.as_deref();
+    let port = wanted.and_then(|port| Some((port, outputs.get(port)?.values())));
+    let Some((port, [Value::Bytes(bytes)])) = port else {
+        return json(event, form);
+    };
+    let mut reply =
+        Reply::new(bytes.clone()).with_header(headers::CONTENT_TYPE, headers::OCTET_STREAM);
+    let others: Outputs = outputs
+        .iter()
+        .filter(|(name, _)| *name != port)
+        .map(|(name, values)| (name, values.clone()))
+        .collect();
+    if !others.is_empty() {
+        let others = plain::outputs(&others);
+        reply = reply.with_header(headers::OUTPUTS, others.as_str());
+    }
+    marked(reply, event, form)
+}
+
+fn json(event: &ExecutionEvent, form: &Form) -> Reply {
+    let body = match event {
+        ExecutionEvent::Completed(outputs) if !form.stream => plain::answer(outputs),
+        _ => plain::event(event).unwrap_or_default(),
+    };
+    let reply = Reply::new(body.into_bytes());
+    let reply = if form.typed {
+        reply.with_header(headers::CONTENT_TYPE, "application/json")
+    } else {
+        reply
+    };
+    marked(reply, event, form)
+}
+
+fn marked(reply: Reply, event: &ExecutionEvent, form: &Form) -> Reply {
+    if form.stream {
+        reply.with_header(headers::EVENT, name(event))
+    } else {
+        reply
+    }
+}
+
+fn name(event: &ExecutionEvent) -> &'static str {
+    match event {
+        ExecutionEvent::Accepted | ExecutionEvent::Started => "accepted",
+        ExecutionEvent::Progress(_) => "progress",
+        ExecutionEvent::Partial(_) => "partial",
+        ExecutionEvent::Completed(_) => "completed",
+        ExecutionEvent::Failed(_) => "failed",
+        ExecutionEvent::Cancelled { .. } => "cancelled",
+        ExecutionEvent::Dropped(_) => "dropped",
+    }
+}
+
+fn fits(reply: &Reply, bytes_max: usize) -> bool {
+    let outputs = reply.headers.get(headers::OUTPUTS);
+    let outputs_bytes = outputs.map_or(0, |value| value.as_str().len());
+    reply.payload.len() + outputs_bytes + HEADERS_BYTES <= bytes_max || {
+        // A reply without headers has the whole message to itself.
+        reply.headers.is_empty() && reply.payload.len() <= bytes_max
+    }
+}
