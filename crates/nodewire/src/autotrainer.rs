@@ -104,7 +104,9 @@ pub enum AutotrainerError {
         what: String,
     },
     /// Two meanings for the same number.
-    #[error("the command number {number} is both {first} and {second}; choose another for one of them")]
+    #[error(
+        "the command number {number} is both {first} and {second}; choose another for one of them"
+    )]
     CommandTaken {
         /// The number.
         number: i64,

@@ -185,25 +185,34 @@ const fn nats(feature: Feature) -> Support {
 
 const fn autotrainer(feature: Feature) -> Support {
     match feature {
-        Feature::Progress => Support::As("property changes"),
-        Feature::PartialOutputs => Support::As("property changes"),
-        Feature::Cancel => Support::As("a command"),
-        Feature::Bytes => Support::As("base64"),
+        Feature::Progress | Feature::PartialOutputs => {
+            Support::As("property changes, of which a slow subscriber may miss some")
+        }
+        Feature::Cancel => Support::As("a command that names the nonce"),
+        Feature::Bytes => Support::As("base64 in `data`, within the length of a message"),
         Feature::Deadline | Feature::Priority | Feature::Assets | Feature::TraceContext => {
-            Support::As("members of the command's `data`")
+            Support::As("members of `data`")
         }
     }
 }
 
 const fn nnrp(feature: Feature) -> Support {
     match feature {
-        Feature::Progress => Support::As("result hints"),
-        Feature::PartialOutputs | Feature::Cancel | Feature::Deadline | Feature::Bytes => {
-            Support::Full
+        Feature::Progress => Support::As(
+            "partial results, where the submit allows them; else one result hint, without steps and texts",
+        ),
+        Feature::PartialOutputs => {
+            Support::As("partial results, where the submit allows them; else left out")
         }
-        Feature::Priority | Feature::Assets | Feature::TraceContext => {
-            Support::As("members of the structured event")
+        Feature::Cancel | Feature::Deadline => Support::Full,
+        Feature::Bytes => {
+            Support::As("typed payloads and tensor tiles, without tile ids, element types and layouts")
         }
+        Feature::Priority => Support::As("a member of the structured event"),
+        Feature::Assets => Support::As("references in structured events"),
+        Feature::TraceContext => Support::As(
+            "a member of the structured event; without it, the 64 bits of the header's trace id",
+        ),
     }
 }
 

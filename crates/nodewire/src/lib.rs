@@ -28,10 +28,14 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "autotrainer")]
+pub mod autotrainer;
 pub mod capability;
 pub mod nanograph;
 #[cfg(feature = "nats")]
 pub mod nats;
+#[cfg(feature = "nnrp")]
+pub mod nnrp;
 pub mod plain;
 mod program;
 mod server;

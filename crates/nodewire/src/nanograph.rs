@@ -32,7 +32,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::sink::{ReplySink, Stop};
-use self::transfers::Transfers;
+pub(crate) use self::transfers::Transfers;
 use crate::server::RunningWire;
 
 /// How to serve the Nanograph wire.

@@ -14,8 +14,12 @@ use self::shutdown::ShutdownHandler;
 use self::wires::Wires;
 use crate::capability::Losses;
 use crate::nanograph::{self, NanographConfig};
+#[cfg(feature = "autotrainer")]
+use crate::autotrainer::AutotrainerConfig;
 #[cfg(feature = "nats")]
 use crate::nats::NatsConfig;
+#[cfg(feature = "nnrp")]
+use crate::nnrp::NnrpConfig;
 use crate::program;
 
 pub use self::error::ServeError;
@@ -79,6 +83,20 @@ impl NodeServerBuilder {
     #[cfg(feature = "nats")]
     pub fn nats(mut self, config: NatsConfig) -> Self {
         self.wires.nats = Some(config);
+        self
+    }
+
+    /// Serves on the Autotrainer wire, as one device service.
+    #[cfg(feature = "autotrainer")]
+    pub fn autotrainer(mut self, config: AutotrainerConfig) -> Self {
+        self.wires.autotrainer = Some(config);
+        self
+    }
+
+    /// Serves on the NNRP wire.
+    #[cfg(feature = "nnrp")]
+    pub fn nnrp(mut self, config: NnrpConfig) -> Self {
+        self.wires.nnrp = Some(config);
         self
     }
 

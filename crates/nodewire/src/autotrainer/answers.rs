@@ -185,9 +185,6 @@ mod tests {
     fn long_messages_are_cut_between_characters() {
         let long = format!("a{}", "é".repeat(MESSAGE_BYTES_MAX));
         let response = invalid(&long);
-        assert_eq!(
-            response.error_message.unwrap().len(),
-            MESSAGE_BYTES_MAX - 1
-        );
+        assert_eq!(response.error_message.unwrap().len(), MESSAGE_BYTES_MAX - 1);
     }
 }

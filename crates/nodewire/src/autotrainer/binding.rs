@@ -266,7 +266,8 @@ impl Binding {
         };
         let (bytes, bytes_max) = (told.as_str().len(), self.config.message_bytes_max());
         if bytes > bytes_max / 2 && uid.is_none() {
-            let message = "there are too many nodes for one message; ask for one with `node` in data";
+            let message =
+                "there are too many nodes for one message; ask for one with `node` in data";
             let code = error_code::ANSWER_TOO_LONG;
             return answers::coded(ResultCode::Failed, code, message);
         }

@@ -20,9 +20,13 @@ pub(super) fn nodes(
         Some(uid) => vec![registry.get(uid)?.definition().clone()],
         None => registry.definitions(),
     };
-    let nodes = definitions
-        .iter()
-        .map(|definition| node(config, numbers.of_node(&definition.uid, registry), definition));
+    let nodes = definitions.iter().map(|definition| {
+        node(
+            config,
+            numbers.of_node(&definition.uid, registry),
+            definition,
+        )
+    });
     let json = |value: Value| Member::Value(value.into());
     Some(Json::object([
         ("identifier", json(json!(config.identifier))),

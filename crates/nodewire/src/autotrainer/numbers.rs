@@ -125,7 +125,10 @@ impl State {
             return;
         }
         if self.by_uid.len() >= NUMBERS_MAX {
-            tracing::warn!(node = uid, "no command number is left; the node runs by name only");
+            tracing::warn!(
+                node = uid,
+                "no command number is left; the node runs by name only"
+            );
             return;
         }
         while self.by_number.contains_key(&self.next) {

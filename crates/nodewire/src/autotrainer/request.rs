@@ -35,7 +35,10 @@ fn with_plain_names(data: &Json) -> Json {
     let members = data.entries().unwrap_or_default();
     Json::object(members.iter().map(|(name, value)| {
         let plain = SPELLINGS.iter().find(|(snake, _)| snake == name);
-        (plain.map_or(name.as_str(), |(_, plain)| plain), value.clone())
+        (
+            plain.map_or(name.as_str(), |(_, plain)| plain),
+            value.clone(),
+        )
     }))
 }
 
@@ -69,13 +72,16 @@ mod tests {
     use super::*;
 
     fn request(data: &str) -> CommandRequest {
-        let frame = Bytes::from(format!(r#"{{"command": 99999, "nonce": 1, "data": {data}}}"#));
+        let frame = Bytes::from(format!(
+            r#"{{"command": 99999, "nonce": 1, "data": {data}}}"#
+        ));
         CommandRequest::from_frames(&[frame], ProtocolLevel::NEWEST, &Default::default()).unwrap()
     }
 
     #[test]
     fn both_spellings_are_read_and_names_of_ports_stay() {
-        let text = r#"{"timeout_ms": 5, "caller_id": "me", "inputs": {"somePort": 1, "other_port": 2}}"#;
+        let text =
+            r#"{"timeout_ms": 5, "caller_id": "me", "inputs": {"somePort": 1, "other_port": 2}}"#;
         let read = read(&request(text)).unwrap();
         assert_eq!(read.timeout, Some(Duration::from_millis(5)));
         assert_eq!(read.caller_id.as_deref(), Some("me"));

@@ -94,7 +94,11 @@ impl ResultSink {
     }
 
     fn settle(&self, response: CommandResponse) {
-        let owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let owed = self
+            .owed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let Some(Owed { answer, _place }) = owed else {
             return;
         };
@@ -162,7 +166,9 @@ impl ResultSink {
             return;
         };
         let nonce = std::iter::once(("nonce", self.nonce.clone()));
-        let event = event.iter().map(|(key, value)| (key.as_str(), value.clone()));
+        let event = event
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.clone()));
         let change = PropertyChange {
             target: self.target,
             name: name.to_owned(),

@@ -22,7 +22,7 @@ impl Transfers {
     }
 
     /// Does `transfer` in the background as soon as there is a place.
-    pub(super) fn run(&self, transfer: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn run(&self, transfer: impl Future<Output = ()> + Send + 'static) {
         let places = Arc::clone(&self.places);
         self.tasks.spawn(async move {
             // The semaphore is never closed; without a place the transfer would go on unbounded.

@@ -23,6 +23,14 @@ pub enum ServeError {
     #[cfg(feature = "nats")]
     #[error(transparent)]
     Nats(#[from] crate::nats::NatsError),
+    /// The Autotrainer wire cannot start.
+    #[cfg(feature = "autotrainer")]
+    #[error(transparent)]
+    Autotrainer(#[from] crate::autotrainer::AutotrainerError),
+    /// The NNRP wire's address cannot be listened on, or its certificate cannot be used.
+    #[cfg(feature = "nnrp")]
+    #[error(transparent)]
+    Nnrp(#[from] ::nnrp::ListenerError),
     /// No wire was configured.
     #[error(
         "no wire is configured: call `nanograph(config)` or another wire's method, or `run()` beside a nanoserver.json"

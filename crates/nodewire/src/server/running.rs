@@ -9,6 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::shutdown::Shutdown;
 use super::wires::{Addresses, Started};
 use crate::capability::{Losses, Lost};
+#[cfg(feature = "autotrainer")]
+use crate::autotrainer::{AutotrainerAddress, AutotrainerCounts};
 #[cfg(feature = "nats")]
 use crate::nats::NatsAddress;
 
@@ -57,6 +59,27 @@ impl RunningServer {
     #[must_use]
     pub fn nats_address(&self) -> Option<&NatsAddress> {
         self.addresses.nats.as_ref()
+    }
+
+    /// Where the Autotrainer wire listens, if it is served.
+    #[cfg(feature = "autotrainer")]
+    #[must_use]
+    pub fn autotrainer_address(&self) -> Option<AutotrainerAddress> {
+        self.addresses.autotrainer.as_ref().map(|it| it.address())
+    }
+
+    /// What the Autotrainer wire counts, if it is served.
+    #[cfg(feature = "autotrainer")]
+    #[must_use]
+    pub fn autotrainer_counts(&self) -> Option<AutotrainerCounts> {
+        self.addresses.autotrainer.as_ref().map(|it| it.counts())
+    }
+
+    /// Where the NNRP wire listens, for all its transports, if it is served.
+    #[cfg(feature = "nnrp")]
+    #[must_use]
+    pub fn nnrp_address(&self) -> Option<SocketAddr> {
+        self.addresses.nnrp
     }
 
     /// The executor behind all wires.

@@ -9,8 +9,12 @@ use super::error::ServeError;
 use super::shutdown::close_all;
 use crate::capability::{self, Losses, Wire};
 use crate::nanograph::{self, NanographConfig};
+#[cfg(feature = "autotrainer")]
+use crate::autotrainer::{self, AutotrainerConfig};
 #[cfg(feature = "nats")]
 use crate::nats::{self, NatsConfig};
+#[cfg(feature = "nnrp")]
+use crate::nnrp::{self, NnrpConfig};
 
 /// How long one shutdown handler may take, unless the Nanograph wire's limits say otherwise.
 const SHUTDOWN_HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,6 +40,10 @@ pub(super) struct Wires {
     pub(super) nanograph: Option<NanographConfig>,
     #[cfg(feature = "nats")]
     pub(super) nats: Option<NatsConfig>,
+    #[cfg(feature = "autotrainer")]
+    pub(super) autotrainer: Option<AutotrainerConfig>,
+    #[cfg(feature = "nnrp")]
+    pub(super) nnrp: Option<NnrpConfig>,
 }
 
 /// Where the wires can be reached.
@@ -44,6 +52,10 @@ pub(super) struct Addresses {
     pub(super) nanograph: Option<SocketAddr>,
     #[cfg(feature = "nats")]
     pub(super) nats: Option<nats::NatsAddress>,
+    #[cfg(feature = "autotrainer")]
+    pub(super) autotrainer: Option<autotrainer::Status>,
+    #[cfg(feature = "nnrp")]
+    pub(super) nnrp: Option<SocketAddr>,
 }
 
 /// The wires that serve.
@@ -59,6 +71,10 @@ impl Wires {
             self.nanograph.is_some(),
             #[cfg(feature = "nats")]
             self.nats.is_some(),
+            #[cfg(feature = "autotrainer")]
+            self.autotrainer.is_some(),
+            #[cfg(feature = "nnrp")]
+            self.nnrp.is_some(),
         ];
         !configured.contains(&true)
     }
@@ -107,6 +123,18 @@ impl Wires {
             started.addresses.nats = Some(wire.address());
             started.add(Wire::Nats, wire);
         }
+        #[cfg(feature = "autotrainer")]
+        if let Some(config) = self.autotrainer {
+            let wire = autotrainer::start(config, executor.clone(), losses.clone()).await?;
+            started.addresses.autotrainer = Some(wire.status());
+            started.add(Wire::Autotrainer, wire);
+        }
+        #[cfg(feature = "nnrp")]
+        if let Some(config) = self.nnrp {
+            let wire = nnrp::start(config, executor.clone(), losses.clone()).await?;
+            started.addresses.nnrp = Some(wire.address());
+            started.add(Wire::Nnrp, wire);
+        }
         let _ = losses;
         Ok(())
     }
@@ -132,6 +160,19 @@ impl Addresses {
                 id = address.id,
                 "serving the NATS wire"
             );
+        }
+        #[cfg(feature = "autotrainer")]
+        if let Some(wire) = &self.autotrainer {
+            let address = wire.address();
+            tracing::info!(
+                events = ?address.events,
+                commands = ?address.commands,
+                "serving the Autotrainer wire"
+            );
+        }
+        #[cfg(feature = "nnrp")]
+        if let Some(address) = self.nnrp {
+            tracing::info!(%address, "serving the NNRP wire");
         }
     }
 }
