@@ -42,6 +42,30 @@ async def request(client, command):
     return {"data": text(message.data), "headers": message.headers or {}}
 
 
+async def collect(connection, command):
+    """Takes replies until one has the header `end` with one of the values `ends`.
+
+    Publishes to the subject that the header `answer_to` names, where a reply has it."""
+    inbox = connection.new_inbox()
+    replies = await connection.subscribe(inbox)
+    await connection.publish(
+        command["subject"],
+        command.get("data", "").encode(),
+        reply=inbox,
+        headers=command.get("headers"),
+    )
+    taken = []
+    while True:
+        message = await replies.next_msg(command.get("timeout_s", 50))
+        headers = message.headers or {}
+        taken.append({"data": text(message.data), "headers": headers})
+        if headers.get(command["end"]) in command["ends"]:
+            await replies.unsubscribe()
+            return taken
+        if command.get("answer_to") in headers:
+            await connection.publish(headers[command["answer_to"]])
+
+
 async def discover(client, command):
     """Calls ping, info or stats on the client, on a service, or on an instance."""
     verb, service, instance = (command.get(key) for key in ("op", "service", "instance"))
@@ -86,8 +110,10 @@ def failure(error):
     return {"error": described}
 
 
-async def answer(client, command):
+async def answer(client, connection, command):
     try:
+        if command["op"] == "collect":
+            return {"ok": await collect(connection, command)}
         return {"ok": await OPERATIONS[command["op"]](client, command)}
     except Exception as error:
         return failure(error)
@@ -102,7 +128,7 @@ async def main():
     print(json.dumps({"id": 0}), flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
         command = json.loads(line)
-        result = await answer(client, command)
+        result = await answer(client, connection, command)
         print(json.dumps({"id": command["id"], **result}), flush=True)
     await connection.close()
 

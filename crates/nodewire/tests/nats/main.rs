@@ -1,0 +1,17 @@
+//! Nodes served on the NATS wire, over sockets: asked by the bare client, and by the real Python one.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+mod bytes;
+mod cancel;
+mod discovery;
+mod limits;
+mod python;
+mod requests;
+mod stop;
+mod streams;
+mod support;
