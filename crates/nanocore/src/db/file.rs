@@ -112,6 +112,8 @@ fn check_pages(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 fn set_up(connection: &Connection, options: &DatabaseOptions) -> rusqlite::Result<()> {
+    // All that a daemon's writes have.
+    connection.set_prepared_statement_cache_capacity(128);
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     // What a burst made of the -wal file is given back.

@@ -246,3 +246,15 @@ async fn the_wal_file_has_its_length_before_the_first_commit() {
     let file = length("nanocore.db");
     assert!(file < 1 << 20, "what lengthened it is in the file: {file}");
 }
+
+#[tokio::test]
+async fn closing_at_once_after_a_write_ends_the_thread() {
+    for _ in 0..20 {
+        let folder = tempfile::tempdir().unwrap();
+        let db = open(&folder, DatabaseOptions::default()).unwrap();
+        db.write(table).await.unwrap();
+        db.close().await;
+        let refused = db.write(table).await;
+        assert!(matches!(refused, Err(DatabaseError::Closed)), "{refused:?}");
+    }
+}

@@ -17,6 +17,10 @@ use super::{Counts, DatabaseError, DatabaseOptions};
 /// delay that one.
 const LATER_WAIT: Duration = Duration::from_millis(100);
 
+/// How long the thread looks for the next write, after one that somebody waited for, before it sleeps: who was answered
+/// mostly has the next one at once, and waking a thread takes longer than that.
+const LOOK_WAIT: Duration = Duration::from_micros(100);
+
 /// A write: done on the thread, then told what became of it.
 trait Job: Send {
     fn run(&mut self, connection: &Connection) -> rusqlite::Result<()>;
@@ -170,11 +174,18 @@ impl Thread {
         let (mut jobs, mut closers) = (Vec::new(), Vec::new());
         let mut is_open = true;
         while is_open {
-            is_open = self.receive(&mut jobs, &mut closers);
+            if jobs.is_empty() {
+                // Also when it is to be closed: then this takes what was sent before, and tells the end.
+                is_open = self.receive(&mut jobs, &mut closers);
+            }
             if is_open && closers.is_empty() && !jobs.iter().any(|job| job.is_awaited()) {
                 is_open = self.receive_in_time(&mut jobs, &mut closers);
             }
+            let is_awaited = jobs.iter().any(|job| job.is_awaited());
             self.write(std::mem::take(&mut jobs));
+            if is_open && is_awaited && closers.is_empty() {
+                self.look(&mut jobs, &mut closers);
+            }
         }
         if let Err((_, error)) = self.connection.close() {
             // Nothing is lost: the next that opens the file finds the rest beside it.
@@ -194,6 +205,20 @@ impl Thread {
             .blocking_recv_many(&mut messages, self.group_max);
         self.sort(messages, jobs, closers);
         count > 0
+    }
+
+    /// Takes what is there, and what comes at once, without sleeping.
+    fn look(&mut self, jobs: &mut Jobs, closers: &mut Vec<oneshot::Sender<()>>) {
+        let until = Instant::now() + LOOK_WAIT;
+        while jobs.len() < self.group_max {
+            match self.receiver.try_recv() {
+                Ok(message) => self.sort(vec![message], jobs, closers),
+                Err(_) if !closers.is_empty() || jobs.iter().any(|job| job.is_awaited()) => return,
+                Err(_) if Instant::now() >= until => return,
+                // Whoever else wants the core has it.
+                Err(_) => std::thread::yield_now(),
+            }
+        }
     }
 
     /// Adds what comes, until it is something that somebody waits for, there is enough, or the time is over.
@@ -247,7 +272,7 @@ impl Thread {
     /// One transaction of as many as possible: all, unless SQLite gives the transaction up over one of them.
     fn group(&self, waiting: &mut impl Iterator<Item = Box<dyn Job>>) {
         let mut group = Vec::new();
-        let begun = self.connection.execute_batch("BEGIN IMMEDIATE");
+        let begun = self.execute("BEGIN IMMEDIATE");
         if let Err(error) = begun {
             let error = DatabaseError::of(&self.path, error);
             waiting.for_each(|job| self.end(job, Err(error.clone())));
@@ -278,7 +303,7 @@ impl Thread {
     }
 
     fn commit(&self) -> Result<(), DatabaseError> {
-        let committed = self.connection.execute_batch("COMMIT");
+        let committed = self.execute("COMMIT");
         committed.map_err(|error| {
             if !self.connection.is_autocommit()
                 && let Err(error) = self.connection.execute_batch("ROLLBACK")
@@ -292,9 +317,7 @@ impl Thread {
     /// Its failure, also a panic, takes back what it wrote, and nothing else.
     fn one(&self, job: &mut dyn Job) -> Result<(), DatabaseError> {
         let failed = |error| DatabaseError::of(&self.path, error);
-        self.connection
-            .execute_batch("SAVEPOINT job")
-            .map_err(failed)?;
+        self.execute("SAVEPOINT job").map_err(failed)?;
         let ran = catch_unwind(AssertUnwindSafe(|| job.run(&self.connection)));
         let ran = match ran {
             Ok(ran) => ran.map_err(failed),
@@ -304,13 +327,19 @@ impl Thread {
             // Nothing is left to be taken back; one that says it went well has ended the transaction itself.
             return ran.and(Err(DatabaseError::Panicked));
         }
-        let end = if ran.is_ok() {
-            "RELEASE job"
-        } else {
-            "ROLLBACK TO job; RELEASE job"
-        };
-        let ended = self.connection.execute_batch(end).map_err(failed);
+        if ran.is_err() {
+            self.execute("ROLLBACK TO job").map_err(failed)?;
+        }
+        let ended = self.execute("RELEASE job").map_err(failed);
         ran.and(ended)
+    }
+
+    /// Without parsing it again.
+    fn execute(&self, statement: &str) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached(statement)?
+            .execute([])
+            .map(drop)
     }
 
     fn end(&self, job: Box<dyn Job>, committed: Result<(), DatabaseError>) {
