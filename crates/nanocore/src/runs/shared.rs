@@ -43,6 +43,10 @@ impl NodeInvoker for Nodes {
         self.0.invoke(call)
     }
 
+    fn will_be_back(&self, server: &Server) -> bool {
+        self.0.will_be_back(server)
+    }
+
     fn stop(&self, server: &Arc<Server>, instance_id: &str) {
         self.0.stop(server, instance_id);
     }

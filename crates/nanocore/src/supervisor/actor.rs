@@ -212,6 +212,8 @@ impl Actor {
         while let Some(event) = next.take() {
             let before = self.machine.state();
             let what = self.machine.handle(event, Instant::now(), fastrand::f64());
+            let pool = &self.shared.parts.pool;
+            pool.set_kept_up(&self.entry.server_uid, self.machine.is_kept_up());
             if before != self.machine.state() || what != Do::Nothing {
                 self.publish(before);
             }

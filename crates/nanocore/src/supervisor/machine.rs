@@ -204,6 +204,13 @@ impl Machine {
         }
     }
 
+    /// Whether it serves, or will without anybody's doing.
+    pub(super) fn is_kept_up(&self) -> bool {
+        let is_given_up = self.state == ServerState::Failed
+            || (self.state == ServerState::Stopping && self.then == Then::Fail);
+        self.is_to_run() && !is_given_up
+    }
+
     fn start(&mut self) -> Do {
         match self.state {
             ServerState::Stopped | ServerState::Failed | ServerState::Backoff => self.restart(),

@@ -23,6 +23,13 @@ pub trait NodeInvoker: Catalog {
         true
     }
 
+    /// Whether a server is away, and whoever looks after it brings it back. Nothing is sent to it meanwhile; that it
+    /// is back, or given up, is told as [changed](Catalog::changed).
+    fn will_be_back(&self, server: &Server) -> bool {
+        let _ = server;
+        false
+    }
+
     /// Asks a server to stop everything that runs under an instance id; returns at once.
     ///
     /// Whether it stops shows in the streams of the executions concerned.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use nanocore::workflow::{
-    CacheKey, Engine, Exec, Graph, NodeErrorCode, ProblemCode, ResultCache, Run, RunOptions,
-    RunResult, ServerPool, ServerSettings,
+    CacheKey, Engine, EventKind, Exec, Graph, NodeErrorCode, ProblemCode, ResultCache, Run,
+    RunOptions, RunResult, ServerPool, ServerSettings,
 };
 use nanograph::client::{Backoff, Client, ClientConfig};
 use nanograph::message::{ClientMessage, ExecutionRequest};
@@ -262,10 +262,7 @@ async fn what_waits_for_its_server_is_not_sent_after_an_abort() {
     drop(socket);
     // The second attempt waits for the server.
     while let Some(event) = run.next_event().await {
-        if matches!(
-            event.kind,
-            nanocore::workflow::EventKind::NodeState { attempt: 2, .. }
-        ) {
+        if matches!(event.kind, EventKind::NodeState { attempt: 2, .. }) {
             break;
         }
     }
@@ -551,4 +548,69 @@ async fn the_real_python_servers_run_a_diamond_and_fail_and_stop() {
             "{version:?}"
         );
     }
+}
+
+/// Nodes that were not sent wait for a server that is looked after; what was in flight is lost and tried again.
+#[tokio::test]
+async fn a_server_that_is_kept_up_is_waited_for() {
+    let pool = ServerPool::new();
+    pool.set_kept_up("one", true);
+    let script = Script::bind("one", definitions()).await;
+    let mut socket = script.join(&pool).await;
+    let mut graph = graph(&[(1, "make"), (2, "take")], &[(1, "out", 2, "in")]);
+    for node in &mut graph.nodes {
+        node.server_uid = Some("one".to_owned());
+    }
+    let exec = Exec {
+        retry_delay: Some(Duration::ZERO),
+        ..Exec::default()
+    };
+    let mut run = start(&pool, &graph, exec);
+    let lost = socket.request().await;
+    assert_eq!(lost.node_uid, "make");
+    let client = pool.remove("one").unwrap();
+    client.close().await;
+    drop(socket);
+    // Far more often than a lost node is tried again: without the wait, it would fail now.
+    let is_lost = async {
+        while let Some(event) = run.next_event().await {
+            if let EventKind::NodeError { retry_in, .. } = event.kind {
+                return retry_in.is_some();
+            }
+        }
+        false
+    };
+    assert!(tokio::time::timeout(PATIENCE, is_lost).await.unwrap());
+    let mut socket = script.join(&pool).await;
+    for _ in 0..2 {
+        let request = socket.request().await;
+        socket.status(&request, COMPLETE).await;
+    }
+    let result = result(run).await;
+    assert_eq!(result.counts().complete, 2);
+    assert_eq!(result.node(1).unwrap().attempts, 2);
+}
+
+#[tokio::test]
+async fn a_server_that_is_given_up_is_waited_for_no_more() {
+    let pool = ServerPool::new();
+    pool.set_kept_up("one", true);
+    let script = Script::bind("one", definitions()).await;
+    let _socket = script.join(&pool).await;
+    let mut graph = graph(&[(1, "make")], &[]);
+    graph.nodes[0].server_uid = Some("one".to_owned());
+    let exec = Exec {
+        retry_delay: Some(Duration::ZERO),
+        ..Exec::default()
+    };
+    let aborted = start(&pool, &graph, exec.clone());
+    let failing = start(&pool, &graph, exec);
+    // Before the runs had a chance to send anything.
+    pool.remove("one").unwrap();
+    aborted.abort_handle().abort();
+    assert_eq!(result(aborted).await.counts().aborted, 1);
+    pool.set_kept_up("one", false);
+    let result = result(failing).await;
+    let error = result.node(1).unwrap().error.as_ref().unwrap();
+    assert_eq!(error.code, NodeErrorCode::ServerLost);
 }

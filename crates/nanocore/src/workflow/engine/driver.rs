@@ -16,6 +16,7 @@ use super::AbortHandle;
 use super::events::EventQueue;
 use super::hooks::Hooks;
 use crate::workflow::cache::{CacheKey, Flight};
+use crate::workflow::catalog::Server;
 use crate::workflow::invoker::{Call, NodeInvoker, Report};
 use crate::workflow::result::RunResult;
 use crate::workflow::scheduler::{LookedUp, Output, Scheduler, Ticket};
@@ -32,6 +33,8 @@ pub(super) struct Driver<I> {
     hooks: Hooks,
     events: EventQueue,
     abort: AbortHandle,
+    /// Over once servers may have gone or come back.
+    servers_changed: BoxFuture<'static, ()>,
     /// At most one per attempt of a node; those that have ended for the scheduler end with the run.
     calls: FuturesUnordered<NextReport>,
     /// Nodes that must not be executed twice, on their way into the step log; at most one per node.
@@ -58,6 +61,7 @@ impl<I: NodeInvoker> Driver<I> {
             hooks,
             events,
             abort,
+            servers_changed: pending().boxed(),
             calls: FuturesUnordered::new(),
             starting: FuturesUnordered::new(),
             logging: FuturesUnordered::new(),
@@ -67,7 +71,8 @@ impl<I: NodeInvoker> Driver<I> {
     }
 
     pub(super) async fn run(mut self) -> RunResult {
-        self.scheduler.start(now());
+        let away = self.look_for_servers();
+        self.scheduler.start(away, now());
         let mut aborted = false;
         loop {
             self.work_off();
@@ -95,6 +100,7 @@ impl<I: NodeInvoker> Driver<I> {
                 *aborted = true;
                 self.scheduler.handle_abort(now());
             }
+            () = &mut self.servers_changed => self.servers_changed(),
             () = timeout => self.scheduler.handle_timeout(now()),
             Some(started) = self.starting.next() => self.started(started),
             Some((ticket, logged)) = self.logging.next() => {
@@ -104,6 +110,23 @@ impl<I: NodeInvoker> Driver<I> {
             Some((node, found, flight)) = self.looking_up.next() => self.looked_up(node, found, flight),
             () = places.notified() => self.scheduler.handle_places(now()),
         }
+    }
+
+    /// Notes which servers are away and will be back.
+    fn look_for_servers(&mut self) -> Vec<bool> {
+        let servers = &self.scheduler.plan().servers;
+        if servers.is_empty() {
+            return Vec::new();
+        }
+        // Before the look, so that nothing in between is missed.
+        self.servers_changed = self.invoker.changed();
+        let away = |server: &Arc<Server>| self.invoker.will_be_back(server);
+        servers.iter().map(away).collect()
+    }
+
+    fn servers_changed(&mut self) {
+        let away = self.look_for_servers();
+        self.scheduler.handle_servers(away, now());
     }
 
     fn report(&mut self, report: Option<Report>, call: NextReport) {

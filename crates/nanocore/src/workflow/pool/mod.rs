@@ -2,7 +2,7 @@
 
 mod link;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -52,6 +52,8 @@ pub struct ServerPool {
 struct State {
     members: BTreeMap<String, Member>,
     offers: ServerSet,
+    /// Those that somebody looks after.
+    kept_up: BTreeSet<String>,
     epochs: Epochs,
 }
 
@@ -139,6 +141,21 @@ impl ServerPool {
         drop(state);
         self.members.send_replace(());
         Some(removed.link.client.clone())
+    }
+
+    /// Says whether somebody looks after a server: while it is not there, or not connected, it will be back, and nodes
+    /// that were not sent yet wait for it. What was in flight is lost all the same.
+    pub fn set_kept_up(&self, server_uid: &str, is_kept_up: bool) {
+        let mut state = self.lock();
+        let is_new = if is_kept_up {
+            state.kept_up.insert(server_uid.to_owned())
+        } else {
+            state.kept_up.remove(server_uid)
+        };
+        drop(state);
+        if is_new {
+            self.members.send_replace(());
+        }
     }
 
     /// Ends an execution whose status its server cannot send, as whoever reads the server's log has seen: nothing more
@@ -268,6 +285,12 @@ impl NodeInvoker for ServerPool {
         state.refresh();
         let now = state.members.get(&server.uid);
         now.is_some_and(|member| member.settings.code_epoch == server.code_epoch)
+    }
+
+    fn will_be_back(&self, server: &Server) -> bool {
+        let state = self.lock();
+        let is_there = |member: &Member| member.link.is_connected();
+        state.kept_up.contains(&server.uid) && !state.members.get(&server.uid).is_some_and(is_there)
     }
 
     fn invoke(&self, call: Call) -> BoxStream<'static, Report> {

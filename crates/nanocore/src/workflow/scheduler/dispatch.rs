@@ -23,7 +23,13 @@ const DEFAULT_START_TIMEOUT: Duration = Duration::from_secs(60);
 impl Scheduler {
     pub(super) fn next_to_dispatch(&mut self) -> Option<usize> {
         // Also a run that is being stopped hands on what it does not use any more.
-        let node = self.places.next()?;
+        let mut node = self.places.next()?;
+        while self.is_away(node) {
+            self.places.release(node);
+            self.nodes[node].queued = false;
+            self.nodes[node].held = true;
+            node = self.places.next()?;
+        }
         debug_assert!(
             self.phase == Phase::Running,
             "nothing waits in a run that is being stopped"

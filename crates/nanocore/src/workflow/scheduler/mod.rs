@@ -12,6 +12,7 @@
 //! terminal and those of its required inputs complete; in flight are never more nodes than the limits say; a
 //! completion is reported before the dispatches it allows; `RunFinished` is the last output.
 
+mod away;
 mod cached;
 mod dispatch;
 mod ending;
@@ -130,6 +131,8 @@ pub(crate) struct Scheduler {
     settings: Settings,
     nodes: Vec<NodeRun>,
     places: Places,
+    /// Which servers are away and will be back; empty if none is.
+    away: Vec<bool>,
     timers: Timers,
     outputs: VecDeque<Output>,
     phase: Phase,
@@ -148,6 +151,7 @@ impl Scheduler {
         let nodes = plan.nodes.iter().map(NodeRun::new).collect::<Vec<_>>();
         Self {
             places: settings.capacity.join(settings.priority),
+            away: Vec::new(),
             open: nodes.len(),
             nodes,
             timers: Timers::default(),
@@ -163,8 +167,9 @@ impl Scheduler {
         }
     }
 
-    /// Begins the run. Once, first.
-    pub(crate) fn start(&mut self, now: Instant) {
+    /// Begins the run, with the servers that are [away](Self::handle_servers). Once, first.
+    pub(crate) fn start(&mut self, away: Vec<bool>, now: Instant) {
+        self.away = away;
         let plan = self.plan.clone();
         let is_reused = |node: &PlanNode| matches!(node.work, Work::Reused(_));
         let (reused, nodes): (Vec<&PlanNode>, Vec<&PlanNode>) =

@@ -29,6 +29,8 @@ pub(super) struct NodeRun {
     pub(super) retry_pending: bool,
     /// Waits for a place, or has one it does not use yet.
     pub(super) queued: bool,
+    /// Waits for its server to be back.
+    pub(super) held: bool,
     /// Waits for what the result cache has.
     pub(super) looking_up: bool,
     /// Waits for the step log to keep these outputs.
@@ -71,6 +73,7 @@ impl NodeRun {
             lost_retries_left,
             retry_pending: false,
             queued: false,
+            held: false,
             looking_up: false,
             logging: None,
             key: None,

@@ -47,8 +47,12 @@ impl Scheduler {
         }
     }
 
-    /// A node waits for a place.
+    /// A node waits for a place; before that, for its server.
     pub(super) fn queue(&mut self, node: usize) {
+        if self.is_away(node) {
+            self.nodes[node].held = true;
+            return;
+        }
         let planned = &self.plan.nodes[node];
         if let Some(remote) = planned.remote() {
             let wanted = Wanted {

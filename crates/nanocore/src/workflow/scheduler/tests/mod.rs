@@ -129,7 +129,7 @@ fn the_instance_of_a_further_attempt_is_its_own() {
         abort_at: None,
     };
     let mut harness = Harness::new(&case);
-    harness.scheduler.start(harness.now);
+    harness.scheduler.start(Vec::new(), harness.now);
     let mut instances = BTreeSet::new();
     let mut run = |scheduler: &mut Scheduler| {
         while let Some(output) = scheduler.poll_output() {
