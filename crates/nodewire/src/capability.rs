@@ -205,9 +205,9 @@ const fn nnrp(feature: Feature) -> Support {
             Support::As("partial results, where the submit allows them; else left out")
         }
         Feature::Cancel | Feature::Deadline => Support::Full,
-        Feature::Bytes => {
-            Support::As("typed payloads and tensor tiles, without tile ids, element types and layouts")
-        }
+        Feature::Bytes => Support::As(
+            "typed payloads and tensor tiles, without tile ids, element types and layouts",
+        ),
         Feature::Priority => Support::As("a member of the structured event"),
         Feature::Assets => Support::As("references in structured events"),
         Feature::TraceContext => Support::As(

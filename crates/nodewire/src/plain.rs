@@ -29,8 +29,8 @@ mod answer;
 mod request;
 mod schema;
 
-pub use answer::{answer, event, failure, outputs, refusal};
-pub use request::PlainRequest;
+pub use answer::{answer, event, failure, output_value, outputs, refusal};
+pub use request::{PlainRequest, input_value};
 pub use schema::schema;
 
 /// The member that marks bytes.

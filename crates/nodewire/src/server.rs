@@ -12,10 +12,10 @@ use nodewire_core::{AssetStore, DynNode, Executor, ExecutorConfig};
 
 use self::shutdown::ShutdownHandler;
 use self::wires::Wires;
-use crate::capability::Losses;
-use crate::nanograph::{self, NanographConfig};
 #[cfg(feature = "autotrainer")]
 use crate::autotrainer::AutotrainerConfig;
+use crate::capability::Losses;
+use crate::nanograph::{self, NanographConfig};
 #[cfg(feature = "nats")]
 use crate::nats::NatsConfig;
 #[cfg(feature = "nnrp")]
@@ -151,7 +151,8 @@ impl NodeServerBuilder {
     /// # Errors
     /// As [`Self::build`] and [`NodeServer::run`].
     pub async fn run(self) -> Result<(), ServeError> {
-        self.build()?.run().await
+        // The configurations of all wires are in it.
+        Box::pin(self.build()?.run()).await
     }
 }
 

@@ -27,6 +27,12 @@ impl ResultRoom {
         }
     }
 
+    /// Whether it is worth waiting: not for a frame whose results are sent once and forgotten.
+    #[must_use]
+    pub const fn waits(&self) -> bool {
+        self.waits
+    }
+
     /// Whether one is taken now, or it is not worth waiting: the frame has ended, or its results are sent once and forgotten.
     #[must_use]
     pub fn is_there(&self) -> bool {

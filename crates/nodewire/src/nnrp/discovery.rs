@@ -68,6 +68,8 @@ fn node(definition: &NodeDefinition, stats: Option<&NodeStats>) -> Value {
 }
 
 fn ports(ports: &[Port]) -> Vec<Value> {
-    let told = ports.iter().map(|port| json!({"name": port.name, "type": port.kind}));
+    let told = ports
+        .iter()
+        .map(|port| json!({"name": port.name, "type": port.kind}));
     told.collect()
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ::nnrp::server::{Responder, Submitted};
+use ::nnrp::server::Submitted;
 use bytestring::ByteString;
 use nnrp_wire::SubmitBody;
 use nnrp_wire::body::{PayloadKind, TypedPayload};
@@ -125,7 +125,13 @@ fn split(frame: &Submitted, has_model: bool) -> Result<(PlainRequest, Vec<Piece>
             pieces.extend(tensor.sections.iter().map(Piece::section));
         }
         SubmitBody::Composed(composed) => {
-            pieces.extend(composed.body().inline_objects.iter().filter_map(Piece::object));
+            pieces.extend(
+                composed
+                    .body()
+                    .inline_objects
+                    .iter()
+                    .filter_map(Piece::object),
+            );
             let sections = composed.sections().unwrap_or_default();
             pieces.extend(sections.iter().map(Piece::section));
             for (place, payload) in composed.body().typed.iter().enumerate() {
@@ -174,7 +180,13 @@ mod tests {
         assert!(!is_request(&event(r#"{"inputs": {"node": 1}}"#), true));
         assert!(!is_request(&event(r#"["node"]"#), true));
         assert!(is_request(&event("anything"), false));
-        assert!(!is_request(&event(r#"{"node": "n"}"#).with_profile(1), true));
-        assert!(!is_request(&TypedPayload::token_chunk(r#"{"node": "n"}"#), false));
+        assert!(!is_request(
+            &event(r#"{"node": "n"}"#).with_profile(1),
+            true
+        ));
+        assert!(!is_request(
+            &TypedPayload::token_chunk(r#"{"node": "n"}"#),
+            false
+        ));
     }
 }

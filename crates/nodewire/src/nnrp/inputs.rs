@@ -80,7 +80,7 @@ pub(super) fn fill(
     let mut next = 0;
     for piece in pieces {
         let place = if piece.port == 0 {
-            let place = free.get(next).or(free.last()).copied();
+            let place = free.get(next).or_else(|| free.last()).copied();
             next += 1;
             place.ok_or_else(|| too_many(definition))?
         } else {
@@ -233,13 +233,36 @@ mod tests {
 
     #[test]
     fn what_cannot_be_placed_or_read_is_refused_by_name() {
-        let all = Inputs::new().with("a", json("1")).with("b", json("1")).with("c", json("1"));
+        let all = Inputs::new()
+            .with("a", json("1"))
+            .with("b", json("1"))
+            .with("c", json("1"));
         let cases = [
-            (all.clone(), TypedPayload::opaque_bytes("x"), "no input of node `n` is left"),
-            (all, TypedPayload::opaque_bytes("x").with_profile(1), "input `a` is given twice"),
-            (Inputs::new(), TypedPayload::opaque_bytes("x").with_profile(4), "has 3 inputs"),
-            (Inputs::new(), TypedPayload::token_chunk(vec![255]), "input `a`: the token chunk"),
-            (Inputs::new(), TypedPayload::structured_event("{"), "input `a`: the structured event"),
+            (
+                all.clone(),
+                TypedPayload::opaque_bytes("x"),
+                "no input of node `n` is left",
+            ),
+            (
+                all,
+                TypedPayload::opaque_bytes("x").with_profile(1),
+                "input `a` is given twice",
+            ),
+            (
+                Inputs::new(),
+                TypedPayload::opaque_bytes("x").with_profile(4),
+                "has 3 inputs",
+            ),
+            (
+                Inputs::new(),
+                TypedPayload::token_chunk(vec![255]),
+                "input `a`: the token chunk",
+            ),
+            (
+                Inputs::new(),
+                TypedPayload::structured_event("{"),
+                "input `a`: the structured event",
+            ),
         ];
         for (inputs, payload, message) in cases {
             let error = filled(inputs, vec![payload]).unwrap_err();

@@ -4,7 +4,7 @@ use ::nnrp::server::{AnswerError, Responder};
 use nnrp_wire::body::TypedPayload;
 use nnrp_wire::build::ResultWorth;
 use nnrp_wire::{ErrorCode, ResultPush, WireError};
-use nodewire_core::{AssetRef, NodeDefinition, Outputs, PortValue, Value};
+use nodewire_core::{AssetRef, NodeDefinition, Outputs, Value};
 use nodewire_json::{Json, Kind};
 
 use crate::plain;
@@ -85,7 +85,9 @@ fn text(json: &Json) -> Option<TypedPayload> {
         return None;
     }
     let text = json.string()?;
-    Some(TypedPayload::token_chunk(json.substring(&text).into_bytes()))
+    Some(TypedPayload::token_chunk(
+        json.substring(&text).into_bytes(),
+    ))
 }
 
 fn event(json: &Json) -> TypedPayload {
@@ -101,7 +103,7 @@ mod tests {
     use bytes::Bytes;
     use nnrp_wire::ResultBody;
     use nnrp_wire::body::PayloadKind;
-    use nodewire_core::Port;
+    use nodewire_core::{Port, PortValue};
 
     use super::*;
 
@@ -116,14 +118,24 @@ mod tests {
         let json = |text: &'static str| Value::Json(Json::parse(text).unwrap());
         let outputs = Outputs::new()
             .with("b", Value::Bytes(bytes.clone()))
-            .with("a", vec![json(r#""x\n""#), json("[NaN]"), Value::Asset(AssetRef::new("ref"))])
+            .with(
+                "a",
+                vec![
+                    json(r#""x\n""#),
+                    json("[NaN]"),
+                    Value::Asset(AssetRef::new("ref")),
+                ],
+            )
             .with("other", PortValue::Single(json("1")));
         let result = result(outputs, Some(&definition), ResultWorth::COMPLETE).unwrap();
         let ResultBody::Composed(composed) = result.body else {
             panic!("no payloads");
         };
         let payloads: Vec<_> = composed.body().typed.iter().collect();
-        let told: Vec<_> = payloads.iter().map(|each| (each.kind, each.profile_id, &*each.payload)).collect();
+        let told: Vec<_> = payloads
+            .iter()
+            .map(|each| (each.kind, each.profile_id, &*each.payload))
+            .collect();
         let event = PayloadKind::StructuredEvent;
         let wanted = [
             (PayloadKind::OpaqueBytes, 2, &*bytes),

@@ -97,7 +97,8 @@ impl FrameSink {
         let (answer, unsent) = (state.answer.take(), state.waiting.take());
         if let Some(answer) = answer {
             // They have no room still, and are of no use behind the end.
-            if unsent.is_some_and(|unsent| answer.try_partial(unsent) == Err(AnswerError::LeftOut)) {
+            if unsent.is_some_and(|unsent| answer.try_partial(unsent) == Err(AnswerError::LeftOut))
+            {
                 self.lose_partial(&mut state);
             }
             say(answer);
@@ -165,7 +166,10 @@ impl FrameSink {
         answer.try_partial(result).map_err(|error| match error {
             AnswerError::FrameOver | AnswerError::BudgetOver => Unsent::Over,
             AnswerError::LeftOut if self.room.waits() => Unsent::NoRoom,
-            _ => Unsent::Never,
+            AnswerError::LeftOut
+            | AnswerError::PolicyNotAllowed { .. }
+            | AnswerError::Invalid(_)
+            | _ => Unsent::Never,
         })
     }
 
@@ -232,7 +236,10 @@ impl EventSink for FrameSink {
             }
             ExecutionEvent::Failed(error) => self.fail(&error),
             ExecutionEvent::Cancelled { .. } => self.end_without_result(|answer| {
-                answer.fail(ErrorCode::FrameCancelled, "cancelled: the execution was cancelled");
+                answer.fail(
+                    ErrorCode::FrameCancelled,
+                    "cancelled: the execution was cancelled",
+                );
             }),
             ExecutionEvent::Dropped(reason) => self.end_without_result(|answer| {
                 answer.drop_frame(match reason {

@@ -68,10 +68,12 @@ fn error_json(kind: &str, message: &str) -> Json {
 }
 
 fn list(values: &PortValue) -> Member {
-    Member::List(values.values().iter().map(value).collect())
+    Member::List(values.values().iter().map(output_value).collect())
 }
 
-fn value(value: &Value) -> Json {
+/// One value: JSON, marked bytes or a marked reference.
+#[must_use]
+pub fn output_value(value: &Value) -> Json {
     match value {
         Value::Json(json) => json.to_strict(),
         Value::Bytes(bytes) => {

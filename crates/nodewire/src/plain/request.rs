@@ -7,7 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use bytestring::ByteString;
 use nodewire_core::{
-    AssetRef, ExecutionRequest, Inputs, NodeDefinition, NodeError, Parameters, PortValue, Value,
+    AssetRef, ExecutionRequest, Inputs, NodeDefinition, NodeError, Parameters, Port, PortValue,
+    Value,
 };
 use nodewire_json::{Json, Kind, ScanError, members};
 
@@ -116,6 +117,14 @@ impl PlainRequest {
     }
 }
 
+/// One value at a port, as its type wants it.
+///
+/// # Errors
+/// `InvalidInput`, with the port, if marked bytes or a marked reference cannot be read.
+pub fn input_value(port: &Port, given: Json) -> Result<Value, NodeError> {
+    value(&port.name, PortType::of(&port.kind), given)
+}
+
 fn not_json(error: &ScanError) -> NodeError {
     NodeError::invalid_input(format!("the request is no JSON object: {error}"))
 }
@@ -222,7 +231,7 @@ fn parameters(given: &Json) -> Result<Parameters, NodeError> {
 
 #[cfg(test)]
 mod tests {
-    use nodewire_core::{NodeErrorKind, Port};
+    use nodewire_core::NodeErrorKind;
 
     use super::*;
 

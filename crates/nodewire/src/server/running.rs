@@ -8,9 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::shutdown::Shutdown;
 use super::wires::{Addresses, Started};
-use crate::capability::{Losses, Lost};
 #[cfg(feature = "autotrainer")]
 use crate::autotrainer::{AutotrainerAddress, AutotrainerCounts};
+use crate::capability::{Losses, Lost};
 #[cfg(feature = "nats")]
 use crate::nats::NatsAddress;
 

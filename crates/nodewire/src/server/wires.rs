@@ -7,10 +7,10 @@ use nodewire_core::{BoxFuture, Executor};
 
 use super::error::ServeError;
 use super::shutdown::close_all;
-use crate::capability::{self, Losses, Wire};
-use crate::nanograph::{self, NanographConfig};
 #[cfg(feature = "autotrainer")]
 use crate::autotrainer::{self, AutotrainerConfig};
+use crate::capability::{self, Losses, Wire};
+use crate::nanograph::{self, NanographConfig};
 #[cfg(feature = "nats")]
 use crate::nats::{self, NatsConfig};
 #[cfg(feature = "nnrp")]

@@ -1,0 +1,11 @@
+//! Nodes served on the NNRP wire, asked over sockets by our client and by the reference's.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![cfg(feature = "nnrp")]
+
+mod asking;
+mod ending;
+mod peer;
+mod stopping;
+mod streaming;
+mod support;
