@@ -47,8 +47,9 @@ pub struct AutotrainerConfig {
     pub quick_max: usize,
     /// Executions of this wire at once, their results under way included; 4096 by default. Beyond them they are refused.
     pub in_flight_max: usize,
-    /// Bytes of a message, either way; 4 MiB by default, which holds 3 MB of bytes as base64, and 64 KiB at least. Clients
-    /// have limits of their own: 1 MiB for those of `autotrainer-api` unless set.
+    /// Bytes of a message, either way; 8 MiB by default, and 64 KiB at least. In requests, careful clients write each
+    /// upper-case letter in six bytes, so that 1 MiB of bytes in base64 takes up to 5 MiB. Clients have limits of their
+    /// own: 1 MiB for those of `autotrainer-api` unless set.
     pub message_bytes_max: usize,
     /// Outputs that are being stored as assets at once; others wait. 16 by default.
     pub transfers_max: usize,
@@ -77,7 +78,7 @@ impl AutotrainerConfig {
             quick_wait: Duration::ZERO,
             quick_max: 32,
             in_flight_max: 4096,
-            message_bytes_max: 4 << 20,
+            message_bytes_max: 8 << 20,
             transfers_max: 16,
             linger: Duration::from_secs(1),
         }

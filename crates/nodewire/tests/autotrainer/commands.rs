@@ -1,0 +1,170 @@
+//! Commands beside executions: discovery, emergencies, quick nodes.
+
+use std::time::Duration;
+
+use autotrainer_api::{
+    Command, EmergencyResumeReason, EmergencyStopReason, EventKind, EventPayload, ProtocolLevel,
+    ResultCode,
+};
+use nodewire::Json;
+use nodewire::autotrainer::error_code;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use crate::support::{ECHO, PATIENCE, Served, answered, config, data, joined, outcome};
+
+#[tokio::test]
+async fn nodes_are_told_with_numbers_schemas_and_what_the_wire_can_express() {
+    let served = Served::new(config().command("panic", 5).quick("echo")).await;
+    let answer = served.ask(Some(1), json!(null)).await;
+    let told = data(&answer.verbatim_data);
+    let numbers: Vec<_> = told["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|node| (node["node"].as_str().unwrap(), node["command"].as_i64()))
+        .collect();
+    assert_eq!(
+        &numbers[..5],
+        [
+            ("echo", Some(ECHO)),
+            ("blip", Some(1001)),
+            ("steps", Some(1002)),
+            ("panic", Some(5)),
+            ("reverse", Some(1003)),
+        ]
+    );
+    assert_eq!(told["identifier"], "test-device");
+    assert_eq!(told["cancelCommand"], 2);
+    assert_eq!(told["capabilities"]["cancel"]["support"], "as");
+    assert_eq!(told["capabilities"].as_object().unwrap().len(), 8);
+
+    let one = served.ask(Some(1), json!({"node": "echo"})).await;
+    let one = data(&one.verbatim_data);
+    assert_eq!(one["nodes"].as_array().unwrap().len(), 1);
+    let echo = &one["nodes"][0];
+    assert_eq!(
+        (&echo["isQuick"], &echo["description"]),
+        (&json!(true), &json!("Prefixes each text."))
+    );
+    let schema = &echo["schema"];
+    assert_eq!(schema["properties"]["inputs"]["required"], json!(["text"]));
+
+    let nobody = served.ask(Some(1), json!({"node": "nobody"})).await;
+    assert_eq!(nobody.error_code, error_code::UNKNOWN_NODE);
+    served.finish().await;
+}
+
+#[tokio::test]
+async fn the_device_answers_as_devices_do() {
+    let served = Served::new(config()).await;
+    let none = served.remote.probe(PATIENCE).await.unwrap().unwrap();
+    assert_eq!(none.result, ResultCode::Success);
+    let configuration = served.remote.call(Command::GetConfiguration, &Value::Null);
+    let configuration = data(&configuration.await.unwrap().answer.verbatim_data);
+    assert_eq!(configuration["deviceId"], "test-device");
+    let status = served.remote.call(Command::GetStatus, &Value::Null);
+    let status = status.await.unwrap().answer;
+    assert_eq!(status.result, ResultCode::Unrecognized);
+    served.finish().await;
+}
+
+#[tokio::test]
+async fn an_emergency_stop_cancels_everything_until_it_is_resumed() {
+    let served = Served::new(config()).await;
+    let mut events = served.remote.events().await;
+    drop(joined(&served.remote).await);
+    let call = |command| served.remote.call(command, &Value::Null);
+
+    let early = call(Command::EmergencyResume).await.unwrap().answer;
+    assert_eq!(early.result, ResultCode::Failed);
+    let mut running = Vec::new();
+    for _ in 0..3 {
+        running.push(served.begin(json!({"node": "wait"})).await);
+        served.waiting.started.taken().await;
+    }
+    let stopped = call(Command::EmergencyStop).await.unwrap().answer;
+    assert_eq!(
+        (stopped.result, stopped.verbatim_data.is_null()),
+        (ResultCode::Success, true)
+    );
+    for pending in &mut running {
+        served.waiting.stopped.taken().await;
+        let result = pending.result(PATIENCE).await.unwrap();
+        assert_eq!(outcome(&result).1, error_code::CANCELLED);
+    }
+    let refused = served.ask(None, json!({"node": "echo"})).await;
+    let in_effect = (ResultCode::Unavailable, error_code::EMERGENCY_STOPPED);
+    assert_eq!(answered(&refused), in_effect);
+    assert_eq!(served.counts().emergency_stopped, 1);
+
+    let resumed = call(Command::EmergencyResume).await.unwrap().answer;
+    assert_eq!(resumed.result, ResultCode::Success);
+    let next = served.run(json!({"node": "steps"})).await;
+    assert_eq!(next.result, ResultCode::Success);
+
+    let level = ProtocolLevel::NEWEST;
+    let mut emergencies = Vec::new();
+    while emergencies.len() < 2 {
+        let event = timeout(PATIENCE, events.next_event())
+            .await
+            .unwrap()
+            .unwrap();
+        if event.kind(level) != Some(EventKind::PropertyChanged) {
+            emergencies.push(event.payload(level).unwrap());
+        }
+    }
+    assert!(matches!(&emergencies[0], EventPayload::EmergencyStop(why)
+        if why.reason_code == EmergencyStopReason::RpcService));
+    assert!(matches!(&emergencies[1], EventPayload::EmergencyResume(why)
+        if why.reason_code == EmergencyResumeReason::RpcService));
+    served.finish().await;
+}
+
+#[tokio::test]
+async fn a_quick_node_answers_with_its_result() {
+    let mut config = config().quick("echo").quick("wait").quick("panic");
+    config.quick_node_wait = PATIENCE;
+    let served = Served::new(config).await;
+    let answer = served
+        .ask(Some(ECHO), json!({"inputs": {"text": ["now"]}}))
+        .await;
+    assert_eq!(answer.result, ResultCode::Success);
+    assert_eq!(
+        data(&answer.verbatim_data),
+        json!({"outputs": {"text": ["> now"]}})
+    );
+    let failed = served.ask(None, json!({"node": "panic"})).await;
+    assert_eq!(failed.result, ResultCode::Exception);
+    // While one waits for its result, others are served: the stop too.
+    let remote = served.remote.clone();
+    let waits = tokio::spawn(async move {
+        let wait = Json::from(json!({"node": "wait"}));
+        let call = remote.command(Command::UserDefined).verbatim_data(wait);
+        call.send().await.unwrap().answer
+    });
+    served.waiting.started.taken().await;
+    let stop = served.remote.call(Command::EmergencyStop, &Value::Null);
+    assert_eq!(stop.await.unwrap().answer.result, ResultCode::Success);
+    let stopped = waits.await.unwrap();
+    assert_eq!(stopped.error_code, error_code::CANCELLED);
+    served.finish().await;
+}
+
+#[tokio::test]
+async fn a_quick_node_that_takes_long_becomes_pending() {
+    let mut config = config();
+    config.quick_wait = Duration::from_millis(20);
+    config.quick_max = 1;
+    let served = Served::new(config).await;
+    let mut first = served.begin(json!({"node": "wait"})).await;
+    // There is one place to wait for a result, which is free again.
+    let mut second = served.begin(json!({"node": "wait"})).await;
+    for pending in [&mut first, &mut second] {
+        served.waiting.finish.give();
+        let result = pending.result(PATIENCE).await;
+        assert_eq!(result.unwrap().result, ResultCode::Success);
+    }
+    assert_eq!(served.counts().results_unowed, 0);
+    served.finish().await;
+}
