@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::api::{Api, ApiOptions, ApiParts, Limited};
+use crate::api::{Api, ApiOptions, ApiParts};
 use crate::assets::{
     AssetService, AssetServiceConfig, AssetStore, StoreError, StoreOptions, Token, Tokens,
 };
+use crate::connections::Connections;
 use crate::db::{Database, DatabaseError, DatabaseOptions};
 use crate::events::{EventHub, EventHubOptions};
 use crate::home::{DataFolder, HomeError};
@@ -21,9 +21,6 @@ use crate::registry::Registry;
 use crate::runs::{RunManager, RunManagerOptions, RunManagerParts, StartError};
 use crate::supervisor::{Supervisor, SupervisorError, SupervisorOptions, SupervisorParts};
 use crate::workflow::{ServerPool, StoreLinks};
-
-/// How long connections may take to finish at a shutdown.
-const CONNECTIONS_GRACE: Duration = Duration::from_secs(5);
 
 /// How a daemon is started.
 #[derive(Debug, Clone)]
@@ -143,12 +140,11 @@ pub struct Daemon {
     folder: DataFolder,
 }
 
-/// The HTTP server: its task, and what ends its streams and then itself.
+/// The HTTP server: what ends its streams when it is dropped, and its connections.
 #[derive(Debug)]
 struct Http {
-    streams: CancellationToken,
-    stop: CancellationToken,
-    task: JoinHandle<()>,
+    streams: DropGuard,
+    connections: Connections,
 }
 
 type Registered = Arc<Mutex<Option<Supervisor>>>;
@@ -311,37 +307,17 @@ impl Daemon {
 
 impl Http {
     fn start(listener: TcpListener, api: impl FnOnce(CancellationToken) -> Api) -> Self {
-        let (streams, stop) = (CancellationToken::new(), CancellationToken::new());
-        let api = api(streams.clone());
-        let listener = Limited::new(listener, api.connections_max());
-        let serving = axum::serve(listener, api.router())
-            .with_graceful_shutdown(stop.clone().cancelled_owned());
-        let task = tokio::spawn(async move {
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "the HTTP server ended");
-            }
-        });
+        let streams = CancellationToken::new();
+        let connections = api(streams.clone()).serve(listener);
         Self {
-            streams,
-            stop,
-            task,
+            streams: streams.drop_guard(),
+            connections,
         }
     }
 
-    async fn end(mut self) {
-        self.streams.cancel();
-        self.stop.cancel();
-        let ended = tokio::time::timeout(CONNECTIONS_GRACE, &mut self.task).await;
-        if ended.is_err() {
-            tracing::debug!("connections were cut off");
-        }
-    }
-}
-
-impl Drop for Http {
-    fn drop(&mut self) {
-        self.streams.cancel();
-        self.task.abort();
+    async fn end(self) {
+        drop(self.streams);
+        self.connections.end().await;
     }
 }
 

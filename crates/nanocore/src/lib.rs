@@ -22,6 +22,7 @@
 
 pub mod api;
 pub mod assets;
+mod connections;
 pub mod daemon;
 pub mod db;
 pub mod events;

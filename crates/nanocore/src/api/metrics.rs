@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::Ordering;
 
 use axum::extract::State;
 use axum::http::header;
@@ -56,11 +57,20 @@ impl Snapshot {
             gauges: Vec::new(),
             servers: BTreeMap::new(),
         };
+        snapshot.connections(api);
         snapshot.events(api);
         snapshot.database(api);
         snapshot.servers(api);
         snapshot.runs(api);
         snapshot
+    }
+
+    fn connections(&mut self, api: &Api) {
+        self.counters.push((
+            "connections_timed_out",
+            "Connections closed, as no request came in time",
+            api.timed_out.load(Ordering::Relaxed),
+        ));
     }
 
     fn events(&mut self, api: &Api) {

@@ -10,7 +10,6 @@ mod assets;
 mod body;
 mod collect;
 mod document;
-mod listener;
 mod metrics;
 mod nodes;
 mod paths;
@@ -24,6 +23,8 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderValue;
@@ -32,17 +33,18 @@ use axum::routing::get;
 use axum::{Json, Router};
 use jiff::Timestamp;
 use serde_json::Value;
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::assets::{AssetService, Tokens};
+use crate::connections::{ConnectionLimits, Connections};
 use crate::db::Database;
 use crate::events::EventHub;
 use crate::refusal::ApiError;
 use crate::runs::RunManager;
 use crate::supervisor::Supervisor;
 use document::{Operation, Routes};
-pub(crate) use listener::Limited;
 
 /// What all routes of the API begin with; others are there for tools that expect them so.
 const PREFIX: &str = "/api/v1";
@@ -52,6 +54,9 @@ const PREFIX: &str = "/api/v1";
 pub struct ApiOptions {
     /// Connections at a time; further ones wait. Default 4,096.
     pub connections_max: usize,
+    /// How long a request's head may take; a connection that is idle for so long is closed, too. WebSockets, bodies and
+    /// answers are not meant. Default 30 s.
+    pub head_timeout: Duration,
     /// The longest JSON body, in bytes. Default 20 MiB.
     pub body_bytes_max: usize,
     /// Bodies in memory at a time; further ones wait unread. Default 16.
@@ -68,6 +73,7 @@ impl Default for ApiOptions {
     fn default() -> Self {
         Self {
             connections_max: 4_096,
+            head_timeout: Duration::from_secs(30),
             body_bytes_max: 20 << 20,
             bodies_max: 16,
             streams_max: 2_048,
@@ -105,6 +111,7 @@ pub(crate) struct Shared {
     parts: ApiParts,
     bodies: Semaphore,
     streams: Arc<Semaphore>,
+    timed_out: Arc<AtomicU64>,
     started_at: Timestamp,
 }
 
@@ -129,17 +136,23 @@ impl Api {
         Self(Arc::new(Shared {
             bodies: Semaphore::new(parts.options.bodies_max.max(1)),
             streams: Arc::new(Semaphore::new(parts.options.streams_max)),
+            timed_out: Arc::default(),
             started_at: Timestamp::now(),
             parts,
         }))
     }
 
-    pub(crate) fn connections_max(&self) -> usize {
-        self.options.connections_max
+    /// Serves all routes.
+    pub(crate) fn serve(&self, listener: TcpListener) -> Connections {
+        let limits = ConnectionLimits {
+            connections_max: self.options.connections_max,
+            head_timeout: self.options.head_timeout,
+        };
+        Connections::serve(listener, self.router(), limits, Arc::clone(&self.timed_out))
     }
 
     /// All routes, those of assets included.
-    pub(crate) fn router(&self) -> Router {
+    fn router(&self) -> Router {
         let api = || self.clone();
         let (closed, streams, open, document) = routes();
         let document = Arc::new(document);

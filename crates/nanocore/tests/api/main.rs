@@ -7,6 +7,7 @@
 
 mod about;
 mod access;
+mod connections;
 mod events;
 #[path = "../assets/http.rs"]
 mod http;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use nanocore::assets::StoreOptions;
-use tokio::io::AsyncWriteExt;
+use nanocore::assets::{AssetServer, AssetServerConfig, AssetStore, StoreOptions};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::http::{Part, form};
@@ -157,4 +157,20 @@ async fn a_killed_process_leaves_complete_assets_only() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn a_caller_that_says_nothing_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = AssetStore::open(folder.path(), StoreOptions::default()).unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let config = AssetServerConfig {
+        head_timeout: Duration::from_millis(100),
+        ..AssetServerConfig::default()
+    };
+    let server = AssetServer::start(store, listener, config).unwrap();
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+    assert_eq!(server.connections_timed_out(), 1);
+    server.shutdown().await;
 }

@@ -9,27 +9,25 @@ mod receive;
 mod service;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use super::auth::Token;
 use super::resources::Resources;
 use super::store::AssetStore;
 use super::tokens::Tokens;
+use crate::connections::{ConnectionLimits, Connections};
 use crate::refusal::ApiError;
 use access::Access;
 pub(crate) use access::is_loopback;
 
 use service::Shared;
 pub use service::{AssetService, AssetServiceConfig};
-
-/// How long connections may take to finish at shutdown.
-const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
 /// What an [`AssetServer`] needs to know.
 #[derive(Debug, Clone)]
@@ -42,6 +40,10 @@ pub struct AssetServerConfig {
     pub endpoint: Option<String>,
     /// How long an upload may stay silent. Default 60 s.
     pub upload_idle_timeout: Duration,
+    /// Connections at a time; further ones wait. Default 4,096.
+    pub connections_max: usize,
+    /// How long a request's head may take, and a connection may be idle. Default 30 s.
+    pub head_timeout: Duration,
 }
 
 impl Default for AssetServerConfig {
@@ -51,6 +53,8 @@ impl Default for AssetServerConfig {
             domain: "nanocore.local".to_owned(),
             endpoint: None,
             upload_idle_timeout: Duration::from_secs(60),
+            connections_max: 4_096,
+            head_timeout: Duration::from_secs(30),
         }
     }
 }
@@ -77,8 +81,8 @@ pub enum StartError {
 pub struct AssetServer {
     service: AssetService,
     address: SocketAddr,
-    stop: CancellationToken,
-    task: Option<JoinHandle<()>>,
+    timed_out: Arc<AtomicU64>,
+    connections: Connections,
 }
 
 impl AssetServer {
@@ -110,19 +114,18 @@ impl AssetServer {
                 ..AssetServiceConfig::new(Tokens::new(config.token), config.domain, &endpoint)
             },
         );
-        let stop = CancellationToken::new();
-        let serving = axum::serve(listener, router(&service, access))
-            .with_graceful_shutdown(stop.clone().cancelled_owned());
-        let task = tokio::spawn(async move {
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "asset server ended");
-            }
-        });
+        let limits = ConnectionLimits {
+            connections_max: config.connections_max,
+            head_timeout: config.head_timeout,
+        };
+        let timed_out = Arc::default();
+        let router = router(&service, access);
+        let connections = Connections::serve(listener, router, limits, Arc::clone(&timed_out));
         Ok(Self {
             service,
             address,
-            stop,
-            task: Some(task),
+            timed_out,
+            connections,
         })
     }
 
@@ -156,27 +159,18 @@ impl AssetServer {
         self.service.resources()
     }
 
+    /// How many connections were closed, as no request came within
+    /// [`head_timeout`](AssetServerConfig::head_timeout).
+    #[must_use]
+    pub fn connections_timed_out(&self) -> u64 {
+        self.timed_out.load(Ordering::Relaxed)
+    }
+
     /// Refuses new requests and waits at most five seconds for those going on.
     ///
     /// Cancel safety: if dropped, the server stops at once.
-    pub async fn shutdown(mut self) {
-        self.stop.cancel();
-        if let Some(mut task) = self.task.take()
-            && tokio::time::timeout(SHUTDOWN_GRACE, &mut task)
-                .await
-                .is_err()
-        {
-            task.abort();
-        }
-    }
-}
-
-impl Drop for AssetServer {
-    fn drop(&mut self) {
-        self.stop.cancel();
-        if let Some(task) = &self.task {
-            task.abort();
-        }
+    pub async fn shutdown(self) {
+        self.connections.end().await;
     }
 }
 
