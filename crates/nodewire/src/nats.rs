@@ -15,11 +15,11 @@
 //!
 //! # Requests
 //! The JSON of [`plain`](crate::plain) (nothing is `{}`); or bytes, with `Content-Type: application/octet-stream`, for the
-//! one input of the node that takes bytes. Other inputs and parameters are in headers then.
+//! one input of the node that takes bytes. Other inputs and parameters are in headers then; with JSON, they may be.
 //!
 //! | Header | Meaning |
 //! |---|---|
-//! | `Nodewire-Input-<name>`, `Nodewire-Param-<name>` | a value beside bytes: JSON, or else a text |
+//! | `Nodewire-Input-<name>`, `Nodewire-Param-<name>` | a value that the body does not have: JSON, or else a text |
 //! | `Nodewire-Stream: 1` | progress and partial outputs are wanted |
 //! | `Accept: application/octet-stream` | the one output that has bytes is wanted as the reply's body |
 //! | `Nodewire-Timeout-Ms` | time from now; the shorter one counts if the JSON has one too |

@@ -206,7 +206,8 @@ impl NodeServer {
         let executor = with_assets(self.executor, self.wires.nanograph.as_ref())?;
         let handler_time = self.wires.shutdown_handler_timeout();
         let losses = Losses::default();
-        let started = self.wires.start(&executor, &losses).await?;
+        // Boxed, as it holds what all wires need to start.
+        let started = Box::pin(self.wires.start(&executor, &losses)).await?;
         let shutdown = shutdown::Shutdown {
             drain: self.drain,
             handlers: self.shutdown_handlers,

@@ -13,9 +13,10 @@ const HEADERS_BYTES: usize = 512;
 
 /// The reply that tells progress or partial outputs; `None` if the broker would not take it.
 pub(super) fn interim(event: &ExecutionEvent, form: &Form, bytes_max: usize) -> Option<Reply> {
-    let reply = match event {
-        ExecutionEvent::Partial(outputs) => said(event, outputs, form),
-        _ => json(event, form),
+    let reply = if let ExecutionEvent::Partial(outputs) = event {
+        said(event, outputs, form)
+    } else {
+        json(event, form)
     };
     fits(&reply, bytes_max).then_some(reply)
 }
@@ -83,9 +84,10 @@ fn said(event: &ExecutionEvent, outputs: &Outputs, form: &Form) -> Reply {
 }
 
 fn json(event: &ExecutionEvent, form: &Form) -> Reply {
-    let body = match event {
-        ExecutionEvent::Completed(outputs) if !form.stream => plain::answer(outputs),
-        _ => plain::event(event).unwrap_or_default(),
+    let body = if let (false, ExecutionEvent::Completed(outputs)) = (form.stream, event) {
+        plain::answer(outputs)
+    } else {
+        plain::event(event).unwrap_or_default()
     };
     let reply = Reply::new(body.into_bytes());
     let reply = if form.typed {

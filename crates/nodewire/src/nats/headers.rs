@@ -21,7 +21,7 @@ pub(super) const OCTET_STREAM: &str = "application/octet-stream";
 
 /// Whether the caller wants progress and partial outputs.
 pub(super) fn wants_stream(request: &Request) -> bool {
-    request.header(STREAM) == Some("1")
+    request.header(STREAM).is_some_and(|value| value != "0")
 }
 
 /// Whether a header has this media type; parameters after `;` do not matter.

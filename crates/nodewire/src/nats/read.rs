@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use bytestring::ByteString;
 use nats_micro::Request;
 use nodewire_core::{
-    ExecutionRequest, Inputs, NodeDefinition, NodeError, Parameters, PortValue, Registry, Value,
+    ExecutionRequest, NodeDefinition, NodeError, Port, PortValue, Registry, Value,
 };
 use nodewire_json::Json;
 
 use super::headers;
-use crate::plain::PlainRequest;
+use crate::plain::{PlainRequest, input_value};
 
 /// What a request asks for.
 #[derive(Debug)]
@@ -51,9 +50,13 @@ pub(super) fn read(
     let definition = node.as_ref().map(|node| node.definition());
     add_headers(&mut plain, request)?;
     let mut execution = plain.into_execution(uid, definition)?;
-    if let Some(definition) = definition.filter(|_| is_bytes) {
-        execution.inputs = bytes_inputs(request, definition)?;
-        execution.parameters = parameters(request);
+    if let Some(definition) = definition {
+        if is_bytes {
+            let body = Value::Bytes(request.payload().clone());
+            let port = bytes_input(definition)?.to_owned();
+            execution.inputs.insert(port, body);
+        }
+        add_values(&mut execution, request, definition)?;
     }
     if execution.caller_id.is_empty() {
         execution.caller_id = request
@@ -128,32 +131,48 @@ fn number<T: std::str::FromStr>(request: &Request, header: &str) -> Result<Optio
     request.header(header).map(parse).transpose()
 }
 
-/// The body at the one input that takes bytes, and what the headers say.
-fn bytes_inputs(request: &Request, definition: &NodeDefinition) -> Result<Inputs, NodeError> {
-    let Some(port) = only_bytes(&definition.inputs) else {
-        return Err(NodeError::invalid_input(format!(
+/// The input that a body of bytes is for.
+fn bytes_input(definition: &NodeDefinition) -> Result<&str, NodeError> {
+    only_bytes(&definition.inputs).ok_or_else(|| {
+        NodeError::invalid_input(format!(
             "node `{}` has not exactly one input that takes bytes: send JSON",
             definition.uid
-        )));
-    };
-    let mut inputs: Inputs = prefixed(request, headers::INPUT_PREFIX)
-        .map(|(name, value)| {
-            let values = value
-                .elements()
-                .map(|values| PortValue::List(values.into_iter().map(Value::Json).collect()));
-            (
-                name,
-                values.unwrap_or(PortValue::Single(Value::Json(value))),
-            )
-        })
-        .collect();
-    let body: Bytes = request.payload().clone();
-    inputs.insert(port.to_owned(), Value::Bytes(body));
-    Ok(inputs)
+        ))
+    })
 }
 
-fn parameters(request: &Request) -> Parameters {
-    prefixed(request, headers::PARAMETER_PREFIX).collect()
+/// Adds what stands in headers and not in the body.
+fn add_values(
+    execution: &mut ExecutionRequest,
+    request: &Request,
+    definition: &NodeDefinition,
+) -> Result<(), NodeError> {
+    for (name, value) in prefixed(request, headers::INPUT_PREFIX) {
+        if execution.inputs.get(&name).is_none() {
+            let value = port_value(definition.input(&name), value)?;
+            execution.inputs.insert(name, value);
+        }
+    }
+    for (name, value) in prefixed(request, headers::PARAMETER_PREFIX) {
+        if execution.parameters.get(&name).is_none() {
+            execution.parameters.insert(name, value);
+        }
+    }
+    Ok(())
+}
+
+fn port_value(port: Option<&Port>, given: Json) -> Result<PortValue, NodeError> {
+    let value = |given: Json| match port {
+        Some(port) => input_value(port, given),
+        None => Ok(Value::Json(given)),
+    };
+    match given.elements() {
+        Some(elements) => {
+            let values = elements.into_iter().map(value);
+            Ok(PortValue::List(values.collect::<Result<_, _>>()?))
+        }
+        None => Ok(PortValue::Single(value(given)?)),
+    }
 }
 
 /// The values of headers with this prefix, by what follows it. A header's name is as it was sent.
@@ -176,7 +195,7 @@ fn json_or_text(value: &str) -> Json {
 }
 
 /// The name of the only port of bytes.
-fn only_bytes(ports: &[nodewire_core::Port]) -> Option<&str> {
+fn only_bytes(ports: &[Port]) -> Option<&str> {
     let mut ports = ports.iter().filter(|port| port.kind == "bytes");
     let first = ports.next()?;
     ports.next().is_none().then_some(first.name.as_str())

@@ -33,6 +33,9 @@ const REFUSALS_AT_ONCE: usize = 64;
 /// Executions end when the executor shuts down, long before this.
 const STOP_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Last replies have so much time to leave the process, however short the drain time is.
+const CLOSE_MIN: Duration = Duration::from_secs(1);
+
 /// Under which names the wire can be reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -263,6 +266,7 @@ impl RunningWire for RunningNats {
     fn close(self: Box<Self>, time: Duration) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             // The executor has drained: what is left are last replies, and subjects that the broker is still to forget.
+            let time = time.max(CLOSE_MIN);
             if tokio::time::timeout(time, self.context.close())
                 .await
                 .is_err()

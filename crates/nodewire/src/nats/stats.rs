@@ -33,7 +33,7 @@ impl Statistics {
     /// The node's statistics at its endpoint, those of all nodes at `execute`, else nothing.
     pub(super) fn data(&self, endpoint: &EndpointSnapshot) -> Value {
         if let Some(uid) = endpoint.info.metadata.get(describe::NODE) {
-            return self.node(uid);
+            return self.node(uid, endpoint.rejected);
         }
         if endpoint.info.name == describe::EXECUTE {
             return self.all();
@@ -41,7 +41,7 @@ impl Statistics {
         Value::Null
     }
 
-    fn node(&self, uid: &str) -> Value {
+    fn node(&self, uid: &str, rejected: u64) -> Value {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = last.take().filter(|(at, _)| at.elapsed() < AGE_MAX);
         let (_, stats) = last
@@ -51,6 +51,7 @@ impl Statistics {
         };
         let mut data = counters(&stats.counters);
         data.insert("node".to_owned(), json!(uid));
+        data.insert("rejected".to_owned(), json!(rejected));
         data.insert("running".to_owned(), json!(stats.running));
         data.insert("waiting".to_owned(), json!(stats.waiting));
         data.insert("queueTimeUs".to_owned(), times(&stats.queue_time));

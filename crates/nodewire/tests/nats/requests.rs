@@ -164,3 +164,19 @@ async fn json_says_so_where_bytes_were_wanted() {
     assert!(outcome(&reply).is_ok());
     fixture.stop().await;
 }
+
+#[tokio::test]
+async fn values_may_stand_in_headers() {
+    let fixture = Fixture::start().await;
+    let headers = [
+        ("Nodewire-Input-text", r#"["a", "b"]"#),
+        ("Nodewire-Param-prefix", "- "),
+    ];
+    let reply = fixture.request("nodes.echo", &headers, "").await;
+    assert_eq!(outcome(&reply), Ok(json!({"text": ["- a", "- b"]})));
+    // The body comes first.
+    let body = r#"{"inputs": {"text": "c"}, "parameters": {"prefix": ""}}"#;
+    let reply = fixture.request("nodes.echo", &headers, body).await;
+    assert_eq!(outcome(&reply), Ok(json!({"text": ["c"]})));
+    fixture.stop().await;
+}
