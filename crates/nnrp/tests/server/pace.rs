@@ -44,6 +44,46 @@ async fn results_that_are_not_last_wait_for_the_client() {
     peer.wait_for(is_push).await;
 }
 
+/// Who does not wait in the call is told when to try again, also after giving the responder away.
+#[tokio::test]
+async fn whoever_does_not_wait_is_told_of_room() {
+    let (_server, session, mut peer) = session(ServerOptions::default()).await;
+    peer.submit(1, 7, submit()).await;
+    let frame = session.next_submit().await.unwrap();
+    let room = frame.answer.room();
+    assert!(room.waits() && room.is_there());
+    room.wait().await;
+    flow(&mut peer, FlowUpdateMetadata::session(FlowReason::Pause)).await;
+    assert!(!room.is_there());
+    let left_out = frame.answer.try_partial(result());
+    assert_eq!(left_out, Err(AnswerError::LeftOut));
+    // It may be tried again, so that it is not lost.
+    assert_eq!(session.counters().tallies.left_out, 0);
+    let waiting = tokio::spawn({
+        let room = room.clone();
+        async move { room.wait().await }
+    });
+    stalled(&session).await;
+    let resume = FlowUpdateMetadata::session(FlowReason::Resume).with_credit(1, 1);
+    flow(&mut peer, resume).await;
+    waiting.await.unwrap();
+    frame.answer.try_partial(result()).unwrap();
+    peer.wait_for(is_push).await;
+
+    // A frame that has ended needs no room.
+    let pause = FlowUpdateMetadata::session(FlowReason::Pause).with_credit(0, 2);
+    flow(&mut peer, pause).await;
+    let waiting = tokio::spawn(async move { room.wait().await });
+    let over = frame.answer.over();
+    peer.cancel(1, 7).await;
+    over.await;
+    waiting.await.unwrap();
+    assert_eq!(
+        frame.answer.try_partial(result()),
+        Err(AnswerError::FrameOver)
+    );
+}
+
 /// A time to wait passes by itself.
 #[tokio::test(start_paused = true)]
 async fn results_that_are_not_last_wait_as_long_as_the_client_says() {

@@ -8,8 +8,9 @@ use nnrp_wire::metadata::FlowUpdateMetadata;
 use nnrp_wire::session::FrameOutcome;
 use nodewire::capability::Feature;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
-use crate::support::{Served, asking, rest, seen, soon, streaming, submit, text, until};
+use crate::support::{BURST, Served, asking, rest, seen, soon, streaming, submit, text, until};
 
 const REQUEST: &str = r#"{"node": "progress"}"#;
 
@@ -81,5 +82,26 @@ async fn partial_outputs_wait_for_the_client() {
     let partial = answer.results.iter().rev().nth(1).unwrap();
     assert_eq!(**partial, [text(1, "so far")]);
     assert_eq!(served.lost(Feature::PartialOutputs), 0);
+    served.balanced().await;
+}
+
+/// Where there is little room and many want it, each gets its turn.
+#[tokio::test]
+async fn no_partial_output_is_lost_for_want_of_room() {
+    let served = Served::start_with(|config| {
+        config.server.session.transmits_max = 2;
+        config.server.session.transmits_bytes_max = 20 << 10;
+    })
+    .await;
+    let session = served.session().await;
+    let mut frames = JoinSet::new();
+    for _ in 0..8 {
+        let session = session.clone();
+        let request = streaming(r#"{"node": "burst"}"#);
+        frames.spawn(async move { seen(&session, request).await.results.len() });
+    }
+    let counts = soon(frames.join_all()).await;
+    assert_eq!(counts, [BURST + 1; 8]);
+    assert!(served.server.lost().is_empty());
     served.balanced().await;
 }

@@ -22,6 +22,9 @@ use tokio::sync::Semaphore;
 /// Nothing that goes well takes as long.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
+/// Partial outputs of the node `burst`.
+pub(crate) const BURST: usize = 20;
+
 /// Prefixes each text.
 #[node(output = "text")]
 async fn echo(text: Vec<String>, #[param(default = "> ")] prefix: String) -> Vec<String> {
@@ -44,6 +47,16 @@ async fn progress(context: Context) -> u32 {
         .partial(CoreOutputs::new().with("n", Json::from("so far")))
         .await;
     3
+}
+
+/// Sends many partial outputs.
+#[node(output = "data")]
+async fn burst(context: Context) -> Bytes {
+    for _ in 0..BURST {
+        let data = Bytes::from(vec![7; 16 << 10]);
+        context.partial(CoreOutputs::new().with("data", data)).await;
+    }
+    Bytes::new()
 }
 
 /// What came along.
@@ -121,6 +134,7 @@ pub(crate) fn nodes() -> (NodeServerBuilder, Holding) {
         .node(echo())
         .node(pass())
         .node(progress())
+        .node(burst())
         .node(tell())
         .node(fail())
         .node(panic())
@@ -137,7 +151,12 @@ pub(crate) fn nodes() -> (NodeServerBuilder, Holding) {
 
 impl Served {
     pub(crate) async fn start() -> Self {
-        let (config, certificate_pem) = NnrpConfig::self_signed(0).unwrap();
+        Self::start_with(|_| {}).await
+    }
+
+    pub(crate) async fn start_with(configure: impl FnOnce(&mut NnrpConfig)) -> Self {
+        let (mut config, certificate_pem) = NnrpConfig::self_signed(0).unwrap();
+        configure(&mut config);
         let (builder, holding) = nodes();
         let server = builder.nnrp(config).build().unwrap().start().await.unwrap();
         let tls = ClientTls::with_authority(certificate_pem.as_bytes()).unwrap();
