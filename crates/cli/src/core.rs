@@ -7,6 +7,7 @@ mod args;
 mod assets;
 mod client;
 mod doctor;
+mod down;
 mod events;
 mod follow;
 mod logs;
@@ -43,13 +44,15 @@ async fn execute(command: CoreCommand) -> Result<(), Failure> {
     match command {
         CoreCommand::Register(args) => registering::register(args).await,
         CoreCommand::Unregister(args) => registering::unregister(&args),
+        CoreCommand::Enable(args) => registering::switch(&args, true),
+        CoreCommand::Disable(args) => registering::switch(&args, false),
         CoreCommand::Env(args) => registering::env(&args),
         CoreCommand::Stop(args) => servers::stop(args).await,
         CoreCommand::Restart(args) => servers::restart(args).await,
         CoreCommand::List(args) => servers::list(args).await,
         CoreCommand::Status(args) => servers::status(args).await,
         CoreCommand::Logs(args) => logs::logs(args).await,
-        CoreCommand::Down(args) => up::down(args).await,
+        CoreCommand::Down(args) => down::down(args).await,
         CoreCommand::Doctor(args) => doctor::doctor(args).await,
         CoreCommand::Nodes(args) => nodes::nodes(args).await,
         CoreCommand::Runs(args) => runs::runs(args.command).await,

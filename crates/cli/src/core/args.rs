@@ -41,6 +41,29 @@ Examples:
   nodewire runs show 3c1e…  --json
   nodewire runs rerun 3c1e… --failed     # finished nodes are not run again";
 
+const GC_HELP: &str = "\
+Examples:
+  nodewire assets gc --dry-run           # what would go
+  nodewire assets gc --older-than 168h
+
+What came or was used since the oldest running run began is kept.
+Exit status: 0 done, 1 it failed, 2 wrong usage, 3 the daemon is not running or cannot be reached, 130 interrupted.";
+
+const SWITCH_HELP: &str = "\
+Examples:
+  nodewire disable image-tools upscaler
+  nodewire enable image-tools
+
+Works on the registry, without the daemon; one that runs follows it.
+Exit status: 0 done, 1 it failed, 2 no such server.";
+
+const DOWN_HELP: &str = "\
+Examples:
+  nodewire down
+  nodewire down --timeout 5 --force      # kills it if it does not end by itself
+
+Exit status: 0 ended, 1 it has not ended in time, 2 wrong usage, 3 the daemon is not running or cannot be reached, 130 interrupted.";
+
 const ENV_HELP: &str = "\
 Examples:
   nodewire env image-tools                       # all variables
@@ -59,6 +82,12 @@ pub(crate) enum CoreCommand {
     /// Remove a node server from the registry; its files stay.
     #[command(after_help = EXIT_STATUS)]
     Unregister(UnregisterArgs),
+    /// Have node servers started with the daemon, and now if it runs.
+    #[command(after_help = SWITCH_HELP)]
+    Enable(SwitchArgs),
+    /// Keep node servers registered without starting them; those that run are stopped.
+    #[command(after_help = SWITCH_HELP)]
+    Disable(SwitchArgs),
     /// Stop node servers.
     #[command(after_help = EXIT_STATUS)]
     Stop(ServersArgs),
@@ -75,7 +104,7 @@ pub(crate) enum CoreCommand {
     #[command(after_help = LOGS_HELP)]
     Logs(LogsArgs),
     /// End the daemon and all it has started.
-    #[command(after_help = EXIT_STATUS)]
+    #[command(after_help = DOWN_HELP)]
     Down(DownArgs),
     /// Look for what keeps the daemon and node servers from working.
     #[command(
@@ -150,6 +179,18 @@ pub(crate) struct UnregisterArgs {
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
     /// Print the removed entry as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SwitchArgs {
+    /// Uids, package ids, display names or folders.
+    #[arg(value_name = "NAME", required = true)]
+    pub(crate) names: Vec<String>,
+    /// Print the entries as JSON.
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
@@ -247,8 +288,14 @@ pub(crate) struct UpArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DownArgs {
     /// Do not wait for its end.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["timeout", "force"])]
     pub(crate) no_wait: bool,
+    /// How long to wait for its end.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) timeout: u64,
+    /// Kill it if it has not ended by then; the next daemon ends the node servers that it leaves behind.
+    #[arg(long)]
+    pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) daemon: DaemonArgs,
 }

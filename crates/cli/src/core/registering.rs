@@ -7,7 +7,7 @@ use nanocore::register::{self, Finding, Level, RegisterError, RegisterOptions, S
 use nanocore::registry::{AssetRefs, Entry, NameError, Registry, RegistryError};
 use serde_json::{Value, json};
 
-use super::args::{EnvArgs, PlaceArgs, RegisterArgs, UnregisterArgs};
+use super::args::{EnvArgs, PlaceArgs, RegisterArgs, SwitchArgs, UnregisterArgs};
 use super::place::Place;
 use crate::failure::{Failure, chain};
 use crate::terminal;
@@ -91,6 +91,37 @@ pub(super) fn unregister(args: &UnregisterArgs) -> Result<(), Failure> {
         terminal::result(terminal::plain(&format!(
             "unregistered {name} ({uid}); its files are as they were"
         )));
+    }
+    Ok(())
+}
+
+/// Has servers started with the daemon, or not; none unless each is there.
+pub(super) fn switch(args: &SwitchArgs, enabled: bool) -> Result<(), Failure> {
+    let registry = Place::find(&args.place)?.registry();
+    let names = args.names.iter();
+    let uids = names
+        .map(|name| Ok(find(&registry, name)?.server_uid))
+        .collect::<Result<Vec<String>, Failure>>()?;
+    let change = registry.change(|entries| {
+        let switched = uids.iter().map(|uid| {
+            let entry = entries.get_mut(uid)?;
+            entry.enabled = enabled;
+            Some(entry.clone())
+        });
+        switched.collect::<Option<Vec<_>>>()
+    });
+    let entries = change
+        .map_err(|error| registry_failed(&error))?
+        .ok_or_else(|| Failure::failed("a server was unregistered meanwhile"))?;
+    if args.json {
+        let entries: Vec<_> = entries.iter().map(entry_json).collect();
+        terminal::json(json!(entries));
+        return Ok(());
+    }
+    let word = if enabled { "enabled" } else { "disabled" };
+    for entry in &entries {
+        let name = &entry.server_display_name;
+        terminal::result(terminal::plain(&format!("{word} {name}")));
     }
     Ok(())
 }

@@ -1,25 +1,20 @@
-//! `up` and `down`: the daemon.
+//! `up`: the daemon.
 
 mod settings;
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use nanocore::daemon::{Daemon, DaemonError};
 use nanocore::events::{Item, Runs, Subscribe, Subscription};
 use nanocore::home::HomeError;
 use serde_json::Value;
 
-use super::args::{DownArgs, UpArgs};
-use super::client;
+use super::args::UpArgs;
 use super::place::Place;
 use super::show::{cell, state};
 use crate::failure::{Failure, chain};
 use crate::signals::Signals;
 use crate::terminal;
-
-/// Between two looks at a daemon that is ending.
-const LOOK_PERIOD: Duration = Duration::from_millis(100);
 
 /// Runs the daemon until a signal or a client ends it.
 pub(crate) async fn up(args: UpArgs) -> Result<(), Failure> {
@@ -113,6 +108,14 @@ fn tell(event: &Value) {
     let error = event["error"]
         .as_str()
         .filter(|_| matches!(&*word, "failed" | "backoff"));
+    if let Some(error) = event["updateError"].as_str() {
+        terminal::say(format_args!(
+            "{name}: {}: {}",
+            state(&word),
+            terminal::plain(error)
+        ));
+        return;
+    }
     match error {
         Some(error) => terminal::say(format_args!(
             "{name}: {}: {}",
@@ -121,25 +124,4 @@ fn tell(event: &Value) {
         )),
         None => terminal::say(format_args!("{name}: {}", state(&word))),
     }
-}
-
-/// Asks the daemon to end, and waits for it.
-pub(super) async fn down(args: DownArgs) -> Result<(), Failure> {
-    let place = Place::find(&args.daemon.place)?;
-    let daemon = client::Daemon::at(&place, &args.daemon)?;
-    daemon.post("/shutdown", None).await?;
-    let is_own = place.holder()?.is_some_and(|holder| {
-        holder
-            .address
-            .is_some_and(|address| daemon.url() == format!("http://{address}"))
-    });
-    if args.no_wait || !is_own {
-        terminal::result("the daemon is ending");
-        return Ok(());
-    }
-    while place.holder()?.is_some() {
-        tokio::time::sleep(LOOK_PERIOD).await;
-    }
-    terminal::result("the daemon has ended");
-    Ok(())
 }
