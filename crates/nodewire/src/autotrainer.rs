@@ -19,8 +19,8 @@
 //! A node that is declared quick ([`AutotrainerConfig::quick_nodes`]) answers its result at once if it has it in time.
 //!
 //! Other commands: `customCommand` [`cancel_command`](AutotrainerConfig::cancel_command) with `{"nonce": 7}` cancels, and
-//! [`nodes_command`](AutotrainerConfig::nodes_command) tells the nodes with their numbers and schemas, all or with
-//! `{"node": "echo"}` one, and what the wire can express. `EMERGENCY_STOP` cancels everything that runs by this wire and
+//! [`nodes_command`](AutotrainerConfig::nodes_command) tells the nodes with their numbers, schemas and statistics,
+//! all or with `{"node": "echo"}` one, and what the wire can express and has lost. `EMERGENCY_STOP` cancels everything that runs by this wire and
 //! has executions refused until `EMERGENCY_RESUME`; both publish their event. `GET_CONFIGURATION` tells identifier and
 //! version, `NONE` is answered `SUCCESS`, everything else `UNRECOGNIZED`. spec: autotrainer 7, 8.5, 15.3
 //!

@@ -28,10 +28,12 @@
 mod answer;
 mod request;
 mod schema;
+mod stats;
 
 pub use answer::{answer, event, failure, output_value, outputs, refusal};
 pub use request::{PlainRequest, input_value};
 pub use schema::schema;
+pub use stats::stats;
 
 /// The member that marks bytes.
 const BYTES: &str = "$bytes";

@@ -260,7 +260,9 @@ impl Binding {
             Err(response) => return response,
         };
         let registry = self.executor.registry();
-        let told = discovery::nodes(&self.config, &self.numbers, registry, uid.as_deref());
+        let losses = &self.outlet.losses;
+        let uid_asked = uid.as_deref();
+        let told = discovery::nodes(&self.config, &self.numbers, registry, losses, uid_asked);
         let Some(told) = told else {
             return answers::unknown("there is no such node");
         };

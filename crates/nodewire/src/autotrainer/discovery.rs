@@ -1,12 +1,14 @@
 //! What the wire tells of its nodes and of itself.
 
+use std::collections::HashMap;
+
 use nodewire_core::{NodeDefinition, Registry};
 use nodewire_json::{Json, Member};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::AutotrainerConfig;
 use super::numbers::Numbers;
-use crate::capability::{Support, Wire, capabilities};
+use crate::capability::{Losses, Support, Wire, capabilities};
 use crate::plain;
 
 /// The nodes, all or the one of this uid, and what else a client needs to know; `None` if there is no such node.
@@ -14,18 +16,23 @@ pub(super) fn nodes(
     config: &AutotrainerConfig,
     numbers: &Numbers,
     registry: &Registry,
+    losses: &Losses,
     uid: Option<&str>,
 ) -> Option<Json> {
     let definitions = match uid {
         Some(uid) => vec![registry.get(uid)?.definition().clone()],
         None => registry.definitions(),
     };
+    let stats = registry.stats();
+    let stats: HashMap<_, _> = stats
+        .iter()
+        .map(|stats| (stats.uid.as_str(), plain::stats(stats)))
+        .collect();
     let nodes = definitions.iter().map(|definition| {
-        node(
-            config,
-            numbers.of_node(&definition.uid, registry),
-            definition,
-        )
+        let number = numbers.of_node(&definition.uid, registry);
+        // One that was registered in between has done nothing yet.
+        let stats = stats.get(&*definition.uid).cloned().unwrap_or_default();
+        node(config, number, definition, stats)
     });
     let json = |value: Value| Member::Value(value.into());
     Some(Json::object([
@@ -34,11 +41,17 @@ pub(super) fn nodes(
         ("cancelCommand", json(json!(config.cancel_command))),
         ("messageBytesMax", json(json!(config.message_bytes_max()))),
         ("capabilities", Member::Value(told_capabilities())),
+        ("lost", json(lost(losses))),
         ("nodes", Member::List(nodes.collect())),
     ]))
 }
 
-fn node(config: &AutotrainerConfig, number: Option<i64>, definition: &NodeDefinition) -> Json {
+fn node(
+    config: &AutotrainerConfig,
+    number: Option<i64>,
+    definition: &NodeDefinition,
+    stats: Json,
+) -> Json {
     let json = |value: Value| Json::from(value);
     Json::object([
         ("node", json(json!(&*definition.uid))),
@@ -51,6 +64,7 @@ fn node(config: &AutotrainerConfig, number: Option<i64>, definition: &NodeDefini
             json(json!(!config.wait_of(&definition.uid).is_zero())),
         ),
         ("schema", plain::schema(definition)),
+        ("stats", stats),
     ])
 }
 
@@ -58,11 +72,21 @@ fn node(config: &AutotrainerConfig, number: Option<i64>, definition: &NodeDefini
 fn told_capabilities() -> Json {
     let told = capabilities(Wire::Autotrainer).map(|(feature, support)| {
         let support = match support {
-            Support::Full => json!({"support": "full"}),
-            Support::As(form) => json!({"support": "as", "form": form}),
-            Support::No(reason) => json!({"support": "no", "reason": reason}),
+            Support::Full => "full".to_owned(),
+            Support::As(form) => format!("as: {form}"),
+            Support::No(reason) => format!("no: {reason}"),
         };
-        (feature.name(), Json::from(support))
+        (feature.name(), Json::from(support.as_str()))
     });
     Json::object(told)
+}
+
+/// How many executions of this wire lost which feature.
+fn lost(losses: &Losses) -> Value {
+    let lost = losses.snapshot().into_iter();
+    let lost: Map<_, _> = lost
+        .filter(|lost| lost.wire == Wire::Autotrainer)
+        .map(|lost| (lost.feature.name().to_owned(), json!(lost.executions)))
+        .collect();
+    lost.into()
 }

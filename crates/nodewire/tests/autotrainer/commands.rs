@@ -36,9 +36,17 @@ async fn nodes_are_told_with_numbers_schemas_and_what_the_wire_can_express() {
     );
     assert_eq!(told["identifier"], "test-device");
     assert_eq!(told["cancelCommand"], 2);
-    assert_eq!(told["capabilities"]["cancel"]["support"], "as");
+    let cancel = told["capabilities"]["cancel"].as_str().unwrap();
+    assert!(cancel.starts_with("as: "), "{cancel}");
+    assert_eq!(told["lost"], json!({}));
     assert_eq!(told["capabilities"].as_object().unwrap().len(), 8);
 
+    let fine = served
+        .ask(Some(ECHO), json!({"inputs": {"text": ["a"]}}))
+        .await;
+    assert_eq!(fine.result, ResultCode::Success);
+    let missing = served.ask(Some(ECHO), json!({})).await;
+    assert_eq!(missing.error_code, error_code::INVALID_INPUT);
     let one = served.ask(Some(1), json!({"node": "echo"})).await;
     let one = data(&one.verbatim_data);
     assert_eq!(one["nodes"].as_array().unwrap().len(), 1);
@@ -46,6 +54,15 @@ async fn nodes_are_told_with_numbers_schemas_and_what_the_wire_can_express() {
     assert_eq!(
         (&echo["isQuick"], &echo["description"]),
         (&json!(true), &json!("Prefixes each text."))
+    );
+    let stats = &echo["stats"];
+    assert_eq!(
+        (&stats["accepted"], &stats["inFlight"]),
+        (&json!(2), &json!(0))
+    );
+    assert_eq!(
+        (&stats["completed"], &stats["failed"]),
+        (&json!(1), &json!(1))
     );
     let schema = &echo["schema"];
     assert_eq!(schema["properties"]["inputs"]["required"], json!(["text"]));

@@ -1,5 +1,7 @@
 //! Executions from their command to their result.
 
+use std::time::Duration;
+
 use autotrainer_api::{Command, ResultCode};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -7,7 +9,8 @@ use nodewire::Json;
 use nodewire::autotrainer::error_code;
 use serde_json::json;
 
-use crate::support::{ECHO, PATIENCE, Served, answered, config, data, outcome};
+use crate::nodes::Waiting;
+use crate::support::{ECHO, PATIENCE, Served, answered, builder, config, data, outcome, start};
 
 #[tokio::test]
 async fn a_node_runs_by_its_number_and_by_its_name() {
@@ -207,7 +210,9 @@ async fn trace_and_caller_reach_the_node() {
 
 #[tokio::test]
 async fn a_stop_lets_the_last_answers_out() {
-    let served = Served::new(config()).await;
+    let waiting = Waiting::default();
+    let server = start(builder(config(), &waiting).drain(PATIENCE)).await;
+    let served = Served::of(server, waiting).await;
     let mut finishing = served.begin(json!({"node": "wait"})).await;
     served.waiting.started.taken().await;
     let mut queued = served.begin(json!({"node": "narrow"})).await;
@@ -241,9 +246,8 @@ async fn a_stop_lets_the_last_answers_out() {
 
 #[tokio::test]
 async fn a_stop_cancels_what_does_not_end() {
-    let waiting = crate::nodes::Waiting::default();
-    let builder = crate::support::builder(config(), &waiting);
-    let server = crate::support::start(builder.drain(std::time::Duration::ZERO)).await;
+    let waiting = Waiting::default();
+    let server = start(builder(config(), &waiting).drain(Duration::ZERO)).await;
     let served = Served::of(server, waiting).await;
     let mut pending = served.begin(json!({"node": "wait"})).await;
     served.waiting.started.taken().await;

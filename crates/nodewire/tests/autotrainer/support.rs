@@ -168,13 +168,12 @@ pub(crate) async fn joined(remote: &Remote) -> Subscription {
 }
 
 fn change(delivery: Delivery) -> PropertyChange {
-    match delivery {
-        Delivery::Message(Message::Event { topic, event, .. }) => {
-            assert_eq!((topic, event.kind_number), (Topic::PROPERTY_CHANGE, 501));
-            event.context.decode().unwrap()
-        }
-        other => panic!("no change of a property but {other:?}"),
-    }
+    let told = format!("{delivery:?}");
+    let Delivery::Message(Message::Event { topic, event, .. }) = delivery else {
+        panic!("no change of a property but {told}");
+    };
+    assert_eq!((topic, event.kind_number), (Topic::PROPERTY_CHANGE, 501));
+    event.context.decode().unwrap()
 }
 
 pub(crate) fn data(json: &Json) -> Value {
