@@ -185,7 +185,6 @@ impl NodeServer {
         }
         let stop_signal = program::stop_signal().map_err(ServeError::Signals)?;
         let running = self.start().await?;
-        running.log_addresses();
         program::announce_ready();
         stop_signal.await;
         running.stop().await;

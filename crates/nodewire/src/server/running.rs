@@ -105,10 +105,6 @@ impl RunningServer {
             tracing::error!(%error, "the server's task failed");
         }
     }
-
-    pub(super) fn log_addresses(&self) {
-        self.addresses.log();
-    }
 }
 
 impl Drop for RunningServer {

@@ -62,6 +62,7 @@ pub(super) struct Addresses {
 #[derive(Default)]
 pub(super) struct Started {
     pub(super) running: Vec<Box<dyn RunningWire>>,
+    wires: Vec<Wire>,
     pub(super) addresses: Addresses,
 }
 
@@ -98,7 +99,10 @@ impl Wires {
     ) -> Result<Started, ServeError> {
         let mut started = Started::default();
         match self.start_each(executor, losses, &mut started).await {
-            Ok(()) => Ok(started),
+            Ok(()) => {
+                started.log();
+                Ok(started)
+            }
             Err(error) => {
                 close_all(started.running, GIVE_UP_TIMEOUT).await;
                 Err(error)
@@ -142,14 +146,19 @@ impl Wires {
 
 impl Started {
     fn add(&mut self, wire: Wire, running: impl RunningWire) {
-        capability::log(wire);
+        self.wires.push(wire);
         self.running.push(Box::new(running));
+    }
+
+    fn log(&self) {
+        self.addresses.log();
+        self.wires.iter().copied().for_each(capability::log);
     }
 }
 
 impl Addresses {
     /// Says where each wire can be reached.
-    pub(super) fn log(&self) {
+    fn log(&self) {
         if let Some(address) = self.nanograph {
             tracing::info!(%address, "serving the Nanograph wire");
         }

@@ -170,10 +170,10 @@ async fn values_may_stand_in_headers() {
     let fixture = Fixture::start().await;
     let headers = [
         ("Nodewire-Input-text", r#"["a", "b"]"#),
-        ("Nodewire-Param-prefix", "- "),
+        ("Nodewire-Param-prefix", "-"),
     ];
     let reply = fixture.request("nodes.echo", &headers, "").await;
-    assert_eq!(outcome(&reply), Ok(json!({"text": ["- a", "- b"]})));
+    assert_eq!(outcome(&reply), Ok(json!({"text": ["-a", "-b"]})));
     // The body comes first.
     let body = r#"{"inputs": {"text": "c"}, "parameters": {"prefix": ""}}"#;
     let reply = fixture.request("nodes.echo", &headers, body).await;

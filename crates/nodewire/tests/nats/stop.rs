@@ -7,7 +7,7 @@ use nanograph::config::{ConfigFile, ServerConfig};
 use nats_broker::Broker;
 use nodewire::nanograph::NanographConfig;
 use nodewire::nats::{NatsConfig, NatsError};
-use nodewire::{NodeDefinition, NodeServer, Outputs, ServeError, node_fn};
+use nodewire::{NodeDefinition, NodeServer, NodeServerBuilder, Outputs, ServeError, node_fn};
 use serde_json::json;
 
 use crate::support::{Fixture, outcome, serve, stop};
@@ -72,18 +72,47 @@ async fn no_request_is_lost_when_one_of_two_servers_leaves() {
     fixture.stop().await;
 }
 
+fn nanograph_on(port: u16) -> NanographConfig {
+    let file = r#"{"serverUid": "s", "serverPackageId": "p", "port": 3999}"#;
+    let config = ServerConfig::resolve(ConfigFile::parse(file).unwrap(), |name| {
+        (name == "PORT").then(|| port.to_string())
+    });
+    NanographConfig::new(config.unwrap())
+}
+
+#[tokio::test]
+async fn several_wires_are_one_server() {
+    let broker = Broker::builder().start().await.unwrap();
+    let (told, stopped) = tokio::sync::oneshot::channel();
+    let both = |builder: NodeServerBuilder| {
+        builder
+            .nanograph(nanograph_on(0))
+            .on_shutdown("fails", async { Err("in vain".into()) })
+            .on_shutdown("panics", async { panic!("a defect") })
+            .on_shutdown("tells", async {
+                told.send(()).map_err(|()| "nobody listens".into())
+            })
+    };
+    let served = serve(&broker.url(), |_| {}, both).await;
+    let address = served.server.nanograph_address().unwrap();
+    tokio::net::TcpStream::connect(address).await.unwrap();
+    let client = async_nats::connect(broker.url()).await.unwrap();
+    let reply = crate::support::request(&client, "nodes.about", &[], "").await;
+    assert!(outcome(&reply).is_ok());
+    stop(served).await;
+    stopped.await.unwrap();
+    let refused = tokio::net::TcpStream::connect(address).await;
+    assert!(refused.is_err(), "the Nanograph wire still listens");
+    broker.shutdown().await;
+}
+
 #[tokio::test]
 async fn a_wire_that_cannot_start_stops_the_others() {
-    let file = r#"{"serverUid": "s", "serverPackageId": "p", "port": 3999}"#;
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap();
     drop(free);
-    let port = address.port().to_string();
-    let config = ServerConfig::resolve(ConfigFile::parse(file).unwrap(), |name| {
-        (name == "PORT").then(|| port.clone())
-    });
     let server = NodeServer::builder()
-        .nanograph(NanographConfig::new(config.unwrap()))
+        .nanograph(nanograph_on(address.port()))
         .nats(NatsConfig::new("nodes", "1.0.0", "nats://127.0.0.1:1"));
     let error = server.build().unwrap().start().await.unwrap_err();
     assert!(
