@@ -31,6 +31,7 @@ pub mod process;
 mod refusal;
 pub mod register;
 pub mod registry;
+mod request;
 pub mod runs;
 pub mod supervisor;
 pub mod workflow;

@@ -1,15 +1,22 @@
 //! Errors as clients see them: `{"error": {"code", "message"}}`. spec: nanograph 19
 
 use axum::Json;
+use axum::body::to_bytes;
+use axum::extract::Request;
 use axum::http::{StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::db::DatabaseError;
+use crate::request::is_json;
 
 /// When to try again what is refused for now, in seconds.
 const RETRY_AFTER_SECONDS: &str = "1";
+
+/// The longest text that a refusal of the HTTP library is read to.
+const TEXT_BYTES_MAX: usize = 4 << 10;
 
 /// What every refusal has as its body.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -62,14 +69,6 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "not_found", message)
     }
 
-    pub(crate) fn method_not_allowed() -> Self {
-        Self::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method_not_allowed",
-            "this address does not know the method",
-        )
-    }
-
     pub(crate) fn conflict(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, code, message)
     }
@@ -110,6 +109,28 @@ impl ApiError {
         )
     }
 
+    /// A refusal that the HTTP library made, with what it says, if anything.
+    fn of_status(status: StatusCode, text: &str) -> Self {
+        let (code, message) = match status {
+            StatusCode::UNAUTHORIZED => ("unauthorized", "a token is missing"),
+            StatusCode::FORBIDDEN => ("forbidden", "this is not for you"),
+            StatusCode::NOT_FOUND => ("not_found", "there is nothing at this address"),
+            StatusCode::METHOD_NOT_ALLOWED => (
+                "method_not_allowed",
+                "this address does not know the method",
+            ),
+            StatusCode::PAYLOAD_TOO_LARGE => ("too_large", "the body is too long"),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                ("unsupported_media_type", "send another Content-Type")
+            }
+            StatusCode::UPGRADE_REQUIRED => ("upgrade_required", "connect as a WebSocket"),
+            StatusCode::SERVICE_UNAVAILABLE => ("busy", "try again"),
+            status if status.is_client_error() => ("bad_request", "the request is malformed"),
+            _ => ("internal", "the daemon failed; its log says why"),
+        };
+        Self::new(status, code, if text.is_empty() { message } else { text })
+    }
+
     pub(crate) fn body(self) -> ErrorBody {
         ErrorBody {
             error: Reason {
@@ -132,6 +153,31 @@ impl IntoResponse for ApiError {
         }
         (status, body).into_response()
     }
+}
+
+/// Gives every refusal that has no JSON body one, and leaves its status and other headers as they are.
+pub(crate) async fn tell_as_json(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    if !(status.is_client_error() || status.is_server_error()) || is_json(response.headers()) {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    // Without what it says, there is still the status.
+    let text = to_bytes(body, TEXT_BYTES_MAX).await.unwrap_or_default();
+    let mut told =
+        ApiError::of_status(status, String::from_utf8_lossy(&text).trim()).into_response();
+    let of_body = [
+        header::CONTENT_TYPE,
+        header::CONTENT_LENGTH,
+        header::TRANSFER_ENCODING,
+    ];
+    for (name, value) in &parts.headers {
+        if !of_body.contains(name) {
+            told.headers_mut().append(name, value.clone());
+        }
+    }
+    told
 }
 
 /// The database's error among an error and its causes.

@@ -50,7 +50,7 @@ pub(super) fn describe(routes: &mut Routes) {
             "presignAsset",
             "An address that downloads the asset without a token for a while",
         )
-        .query(vec![parameter(
+        .query(vec![number(
             "expires",
             "Seconds, at most a week; an hour by default.",
         )])
@@ -77,18 +77,18 @@ pub(super) fn describe(routes: &mut Routes) {
 }
 
 fn describe_collection(routes: &mut Routes) {
-    let filters = [
-        ("type", "Exactly this type."),
-        ("hash", "This content, as `sha256:<hex>` or `<hex>`."),
-        ("name", "This text in the name."),
-        ("limit", "How many at most; all by default."),
-        ("cursor", "The `X-Next-Cursor` of the page before."),
-        ("order", "`newest` (default) or `oldest`."),
+    let filters = vec![
+        parameter("type", "Exactly this type."),
+        parameter("hash", "This content, as `sha256:<hex>` or `<hex>`."),
+        parameter("name", "This text in the name."),
+        number("limit", "How many at most; all by default."),
+        parameter("cursor", "The `X-Next-Cursor` of the page before."),
+        parameter("order", "`newest` (default) or `oldest`."),
     ];
     let assets = json_schema!({ "type": "array", "items": asset() });
     routes.describe(
         Operation::get("/assets", "assets", "Assets, newest first")
-            .query(filters.map(|(name, text)| parameter(name, text)).to_vec())
+            .query(filters)
             .answer(200, "A page.", assets),
     );
     let form = json_schema!({
@@ -140,6 +140,12 @@ fn describe_resources(routes: &mut Routes) {
         }))
         .answer(200, "It is known.", json_schema!({ "type": "object" })),
     );
+}
+
+fn number(name: &str, description: &str) -> serde_json::Value {
+    let mut parameter = parameter(name, description);
+    parameter["schema"] = serde_json::json!({ "type": "integer", "minimum": 0 });
+    parameter
 }
 
 fn parameter(name: &str, description: &str) -> serde_json::Value {

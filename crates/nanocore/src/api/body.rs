@@ -1,15 +1,15 @@
-//! What comes with a request: JSON bodies, limited in size, time and number, and queries.
+//! What comes with a request: JSON bodies, limited in size, time and number.
 
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
-use axum::http::request::Parts;
+use axum::extract::{FromRequest, Request};
 use nodewire_json::{Json, Kind};
 use serde::de::DeserializeOwned;
 
 use super::Api;
 use crate::refusal::ApiError;
+use crate::request::expect_json;
 
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -22,26 +22,12 @@ impl<T: DeserializeOwned> FromRequest<Api> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, ApiError> {
+        expect_json(request.headers(), request.body())?;
         let json = read(request.into_body(), api).await?;
         let decoded = json.decode();
         decoded
             .map(Self)
             .map_err(|error| ApiError::bad_request(format!("the body does not fit: {error}")))
-    }
-}
-
-/// What stands behind the question mark.
-#[derive(Debug)]
-pub(super) struct Params<T>(pub(super) T);
-
-impl<T: DeserializeOwned> FromRequestParts<Api> for Params<T> {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _api: &Api) -> Result<Self, ApiError> {
-        let query = Query::try_from_uri(&parts.uri);
-        query
-            .map(|Query(params)| Self(params))
-            .map_err(|error| ApiError::bad_request(format!("the query does not fit: {error}")))
     }
 }
 

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderValue;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use axum::{Json, Router};
 use jiff::Timestamp;
@@ -41,7 +41,7 @@ use crate::assets::{AssetService, Tokens};
 use crate::connections::{ConnectionLimits, Connections};
 use crate::db::Database;
 use crate::events::EventHub;
-use crate::refusal::ApiError;
+use crate::refusal::{ApiError, tell_as_json};
 use crate::runs::RunManager;
 use crate::supervisor::Supervisor;
 use document::{Operation, Routes};
@@ -167,12 +167,12 @@ impl Api {
         closed
             .merge(streams)
             .merge(open)
-            .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
             // Bodies have a limit of their own where they are read.
             .layer(DefaultBodyLimit::disable())
             .with_state(api())
             .merge(self.assets.router())
             .fallback(|| async { ApiError::not_found("there is nothing at this address") })
+            .layer(from_fn(tell_as_json))
             .layer(from_fn_with_state(api(), access::share_with_origins))
             .layer(from_fn_with_state(api(), access::check_host))
     }

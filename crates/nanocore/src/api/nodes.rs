@@ -1,7 +1,7 @@
 //! The nodes that servers offer, and those that need no server. spec: nanograph 13.2, 17.5, 19.3
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::get;
 use nanograph::message::NodeDefinition;
 use schemars::JsonSchema;
@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::Api;
 use super::document::{Operation, Routes};
 use crate::refusal::ApiError;
+use crate::request::Path;
 use crate::supervisor::Offer;
 use crate::workflow::{BUILTIN_SERVER, Builtin};
 

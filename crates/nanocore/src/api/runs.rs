@@ -1,7 +1,7 @@
 //! Runs: submitted, listed, looked at, aborted, repeated, forgotten; and their queue. spec: nanograph 19.3
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
@@ -9,11 +9,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Api;
-use super::body::{JsonBody, Params};
+use super::body::JsonBody;
 use super::document::{Operation, Routes};
 use super::stream::answer;
 use super::streams::{Resume, Watch};
 use crate::refusal::{ApiError, ErrorBody};
+use crate::request::{Params, Path};
 use crate::runs::{
     Aborted, NodeRecord, Page, QueueChange, QueueChanged, QueueView, Rerun, RunError, RunFilter,
     RunRecord, RunRequest, RunState, RunSummary, SubmitError, Submitted, Validation,

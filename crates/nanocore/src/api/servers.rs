@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Api;
-use super::body::Params;
 use super::document::{Operation, Routes};
 use super::stream::answer_texts;
 use crate::refusal::ApiError;
 use crate::registry::NameError;
+use crate::request::{Params, Path};
 use crate::supervisor::{Followed, LogLine, ServerStatus, SupervisorError};
 
 /// Lines of a log that are told unless a number is asked for, and at most.

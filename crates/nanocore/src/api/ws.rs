@@ -11,11 +11,11 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
 use super::Api;
-use super::body::Params;
 use super::document::{Operation, Routes};
 use super::streams::{Notice, Resume, Watch, hello};
 use crate::events::{Item, Published, Runs};
 use crate::refusal::ApiError;
+use crate::request::Params;
 
 /// The longest message taken from a client, in bytes.
 const MESSAGE_BYTES_MAX: usize = 64 << 10;

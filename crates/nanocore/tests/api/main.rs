@@ -12,6 +12,7 @@ mod events;
 #[path = "../assets/http.rs"]
 mod http;
 mod openapi;
+mod refusals;
 mod runs;
 mod servers;
 mod support;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -13,6 +13,7 @@ use super::access::{Signature, check_download};
 use super::range::{Slice, names_tag, slice};
 use crate::assets::entry::Entry;
 use crate::refusal::ApiError;
+use crate::request::{Params, Path};
 
 /// What RFC 5987 leaves unescaped.
 const ATTR_CHAR: &AsciiSet = &NON_ALPHANUMERIC
@@ -25,7 +26,7 @@ pub(super) async fn download(
     State(shared): State<Arc<Shared>>,
     uri: Uri,
     Path(id): Path<String>,
-    Query(signature): Query<Signature>,
+    Params(signature): Params<Signature>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     check_download(&shared, &headers, uri.path(), &signature)?;

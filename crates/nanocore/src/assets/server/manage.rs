@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -18,6 +18,7 @@ use crate::assets::id::AssetId;
 use crate::assets::index::{Cursor, Filter, Order};
 use crate::assets::tokens::Caller;
 use crate::refusal::ApiError;
+use crate::request::{Params, Path, expect_json};
 
 /// Longest JSON body read.
 const JSON_BYTES_MAX: usize = 1 << 20;
@@ -51,7 +52,7 @@ pub(super) struct ListQuery {
 /// `GET /assets`: an array, newest first. A list cut by `limit` names the next page in `X-Next-Cursor`.
 pub(super) async fn list(
     State(shared): Shares,
-    Query(query): Query<ListQuery>,
+    Params(query): Params<ListQuery>,
 ) -> Result<Response, ApiError> {
     let order = match query.order.as_deref() {
         None | Some("newest" | "desc") => Order::Newest,
@@ -121,7 +122,7 @@ pub(super) struct PresignedQuery {
 pub(super) async fn presigned(
     State(shared): Shares,
     Path(id): Path<String>,
-    Query(query): Query<PresignedQuery>,
+    Params(query): Params<PresignedQuery>,
 ) -> Result<Json<Value>, ApiError> {
     let entry = find(&shared, &id)?;
     let seconds = query
@@ -141,10 +142,11 @@ pub(super) async fn change(
     State(shared): Shares,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
+    headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
+    let patch = read_json::<Patch>(&headers, body).await?;
     let entry = find_own(&shared, &caller, &id)?;
-    let patch = read_json::<Patch>(body).await?;
     let entry = shared.store.update(entry.hash.into(), patch).await?;
     Ok(Json(entry.show(&shared.config.domain, true)).into_response())
 }
@@ -184,9 +186,10 @@ struct ResourceMessage {
 pub(super) async fn resource(
     State(shared): Shares,
     Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
-    let message: ResourceMessage = read_json(body).await?;
+    let message: ResourceMessage = read_json(&headers, body).await?;
     if matches!(&caller, Caller::Server(uid) if **uid != *message.server_uid) {
         return Err(ApiError::forbidden(
             "a node server may speak of its own resources only",
@@ -220,7 +223,8 @@ pub(super) async fn resources(State(shared): Shares) -> Response {
     Json(shared.resources.list()).into_response()
 }
 
-async fn read_json<T: DeserializeOwned>(body: Body) -> Result<T, ApiError> {
+async fn read_json<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, ApiError> {
+    expect_json(headers, &body)?;
     let bytes = to_bytes(body, JSON_BYTES_MAX).await.map_err(|_| {
         ApiError::too_large(format!(
             "the body is cut off or longer than {JSON_BYTES_MAX} bytes"

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use tokio::net::TcpListener;
 
 use super::auth::Token;
@@ -22,7 +22,7 @@ use super::resources::Resources;
 use super::store::AssetStore;
 use super::tokens::Tokens;
 use crate::connections::{ConnectionLimits, Connections};
-use crate::refusal::ApiError;
+use crate::refusal::{ApiError, tell_as_json};
 use access::Access;
 pub(crate) use access::is_loopback;
 
@@ -178,5 +178,6 @@ fn router(service: &AssetService, access: Access) -> Router {
     service
         .router()
         .fallback(|| async { ApiError::not_found("there is nothing at this address") })
+        .layer(from_fn(tell_as_json))
         .layer(from_fn_with_state(access, access::check_host))
 }

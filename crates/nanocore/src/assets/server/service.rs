@@ -12,7 +12,6 @@ use super::{access, download, manage, receive};
 use crate::assets::resources::Resources;
 use crate::assets::store::AssetStore;
 use crate::assets::tokens::Tokens;
-use crate::refusal::ApiError;
 
 /// What an [`AssetService`] needs to know.
 #[derive(Debug, Clone)]
@@ -68,8 +67,8 @@ impl AssetService {
         }
     }
 
-    /// The routes below `/assets` and `/resources`, which check tokens themselves. They look at no `Host` header and have
-    /// no fallback; bodies have limits of their own, so no other must be laid over them.
+    /// The routes below `/assets` and `/resources`, which check tokens themselves. They look at no `Host` header, have
+    /// no fallback and refuse unknown methods without a body; bodies have limits of their own, so no other must be laid over them.
     pub fn router(&self) -> Router {
         let shared = &self.shared;
         let with_token = Router::new()
@@ -90,7 +89,6 @@ impl AssetService {
         Router::new()
             .route("/assets/{id}/download", get(download::download))
             .merge(with_token)
-            .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
             // Uploads have their own limit, counted while they stream; JSON bodies are limited where they are read.
             .layer(DefaultBodyLimit::disable())
             .with_state(Arc::clone(shared))
