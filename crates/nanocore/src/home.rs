@@ -160,7 +160,7 @@ impl DataFolder {
     /// The database.
     #[must_use]
     pub fn database(&self) -> PathBuf {
-        self.folder.join("nanocore.db")
+        database(&self.folder)
     }
 
     /// The assets.
@@ -204,6 +204,12 @@ impl Drop for DataFolder {
 #[must_use]
 pub fn registry(folder: &Path) -> PathBuf {
     folder.join("nodeservers.json")
+}
+
+/// Where the database of a data folder lies, held or not.
+#[must_use]
+pub fn database(folder: &Path) -> PathBuf {
+    folder.join("nanocore.db")
 }
 
 /// The daemon that runs on a data folder, if one does.

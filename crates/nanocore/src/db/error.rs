@@ -17,6 +17,14 @@ pub enum DatabaseError {
         /// The cause.
         source: Arc<rusqlite::Error>,
     },
+    /// The file that says whether the database was closed cannot be used.
+    #[error("cannot use {} beside the database; check that its folder may be written", path.display())]
+    Marker {
+        /// That file.
+        path: PathBuf,
+        /// The cause.
+        source: Arc<std::io::Error>,
+    },
     /// The file is no database, or part of it is destroyed.
     #[error(
         "the database {} is damaged; put a copy of it back, or move it away together with its -wal and -shm files: \

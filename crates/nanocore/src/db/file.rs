@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
+use super::marker::Marker;
 use super::migrations::{self, APPLICATION_ID};
 use super::{DatabaseError, DatabaseOptions};
 
@@ -22,11 +23,32 @@ pub(super) fn open(path: &Path, options: &DatabaseOptions) -> Result<Connection,
         .busy_timeout(busy_timeout(options))
         .map_err(failed)?;
     check_owner(&connection, path)?;
-    check_pages(&connection).map_err(failed)?;
+    let marker = Marker::beside(path);
+    if marker.is_there()? {
+        tracing::info!("the database was not closed; it is checked");
+        check_pages(&connection).map_err(failed)?;
+    }
+    marker.make()?;
     set_up(&connection, options).map_err(failed)?;
     migrations::apply(&connection, path)?;
     lengthen_wal(&connection, path, options.wal_bytes).map_err(failed)?;
     Ok(connection)
+}
+
+/// Reads the whole file to see whether any of it is destroyed. Blocks, for seconds for each GB; others may use the file
+/// meanwhile. Nothing is written to it.
+///
+/// # Errors
+/// If the file cannot be opened, is damaged or is not ours.
+pub fn check(path: &Path) -> Result<(), DatabaseError> {
+    let failed = |error| DatabaseError::opening(path, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection
+        .busy_timeout(busy_timeout(&DatabaseOptions::default()))
+        .map_err(failed)?;
+    check_owner(&connection, path)?;
+    check_pages(&connection).map_err(failed)
 }
 
 /// Gives the -wal file its length before the first commit: one that writes inside a file whose length stays needs no
@@ -98,7 +120,7 @@ fn check_owner(connection: &Connection, path: &Path) -> Result<(), DatabaseError
     })
 }
 
-/// What is destroyed is found now, not when a run needs it.
+/// What is destroyed is found now, not when a run needs it. The whole file is read.
 fn check_pages(connection: &Connection) -> rusqlite::Result<()> {
     let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if found == "ok" {

@@ -21,6 +21,7 @@
 pub(crate) mod blobs;
 mod error;
 mod file;
+mod marker;
 mod migrations;
 mod readers;
 mod writer;
@@ -32,6 +33,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rusqlite::Connection;
 
 pub use error::DatabaseError;
+pub use file::check;
 use readers::Readers;
 use writer::Writer;
 
@@ -102,7 +104,10 @@ struct Counts {
 }
 
 impl Database {
-    /// Opens the file or makes it, and brings its tables up to date. Blocks: it reads the file once to check it.
+    /// Opens the file or makes it, and brings its tables up to date. Blocks.
+    ///
+    /// The whole file is checked if it was not closed before, which takes seconds for each GB: beside an open database
+    /// lies a file `<path>-open`, which closing removes.
     ///
     /// # Errors
     /// If the file cannot be opened, is damaged, is not ours, or was written by a newer release.

@@ -186,7 +186,7 @@ fn a_file_of_a_newer_release_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_page_that_is_destroyed_is_found_at_the_start() {
+async fn a_page_that_is_destroyed_is_found_by_a_check_and_at_the_start_after_a_kill() {
     let folder = TempDir::new().unwrap();
     let db = open(&folder, DatabaseOptions::default()).unwrap();
     db.write(table).await.unwrap();
@@ -194,15 +194,29 @@ async fn a_page_that_is_destroyed_is_found_at_the_start() {
         db.write_later(move |connection| insert(connection, value))
             .ok();
     }
+    let (path, open_marker) = (
+        folder.path().join("nanocore.db"),
+        folder.path().join("nanocore.db-open"),
+    );
+    assert!(open_marker.exists());
+    super::check(&path).unwrap();
     db.close().await;
+    assert!(!open_marker.exists());
     drop(db);
-    let path = folder.path().join("nanocore.db");
     let mut bytes = std::fs::read(&path).unwrap();
     let from = bytes.len() - 4_096;
     bytes[from..].fill(0xAA);
     std::fs::write(&path, bytes).unwrap();
+    let error = super::check(&path).unwrap_err();
+    assert!(matches!(error, DatabaseError::Damaged { .. }), "{error:?}");
+    // It was closed, so that the start does not look at all of it.
+    let db = open(&folder, DatabaseOptions::default()).unwrap();
+    db.close().await;
+    // As a process leaves it that is killed.
+    std::fs::write(&open_marker, "").unwrap();
     let error = open(&folder, DatabaseOptions::default()).unwrap_err();
     assert!(matches!(error, DatabaseError::Damaged { .. }), "{error:?}");
+    assert!(open_marker.exists(), "it is damaged the next time, too");
 }
 
 #[tokio::test]

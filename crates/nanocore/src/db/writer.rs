@@ -11,6 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
+use super::marker::Marker;
 use super::{Counts, DatabaseError, DatabaseOptions};
 
 /// How long a write that nobody waits for may be kept until one comes that somebody does: an `fsync` of its own would
@@ -187,9 +188,10 @@ impl Thread {
                 self.look(&mut jobs, &mut closers);
             }
         }
-        if let Err((_, error)) = self.connection.close() {
+        match self.connection.close() {
+            Ok(()) => Marker::beside(&self.path).remove(),
             // Nothing is lost: the next that opens the file finds the rest beside it.
-            tracing::warn!(%error, "the database was not closed cleanly");
+            Err((_, error)) => tracing::warn!(%error, "the database was not closed cleanly"),
         }
         for closer in closers {
             // Who does not wait any more does not want to know.
