@@ -149,9 +149,11 @@ async fn model_files_are_listed_by_kind() {
     let files = setup.client.get("/api/v1/paths/lora").await.json();
     assert_eq!(files["files"], json!(["a.safetensors", "b/c/d.ckpt"]));
     assert_eq!(files["truncated"], false);
+    assert_eq!(files["skipped"][0]["path"], "elsewhere");
     assert_eq!(setup.client.get("/api/v1/paths/x").await.status, 404);
-    let gone = setup.client.get("/api/v1/paths/gone").await;
-    assert_eq!(gone.error_code(), "internal");
+    let gone = setup.client.get("/api/v1/paths/gone").await.json();
+    let why = "No such file or directory (os error 2)";
+    assert_eq!(gone["skipped"], json!([{ "path": "", "why": why }]));
     setup.daemon.shutdown().await;
 }
 
