@@ -27,9 +27,10 @@ pub(super) fn read(request: &CommandRequest) -> Result<PlainRequest, NodeError> 
     }
 }
 
-/// The same object with the plain names; most have them already.
+/// The same object with the plain names; most have them already, and long data is not taken apart for that.
 fn with_plain_names(data: &Json) -> Json {
-    if SPELLINGS.iter().all(|(snake, _)| data.get(snake).is_none()) {
+    let text = data.as_str();
+    if !SPELLINGS.iter().any(|(snake, _)| text.contains(snake)) {
         return data.clone();
     }
     let members = data.entries().unwrap_or_default();

@@ -69,6 +69,9 @@ impl Served {
 
     pub(crate) async fn of(server: RunningServer, waiting: Waiting) -> Self {
         let (commands, events) = ports(&server);
+        let mut options = RemoteOptions::ports("127.0.0.1", events, commands);
+        // Client and server share a thread, which may be busy for longer than a heartbeat allows.
+        options.socket_options.heartbeats = None;
         let remote = Remote::connect(RemoteOptions {
             timeout: PATIENCE,
             event_channel_wait: PATIENCE,
@@ -76,7 +79,7 @@ impl Served {
                 frame_bytes_max: 16 << 20,
                 ..Limits::default()
             },
-            ..RemoteOptions::ports("127.0.0.1", events, commands)
+            ..options
         });
         let remote = remote.await.unwrap();
         let changes = joined(&remote).await;
