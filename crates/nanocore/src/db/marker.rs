@@ -40,9 +40,9 @@ impl Marker {
     }
 
     fn folder_to_disk(&self) -> io::Result<()> {
-        let folder = self.path.parent().unwrap_or(Path::new(""));
-        let here = folder.as_os_str().is_empty();
-        File::open(if here { Path::new(".") } else { folder })?.sync_all()
+        let folder = self.path.parent();
+        let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
     }
 
     fn failed(&self) -> impl FnOnce(io::Error) -> DatabaseError {
