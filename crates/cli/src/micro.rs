@@ -30,7 +30,7 @@ pub(crate) use connection_flags::ConnectionFlags;
 pub(crate) use environment::lookup;
 pub(crate) use settings::Settings;
 pub(crate) use table::Table;
-pub(crate) use units::seconds;
+pub(crate) use units::{go_duration, seconds};
 
 use crate::failure::Failure;
 

@@ -1,8 +1,11 @@
 //! What can be said to and about the daemon on the command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
+
+use crate::micro::go_duration;
 
 const EXIT_STATUS: &str = "\
 Exit status: 0 done, 1 it failed, 2 wrong usage or invalid, 3 the daemon is not running or cannot be reached, 130 interrupted.";
@@ -436,6 +439,9 @@ pub(crate) enum AssetsCommand {
     /// Delete assets.
     #[command(after_help = EXIT_STATUS)]
     Rm(AssetsRmArgs),
+    /// Delete ephemeral assets that no kept run and no cached result refers to.
+    #[command(after_help = GC_HELP)]
+    Gc(AssetsGcArgs),
 }
 
 #[derive(Debug, Args)]
@@ -488,6 +494,21 @@ pub(crate) struct AssetsRmArgs {
     /// Uuids, sha256:… or nanocore://…
     #[arg(value_name = "ASSET", required = true)]
     pub(crate) assets: Vec<String>,
+    #[command(flatten)]
+    pub(crate) daemon: DaemonArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AssetsGcArgs {
+    /// Only what was not used for so long: `90m`, `24h`, or seconds.
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = go_duration)]
+    pub(crate) older_than: Duration,
+    /// Delete nothing, only tell what would be deleted.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) daemon: DaemonArgs,
 }

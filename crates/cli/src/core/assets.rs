@@ -7,10 +7,12 @@ use std::path::Path;
 use futures_util::TryStreamExt;
 use nanograph::assets::{AssetClient, AssetError, AssetRef, Download, Upload};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use super::args::{AssetsCommand, AssetsGetArgs, AssetsLsArgs, AssetsPutArgs, AssetsRmArgs};
+use super::args::{
+    AssetsCommand, AssetsGcArgs, AssetsGetArgs, AssetsLsArgs, AssetsPutArgs, AssetsRmArgs,
+};
 use super::client::{Daemon, parse, part};
 use super::show::{bytes, cell, list};
 use crate::failure::{Failure, chain};
@@ -23,6 +25,7 @@ pub(super) async fn assets(command: AssetsCommand) -> Result<(), Failure> {
         AssetsCommand::Put(args) => put(args).await,
         AssetsCommand::Get(args) => get(args).await,
         AssetsCommand::Rm(args) => rm(args).await,
+        AssetsCommand::Gc(args) => gc(args).await,
     }
 }
 
@@ -152,6 +155,42 @@ async fn rm(args: AssetsRmArgs) -> Result<(), Failure> {
             .await?;
         terminal::result(format_args!("deleted {}", terminal::plain(text)));
     }
+    Ok(())
+}
+
+async fn gc(args: AssetsGcArgs) -> Result<(), Failure> {
+    let daemon = Daemon::find(&args.daemon)?;
+    let wish = json!({ "olderThanSeconds": args.older_than.as_secs(), "dryRun": args.dry_run });
+    let text = daemon.post("/assets/gc", Some(wish.to_string())).await?;
+    if args.json {
+        terminal::json(text);
+        return Ok(());
+    }
+    let answer: Value = parse(&text)?;
+    let number = |key: &str| answer[key].as_u64().unwrap_or_default();
+    let gone = list(&answer, "assets");
+    if !gone.is_empty() {
+        let mut table = Table::new(&["NAME", "SIZE#", "HASH"]);
+        for asset in gone {
+            table.row([
+                cell(asset, "name"),
+                asset["size"].as_u64().map_or_else(|| "-".to_owned(), bytes),
+                cell(asset, "hash"),
+            ]);
+        }
+        table.print();
+    }
+    let done = if args.dry_run {
+        "would delete"
+    } else {
+        "deleted"
+    };
+    terminal::result(format_args!(
+        "{done} {} assets, {}; {} more are referred to",
+        number("deleted"),
+        bytes(number("bytes")),
+        number("referred"),
+    ));
     Ok(())
 }
 

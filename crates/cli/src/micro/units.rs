@@ -12,7 +12,7 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 /// A duration as Go writes it (`1m30s`, `500ms`), which is what natscli's variables have; or seconds.
-pub(super) fn go_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn go_duration(text: &str) -> Result<Duration, String> {
     if let Ok(duration) = seconds(text) {
         return Ok(duration);
     }

@@ -260,6 +260,19 @@ fn assets_go_in_and_come_out_whole() {
     ]);
     assert_eq!(read(&results.join("photo.png")), content);
 
+    assert_eq!(
+        place.succeed(&["assets", "gc", "--older-than", "1h", "--dry-run"]),
+        "would delete 0 assets, 0 B; 0 more are referred to\n"
+    );
+    let collected = place.json(&["assets", "gc", "--older-than", "0", "--json"]);
+    assert_eq!(
+        (&collected["deleted"], &collected["dryRun"]),
+        (&json!(0), &json!(false)),
+        "it is not ephemeral: {collected}"
+    );
+    let odd = place.done(&["assets", "gc", "--older-than", "soon"]);
+    assert_eq!(odd.code, Some(2), "{odd:?}");
+
     place.succeed(&["assets", "rm", hash]);
     assert_eq!(place.done(&["assets", "get", hash]).code, Some(2));
 }
