@@ -146,7 +146,7 @@ async fn a_page_begins_where_the_last_one_ended_even_if_that_entry_is_gone() {
         after: Some(after),
         ..Filter::default()
     });
-    let uuids = |entries: &[std::sync::Arc<nanocore::assets::Entry>]| -> Vec<_> {
+    let uuids = |entries: &[std::sync::Arc<Entry>]| -> Vec<_> {
         entries.iter().map(|entry| entry.uuid).collect()
     };
     assert_eq!(uuids(&rest), uuids(&all[1..]));
