@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::pump::{Pump, PumpEnd};
 
 /// What may be on its way to one endpoint between the client's reading and the broker's: at least this many messages, twice
-/// as many as run together, and this many times what came during one round trip.
+/// as many as run and wait (their callers may ask again), and this many times what came during one round trip.
 const ON_ITS_WAY_MESSAGES: u64 = 256;
 const ON_ITS_WAY_ROUND_TRIPS: u64 = 4;
 
@@ -92,7 +92,7 @@ impl Pump {
         self.serve_for_a_round_trip().await;
         self.read_ahead().await;
         let on_its_way = ON_ITS_WAY_MESSAGES
-            .max(2 * self.core.concurrency as u64)
+            .max(2 * (self.running.len() + self.pending.len()) as u64)
             .max(ON_ITS_WAY_ROUND_TRIPS * (self.received - before));
         let counted = self
             .subscription

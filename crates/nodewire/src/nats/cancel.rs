@@ -10,8 +10,17 @@ use nodewire_core::{CancelHandle, NodeError};
 #[derive(Debug, Default)]
 pub(super) struct Cancels {
     // A std mutex: held for a look at the map, never across an await.
-    by_id: Mutex<HashMap<String, Option<CancelHandle>>>,
+    by_id: Mutex<HashMap<String, State>>,
     next: AtomicU64,
+}
+
+/// What is known of an id that is taken.
+#[derive(Debug)]
+enum State {
+    /// Its execution is being submitted, and may run already.
+    Submitting { cancelled: bool },
+    /// It is in flight.
+    InFlight(CancelHandle),
 }
 
 /// An id that is taken, until this is dropped.
@@ -56,8 +65,13 @@ impl Cancels {
 
     /// Cancels; `None` if there is no such execution, else whether it ends as cancelled.
     pub(super) fn cancel(&self, id: &str) -> Option<bool> {
-        let handle = self.lock().get(id).cloned().flatten()?;
-        Some(handle.cancel())
+        match self.lock().get_mut(id)? {
+            State::Submitting { cancelled } => {
+                *cancelled = true;
+                Some(true)
+            }
+            State::InFlight(handle) => Some(handle.cancel()),
+        }
     }
 
     fn take(self: &Arc<Self>, id: String) -> Option<Named> {
@@ -65,7 +79,7 @@ impl Cancels {
         if by_id.contains_key(&id) {
             return None;
         }
-        by_id.insert(id.clone(), None);
+        by_id.insert(id.clone(), State::Submitting { cancelled: false });
         drop(by_id);
         Some(Named {
             cancels: Arc::clone(self),
@@ -73,17 +87,22 @@ impl Cancels {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Option<CancelHandle>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, State>> {
         self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Named {
-    /// From now on a cancellation reaches this execution.
+    /// From now on a cancellation reaches this execution; one that came before does now.
     pub(super) fn is(&self, handle: CancelHandle) {
-        if let Some(place) = self.cancels.lock().get_mut(&self.id) {
-            *place = Some(handle);
+        let mut by_id = self.cancels.lock();
+        let Some(state) = by_id.get_mut(&self.id) else {
+            return;
+        };
+        if let State::Submitting { cancelled: true } = state {
+            handle.cancel();
         }
+        *state = State::InFlight(handle);
     }
 }
 
@@ -106,6 +125,10 @@ impl Drop for CancelOnDrop {
 
 #[cfg(test)]
 mod tests {
+    use nodewire_core::{
+        Context, ExecutionError, ExecutionRequest, Executor, NodeDefinition, Outputs, node_fn,
+    };
+
     use super::*;
 
     #[test]
@@ -119,9 +142,30 @@ mod tests {
                 .message()
                 .contains("in flight")
         );
-        assert_eq!(cancels.cancel("a-1"), None);
         drop(named);
+        assert_eq!(cancels.cancel("a-1"), None);
         cancels.name("a-1").unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_cancellation_that_comes_while_submitting_is_kept() {
+        let definition = NodeDefinition::builder("wait").build().unwrap();
+        let executor = Executor::default();
+        let wait = async |context: Context| {
+            context.cancelled().await;
+            Ok(Outputs::new())
+        };
+        executor
+            .registry()
+            .insert(node_fn(definition, wait))
+            .unwrap();
+        let cancels = Arc::new(Cancels::default());
+        let named = cancels.name("a").unwrap();
+        assert_eq!(cancels.cancel("a"), Some(true));
+        let execution = executor.submit(ExecutionRequest::new("wait")).unwrap();
+        named.is(execution.cancel_handle());
+        let error = execution.outputs().await.unwrap_err();
+        assert!(matches!(error, ExecutionError::Cancelled), "{error}");
     }
 
     #[test]

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use nats_micro::{Endpoint, MAX_METADATA_BYTES, schema};
-use nodewire_core::{NodeDefinition, ParameterKind, Port};
-use serde_json::{Value, json};
+use nodewire_core::NodeDefinition;
 
 use crate::capability::{Support, Wire, capabilities};
 use crate::plain;
@@ -71,7 +70,7 @@ pub(super) fn describe(
             schema::REQUEST_SCHEMA,
             plain::schema(definition).to_string(),
         ),
-        (DEFINITION, definition_json(definition).to_string()),
+        (DEFINITION, plain::definition(definition).to_string()),
     ];
     for (key, text) in described.into_iter().filter(|(_, text)| !text.is_empty()) {
         match room.checked_sub(key.len() + text.len()) {
@@ -92,52 +91,6 @@ pub(super) fn describe(
         "the endpoint's metadata has no room for all of the description"
     );
     endpoint.metadata(LEFT_OUT, left_out)
-}
-
-fn definition_json(definition: &NodeDefinition) -> Value {
-    let ports = |ports: &[Port]| ports.iter().map(port_json).collect::<Vec<_>>();
-    let parameters = definition.parameters.iter();
-    let parameters: Vec<_> = parameters
-        .map(|parameter| {
-            json!({
-                "name": parameter.name,
-                "type": parameter.kind.name(),
-                "default": parameter.default.decode::<Value>().unwrap_or_default(),
-                "label": parameter.label,
-                "description": parameter.description,
-                "options": options(&parameter.kind),
-            })
-        })
-        .collect();
-    json!({
-        "uid": &*definition.uid,
-        "name": definition.name,
-        "category": definition.category,
-        "version": definition.version,
-        "description": definition.description,
-        "inputs": ports(&definition.inputs),
-        "outputs": ports(&definition.outputs),
-        "parameters": parameters,
-    })
-}
-
-fn port_json(port: &Port) -> Value {
-    json!({
-        "name": port.name,
-        "type": port.kind,
-        "optional": port.optional,
-        "description": port.description,
-    })
-}
-
-fn options(kind: &ParameterKind) -> Value {
-    let ParameterKind::Select(options) = kind else {
-        return Value::Null;
-    };
-    let options = options.iter();
-    options
-        .map(|option| json!({"value": option.value.decode::<Value>().unwrap_or_default(), "label": option.label}))
-        .collect()
 }
 
 #[cfg(test)]

@@ -7,9 +7,6 @@ use nodewire_core::{BoxFuture, Executor};
 
 use super::wires::RunningWire;
 
-/// How long wires may take to stop taking requests, before the executor refuses what still comes.
-const LEAVE_MAX: Duration = Duration::from_secs(2);
-
 /// Why a shutdown handler failed.
 pub type ShutdownError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -41,8 +38,8 @@ impl Shutdown {
     pub(super) async fn run(self, mut wires: Vec<Box<dyn RunningWire>>, executor: Executor) {
         let began = Instant::now();
         let leaving = join_all(wires.iter_mut().map(|wire| wire.leave()));
-        // A wire may wait for what runs, which the executor then sees to.
-        let _ = tokio::time::timeout(LEAVE_MAX.min(self.drain), leaving).await;
+        // A wire may wait for what runs; after half the time the executor refuses what still comes, and ends what runs.
+        let _ = tokio::time::timeout(self.drain / 2, leaving).await;
         executor
             .shutdown(self.drain.saturating_sub(began.elapsed()))
             .await;

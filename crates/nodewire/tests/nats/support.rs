@@ -162,6 +162,7 @@ pub(crate) async fn serve(
             NodeDefinition::builder("wait/here").build().unwrap(),
         ))
         .node(waiting(narrow.build().unwrap()))
+        .drain(10 * PATIENCE)
         .nats(config);
     let server = build(builder).build().unwrap().start().await.unwrap();
     Served { server, probe }
