@@ -9,6 +9,7 @@
 mod callers;
 mod crash;
 mod faults;
+mod full;
 mod http;
 mod objects;
 mod python;
