@@ -76,6 +76,7 @@ pub(super) async fn doctor(args: DoctorArgs) -> Result<(), Failure> {
     findings.extend(machine::space(&place));
     let (holder, held) = machine::lock(&place);
     findings.push(held);
+    findings.extend(machine::database(&place).await);
     findings.extend(daemon(&place, &args).await);
     findings.extend(servers::registry(&place, holder.is_some()));
     findings.extend(machine::tools(&place).await);

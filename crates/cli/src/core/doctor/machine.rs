@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use nanocore::home::Holder;
+use nanocore::db;
+use nanocore::home::{self, Holder};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
 use tokio::process::Command;
@@ -132,6 +133,26 @@ pub(super) fn lock(place: &Place) -> (Option<Holder>, Finding) {
     }
 }
 
+/// Whether the database is whole, if there is one. All of it is read, also beside a daemon that uses it.
+pub(super) async fn database(place: &Place) -> Option<Finding> {
+    let path = home::database(&place.data);
+    if !path.exists() {
+        return None;
+    }
+    let name = path.display().to_string();
+    let checked = tokio::task::spawn_blocking(move || db::check(&path)).await;
+    Some(match checked {
+        Ok(Ok(())) => Finding::ok("database", format!("{name} is whole")),
+        // It says what to do.
+        Ok(Err(error)) => Finding::error(
+            "database",
+            reason(&error),
+            "stop the daemon before you touch the file",
+        ),
+        Err(error) => Finding::error("database", reason(&error), "report this"),
+    })
+}
+
 /// What Python, JavaScript and Rust servers are installed and run with.
 pub(super) async fn tools(place: &Place) -> Vec<Finding> {
     let python = place.python(None);
@@ -210,6 +231,27 @@ mod tests {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             assert_eq!(private(&path, "token").unwrap().level, level);
         }
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_destroyed_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place {
+            data: folder.path().to_owned(),
+            settings: Default::default(),
+        };
+        assert_eq!(database(&place).await, None);
+        let path = home::database(&place.data);
+        let opened = db::Database::open(&path, db::DatabaseOptions::default()).unwrap();
+        opened.close().await;
+        drop(opened);
+        assert_eq!(database(&place).await.unwrap().level, Level::Ok);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[4_096..].fill(0xAA);
+        fs::write(&path, bytes).unwrap();
+        let found = database(&place).await.unwrap();
+        assert_eq!(found.level, Level::Error);
+        assert!(found.message.contains("is damaged"), "{}", found.message);
     }
 
     #[tokio::test]
