@@ -26,14 +26,16 @@
 //! written, `NaN` and infinities become `null`.
 
 mod answer;
+mod definition;
 mod request;
 mod schema;
 mod stats;
 
 pub use answer::{answer, event, failure, output_value, outputs, refusal};
+pub use definition::definition;
 pub use request::{PlainRequest, input_value};
 pub use schema::schema;
-pub use stats::stats;
+pub use stats::{counters, stats};
 
 /// The member that marks bytes.
 const BYTES: &str = "$bytes";
