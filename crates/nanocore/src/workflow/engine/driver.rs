@@ -72,7 +72,7 @@ impl<I: NodeInvoker> Driver<I> {
 
     pub(super) async fn run(mut self) -> RunResult {
         let away = self.look_for_servers();
-        self.scheduler.start(away, now());
+        self.scheduler.start(&away, now());
         let mut aborted = false;
         loop {
             self.work_off();
@@ -126,7 +126,7 @@ impl<I: NodeInvoker> Driver<I> {
 
     fn servers_changed(&mut self) {
         let away = self.look_for_servers();
-        self.scheduler.handle_servers(away, now());
+        self.scheduler.handle_servers(&away, now());
     }
 
     fn report(&mut self, report: Option<Report>, call: NextReport) {

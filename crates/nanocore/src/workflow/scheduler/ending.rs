@@ -67,6 +67,7 @@ impl Scheduler {
         match kind {
             // A second stop ends nodes that swallowed the first.
             TimerKind::StopAgain => self.stop_all(),
+            TimerKind::Away => self.give_up_away(now),
             TimerKind::GiveUp => {
                 for node in 0..self.nodes.len() {
                     if self.nodes[node].state.is_in_flight() {

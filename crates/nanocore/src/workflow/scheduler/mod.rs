@@ -131,8 +131,9 @@ pub(crate) struct Scheduler {
     settings: Settings,
     nodes: Vec<NodeRun>,
     places: Places,
-    /// Which servers are away and will be back; empty if none is.
-    away: Vec<bool>,
+    /// How the servers are; empty before anything was said of them.
+    servers: Vec<away::Presence>,
+    is_away_timer_set: bool,
     timers: Timers,
     outputs: VecDeque<Output>,
     phase: Phase,
@@ -151,7 +152,8 @@ impl Scheduler {
         let nodes = plan.nodes.iter().map(NodeRun::new).collect::<Vec<_>>();
         Self {
             places: settings.capacity.join(settings.priority),
-            away: Vec::new(),
+            servers: Vec::new(),
+            is_away_timer_set: false,
             open: nodes.len(),
             nodes,
             timers: Timers::default(),
@@ -168,8 +170,8 @@ impl Scheduler {
     }
 
     /// Begins the run, with the servers that are [away](Self::handle_servers). Once, first.
-    pub(crate) fn start(&mut self, away: Vec<bool>, now: Instant) {
-        self.away = away;
+    pub(crate) fn start(&mut self, away: &[bool], now: Instant) {
+        self.note_away(away, now);
         let plan = self.plan.clone();
         let is_reused = |node: &PlanNode| matches!(node.work, Work::Reused(_));
         let (reused, nodes): (Vec<&PlanNode>, Vec<&PlanNode>) =

@@ -178,7 +178,7 @@ impl Scheduler {
             }
             TimerKind::Status => self.flush_status(node, now),
             TimerKind::Outputs => self.complete_remote(node, &empty_object(), now),
-            TimerKind::Retry | TimerKind::StopAgain | TimerKind::GiveUp => {}
+            TimerKind::Retry | TimerKind::StopAgain | TimerKind::GiveUp | TimerKind::Away => {}
         }
     }
 

@@ -25,11 +25,13 @@ pub(super) enum TimerKind {
     StopAgain,
     /// Of the run: what did not stop is given up.
     GiveUp,
+    /// Of the run: a server that is away is given up.
+    Away,
 }
 
 /// Timers, earliest first. They are not cancelled: a timer whose attempt is over is passed over when it is due.
 ///
-/// At most five per attempt of a node are there at a time, and two of the run.
+/// At most five per attempt of a node are there at a time, and three of the run.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     heap: BinaryHeap<Reverse<(Instant, usize, u32, TimerKind)>>,

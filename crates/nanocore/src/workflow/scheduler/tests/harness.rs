@@ -62,7 +62,7 @@ impl<'c> Harness<'c> {
     }
 
     pub(super) fn start(&mut self) {
-        self.scheduler.start(Vec::new(), self.now);
+        self.scheduler.start(&[], self.now);
         self.drain();
     }
 

@@ -106,6 +106,44 @@ fn check_together(runs: &[Harness<'_>], limits: Limits) {
     }
 }
 
+#[test]
+fn a_server_that_never_comes_back_holds_up_no_run() {
+    let case = Case {
+        nodes: vec![NodeCase {
+            required: 0,
+            optional: 0,
+            server: 0,
+            behaviour: Behaviour::Completes,
+            origin: Origin::Executed,
+            active: true,
+            muted: false,
+            grouped: false,
+        }],
+        on_error: OnError::Stop,
+        retries: 0,
+        limits: Limits::default(),
+        logs_steps: false,
+        choices: vec![0],
+        abort_at: None,
+    };
+    let mut harness = Harness::new(&case);
+    let away = vec![true; harness.scheduler.plan().servers.len()];
+    let is_sent = |scheduler: &mut Scheduler| {
+        let outputs = std::iter::from_fn(|| scheduler.poll_output());
+        outputs
+            .filter(|output| matches!(output, Output::Dispatch(..)))
+            .count()
+            > 0
+    };
+    harness.scheduler.start(&away, harness.now);
+    assert!(!is_sent(&mut harness.scheduler), "it waits");
+    let at = harness.scheduler.poll_timeout().unwrap();
+    harness.scheduler.handle_servers(&away, at);
+    assert!(!is_sent(&mut harness.scheduler), "it still waits");
+    harness.scheduler.handle_timeout(at);
+    assert!(is_sent(&mut harness.scheduler), "the loss is its answer");
+}
+
 /// Two nodes in flight, one server gone: both are reported, the other server's node is not touched.
 #[test]
 fn the_instance_of_a_further_attempt_is_its_own() {
@@ -129,7 +167,7 @@ fn the_instance_of_a_further_attempt_is_its_own() {
         abort_at: None,
     };
     let mut harness = Harness::new(&case);
-    harness.scheduler.start(Vec::new(), harness.now);
+    harness.scheduler.start(&[], harness.now);
     let mut instances = BTreeSet::new();
     let mut run = |scheduler: &mut Scheduler| {
         while let Some(output) = scheduler.poll_output() {
