@@ -25,6 +25,8 @@ pub enum Wire {
     Autotrainer,
     /// NNRP/1 over TCP, TLS and QUIC.
     Nnrp,
+    /// Plain HTTP/1.1: JSON, forms and server-sent events.
+    Http,
 }
 
 /// Something of an execution that a wire can express or not.
@@ -73,7 +75,13 @@ pub struct Lost {
 
 impl Wire {
     /// Every wire, for tables that must be complete.
-    pub const ALL: [Self; 4] = [Self::Nanograph, Self::Nats, Self::Autotrainer, Self::Nnrp];
+    pub const ALL: [Self; 5] = [
+        Self::Nanograph,
+        Self::Nats,
+        Self::Autotrainer,
+        Self::Nnrp,
+        Self::Http,
+    ];
 
     /// A stable name for metrics, flags and configuration.
     #[must_use]
@@ -83,6 +91,7 @@ impl Wire {
             Self::Nats => "nats",
             Self::Autotrainer => "autotrainer",
             Self::Nnrp => "nnrp",
+            Self::Http => "http",
         }
     }
 }
@@ -147,6 +156,7 @@ pub const fn support(wire: Wire, feature: Feature) -> Support {
         Wire::Nats => nats(feature),
         Wire::Autotrainer => autotrainer(feature),
         Wire::Nnrp => nnrp(feature),
+        Wire::Http => http(feature),
     }
 }
 
@@ -216,6 +226,20 @@ const fn nnrp(feature: Feature) -> Support {
     }
 }
 
+const fn http(feature: Feature) -> Support {
+    match feature {
+        Feature::Progress | Feature::PartialOutputs => {
+            Support::As("server-sent events, where the request accepts them")
+        }
+        Feature::Cancel => Support::As("the end of the connection"),
+        Feature::Bytes => {
+            Support::As("parts of a form, or the answer's body, where asked for; else base64")
+        }
+        Feature::Priority => Support::As("a member of the JSON, not in forms"),
+        Feature::Deadline | Feature::Assets | Feature::TraceContext => Support::Full,
+    }
+}
+
 /// Says once, as a wire starts, what it cannot express.
 pub(crate) fn log(wire: Wire) {
     let missing: Vec<_> = capabilities(wire)
@@ -235,7 +259,13 @@ pub(crate) struct Losses(Arc<[[AtomicU64; Feature::ALL.len()]; Wire::ALL.len()]>
 
 impl Losses {
     /// One execution lost this; to be called once per execution. The Nanograph wire alone loses nothing that it got.
-    #[cfg(any(feature = "autotrainer", feature = "nats", feature = "nnrp", test))]
+    #[cfg(any(
+        feature = "autotrainer",
+        feature = "http",
+        feature = "nats",
+        feature = "nnrp",
+        test
+    ))]
     pub(crate) fn count(&self, wire: Wire, feature: Feature) {
         self.0[wire as usize][feature as usize].fetch_add(1, Ordering::Relaxed);
     }

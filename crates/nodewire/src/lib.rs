@@ -31,6 +31,8 @@
 #[cfg(feature = "autotrainer")]
 pub mod autotrainer;
 pub mod capability;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod nanograph;
 #[cfg(feature = "nats")]
 pub mod nats;

@@ -15,6 +15,8 @@ use self::wires::Wires;
 #[cfg(feature = "autotrainer")]
 use crate::autotrainer::AutotrainerConfig;
 use crate::capability::Losses;
+#[cfg(feature = "http")]
+use crate::http::HttpConfig;
 use crate::nanograph::{self, NanographConfig};
 #[cfg(feature = "nats")]
 use crate::nats::NatsConfig;
@@ -97,6 +99,13 @@ impl NodeServerBuilder {
     #[cfg(feature = "nnrp")]
     pub fn nnrp(mut self, config: NnrpConfig) -> Self {
         self.wires.nnrp = Some(config);
+        self
+    }
+
+    /// Serves plain HTTP.
+    #[cfg(feature = "http")]
+    pub fn http(mut self, config: HttpConfig) -> Self {
+        self.wires.http = Some(config);
         self
     }
 

@@ -31,6 +31,10 @@ pub enum ServeError {
     #[cfg(feature = "nnrp")]
     #[error(transparent)]
     Nnrp(#[from] ::nnrp::ListenerError),
+    /// Plain HTTP cannot start.
+    #[cfg(feature = "http")]
+    #[error(transparent)]
+    Http(#[from] crate::http::HttpError),
     /// No wire was configured.
     #[error(
         "no wire is configured: call `nanograph(config)` or another wire's method, or `run()` beside a nanoserver.json"

@@ -82,6 +82,13 @@ impl RunningServer {
         self.addresses.nnrp
     }
 
+    /// Where plain HTTP listens, if it is served.
+    #[cfg(feature = "http")]
+    #[must_use]
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.addresses.http
+    }
+
     /// The executor behind all wires.
     #[must_use]
     pub fn executor(&self) -> &Executor {

@@ -10,6 +10,8 @@ use super::shutdown::close_all;
 #[cfg(feature = "autotrainer")]
 use crate::autotrainer::{self, AutotrainerConfig};
 use crate::capability::{self, Losses, Wire};
+#[cfg(feature = "http")]
+use crate::http::{self, HttpConfig};
 use crate::nanograph::{self, NanographConfig};
 #[cfg(feature = "nats")]
 use crate::nats::{self, NatsConfig};
@@ -44,6 +46,8 @@ pub(super) struct Wires {
     pub(super) autotrainer: Option<AutotrainerConfig>,
     #[cfg(feature = "nnrp")]
     pub(super) nnrp: Option<NnrpConfig>,
+    #[cfg(feature = "http")]
+    pub(super) http: Option<HttpConfig>,
 }
 
 /// Where the wires can be reached.
@@ -56,6 +60,8 @@ pub(super) struct Addresses {
     pub(super) autotrainer: Option<autotrainer::Status>,
     #[cfg(feature = "nnrp")]
     pub(super) nnrp: Option<SocketAddr>,
+    #[cfg(feature = "http")]
+    pub(super) http: Option<SocketAddr>,
 }
 
 /// The wires that serve.
@@ -76,6 +82,8 @@ impl Wires {
             self.autotrainer.is_some(),
             #[cfg(feature = "nnrp")]
             self.nnrp.is_some(),
+            #[cfg(feature = "http")]
+            self.http.is_some(),
         ];
         !configured.contains(&true)
     }
@@ -139,6 +147,12 @@ impl Wires {
             started.addresses.nnrp = Some(wire.address());
             started.add(Wire::Nnrp, wire);
         }
+        #[cfg(feature = "http")]
+        if let Some(config) = self.http {
+            let wire = http::start(config, executor.clone(), losses.clone()).await?;
+            started.addresses.http = Some(wire.address());
+            started.add(Wire::Http, wire);
+        }
         let _ = losses;
         Ok(())
     }
@@ -182,6 +196,10 @@ impl Addresses {
         #[cfg(feature = "nnrp")]
         if let Some(address) = self.nnrp {
             tracing::info!(%address, "serving the NNRP wire");
+        }
+        #[cfg(feature = "http")]
+        if let Some(address) = self.http {
+            tracing::info!(%address, "serving plain HTTP");
         }
     }
 }

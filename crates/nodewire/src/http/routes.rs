@@ -1,0 +1,196 @@
+//! The routes, and who may take them.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::Router;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::http::header::{AUTHORIZATION, ORIGIN};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use nodewire_core::{DynNode, NodeDefinition, Refusal};
+use nodewire_json::{Json, Member};
+use serde_json::{Map, Value, json};
+
+use super::answer::{once, stream};
+use super::error::{self, Problem};
+use super::openapi;
+use super::read::{Form, read};
+use super::shared::Shared;
+use crate::capability::{Support, Wire, capabilities};
+use crate::plain;
+
+const HEALTH: &str = "/healthz";
+
+type Answer = Result<Response, Problem>;
+
+pub(super) fn router(shared: &Arc<Shared>) -> Router {
+    Router::new()
+        .route("/nodes", get(nodes))
+        .route("/nodes/{uid}", get(node))
+        .route("/nodes/{uid}/execute", post(execute))
+        .route("/openapi.json", get(api))
+        .route("/stats", get(stats))
+        .route(HEALTH, get(health))
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .layer(DefaultBodyLimit::max(shared.config.body_bytes_max))
+        .layer(from_fn_with_state(Arc::clone(shared), admit))
+        .with_state(Arc::clone(shared))
+}
+
+/// Lets in who may, and counts.
+async fn admit(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let response = match refuse(&shared, &request) {
+        Some(problem) => problem.into_response(),
+        None => next.run(request).await,
+    };
+    shared.counts.answered(response.status());
+    response
+}
+
+fn refuse(shared: &Shared, request: &Request) -> Option<Problem> {
+    if request.uri().path() == HEALTH {
+        return None;
+    }
+    let headers = request.headers();
+    let Some(token) = &shared.config.token else {
+        return from_browser(headers);
+    };
+    let given = headers.get(AUTHORIZATION);
+    if given.is_some_and(|given| token.admits(given.as_bytes())) {
+        return None;
+    }
+    Some(Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "unauthorized",
+        "send the server's token: `Authorization: Bearer <token>`",
+    ))
+}
+
+/// Any page could use this server, in the browser of whoever runs both.
+fn from_browser(headers: &HeaderMap) -> Option<Problem> {
+    headers.contains_key(ORIGIN).then(|| {
+        Problem::new(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "pages in a browser are refused while the server has no token",
+        )
+    })
+}
+
+async fn no_route() -> Problem {
+    let text = "there is no such route; GET /openapi.json lists them";
+    Problem::new(StatusCode::NOT_FOUND, "not_found", text)
+}
+
+async fn no_method() -> Problem {
+    let text = "this route has another method; GET /openapi.json lists them";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", text)
+}
+
+async fn health(State(shared): State<Arc<Shared>>) -> Response {
+    let (status, text) = if shared.is_leaving.load(Ordering::Relaxed) {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping")
+    } else {
+        (StatusCode::OK, "ok")
+    };
+    error::json(status, Json::object([("status", Json::from(text))]))
+}
+
+async fn nodes(State(shared): State<Arc<Shared>>) -> Response {
+    let definitions = shared.executor.registry().definitions();
+    let nodes = definitions.iter().map(described).collect();
+    let body = Json::object([
+        ("nodes", Member::List(nodes)),
+        ("capabilities", Member::from(wire())),
+    ]);
+    error::json(StatusCode::OK, body)
+}
+
+async fn node(
+    State(shared): State<Arc<Shared>>,
+    uid: Result<Path<String>, PathRejection>,
+) -> Answer {
+    let node = find(&shared, &path(uid)?)?;
+    let definition = node.definition();
+    let body = Json::object([
+        ("definition", plain::definition(definition)),
+        ("schema", plain::schema(definition)),
+        ("capabilities", wire()),
+    ]);
+    Ok(error::json(StatusCode::OK, body))
+}
+
+async fn execute(
+    State(shared): State<Arc<Shared>>,
+    uid: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Answer {
+    let uid = path(uid)?;
+    let node = find(&shared, &uid)?;
+    let asked = read(&shared, uid, node.definition(), request).await?;
+    match asked.form {
+        Form::Events => stream(&shared, asked),
+        Form::Json | Form::Bytes => once(&shared, asked).await,
+    }
+}
+
+async fn api(State(shared): State<Arc<Shared>>) -> Response {
+    let definitions = shared.executor.registry().definitions();
+    let document = openapi::document(&definitions, shared.config.token.is_some());
+    error::json(StatusCode::OK, document.into())
+}
+
+async fn stats(State(shared): State<Arc<Shared>>) -> Response {
+    let nodes = shared.executor.registry().stats();
+    let nodes = nodes.iter();
+    let nodes = Json::object(nodes.map(|node| (node.uid.as_str(), plain::stats(node))));
+    let lost = shared.losses.snapshot().into_iter();
+    let lost: Map<_, _> = lost
+        .filter(|lost| lost.wire == Wire::Http)
+        .map(|lost| (lost.feature.name().to_owned(), json!(lost.executions)))
+        .collect();
+    let body = Json::object([
+        ("executor", plain::counters(&shared.executor.counters())),
+        ("nodes", nodes),
+        ("http", shared.counts.told().into()),
+        ("lost", Value::Object(lost).into()),
+    ]);
+    error::json(StatusCode::OK, body)
+}
+
+fn path(uid: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
+    let invalid = |error: PathRejection| {
+        Problem::new(StatusCode::BAD_REQUEST, "invalid_input", &error.body_text())
+    };
+    uid.map(|Path(uid)| uid).map_err(invalid)
+}
+
+fn find(shared: &Shared, uid: &str) -> Result<Arc<dyn DynNode>, Problem> {
+    let node = shared.executor.registry().get(uid);
+    node.ok_or_else(|| Refusal::UnknownNode(uid.to_owned()).into())
+}
+
+fn described(definition: &NodeDefinition) -> Json {
+    Json::object([
+        ("definition", plain::definition(definition)),
+        ("schema", plain::schema(definition)),
+    ])
+}
+
+/// What the wire can express, by feature.
+fn wire() -> Json {
+    let features = capabilities(Wire::Http).map(|(feature, support)| {
+        let text = match support {
+            Support::Full => "full".to_owned(),
+            Support::As(form) => format!("as: {form}"),
+            Support::No(reason) => format!("no: {reason}"),
+        };
+        (feature.name(), Json::from(text.as_str()))
+    });
+    Json::object(features)
+}

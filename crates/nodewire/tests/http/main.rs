@@ -1,0 +1,16 @@
+//! Nodes served over plain HTTP, over sockets: asked by a bare client, and by curl.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+mod asking;
+mod curl;
+mod discovery;
+mod ending;
+mod forms;
+mod limits;
+mod streams;
+mod support;
