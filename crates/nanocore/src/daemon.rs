@@ -10,7 +10,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::api::{Api, ApiOptions, ApiParts};
 use crate::assets::{
-    AssetService, AssetServiceConfig, AssetStore, StoreError, StoreOptions, Token, Tokens,
+    Asset, AssetService, AssetServiceConfig, AssetStore, AssetTransfer, StoreError, StoreOptions,
+    Token, Tokens, TransferOptions,
 };
 use crate::connections::Connections;
 use crate::db::{Database, DatabaseError, DatabaseOptions};
@@ -20,7 +21,7 @@ use crate::process::Tools;
 use crate::registry::Registry;
 use crate::runs::{RunManager, RunManagerOptions, RunManagerParts, StartError};
 use crate::supervisor::{Supervisor, SupervisorError, SupervisorOptions, SupervisorParts};
-use crate::workflow::{ServerPool, StoreLinks};
+use crate::workflow::{CopyingInvoker, ServerPool, StoreLinks};
 
 /// How a daemon is started.
 #[derive(Debug, Clone)]
@@ -47,6 +48,8 @@ pub struct DaemonOptions {
     pub database: DatabaseOptions,
     /// Limits of assets, and where their contents lie.
     pub assets: StoreOptions,
+    /// Limits of copies from and to the asset servers of others.
+    pub transfers: TransferOptions,
     /// Limits of runs.
     pub runs: RunManagerOptions,
     /// How long runs may take to stop at a shutdown. Default 10 s.
@@ -71,6 +74,7 @@ impl DaemonOptions {
             events: EventHubOptions::default(),
             database: DatabaseOptions::default(),
             assets: StoreOptions::default(),
+            transfers: TransferOptions::default(),
             runs: RunManagerOptions::default(),
             runs_grace: Duration::from_secs(10),
             supervisor: SupervisorOptions::default(),
@@ -175,11 +179,17 @@ impl Daemon {
         let tokens = tokens(token, &registered);
         let config = AssetServiceConfig::new(tokens.clone(), options.domain.clone(), &endpoint);
         let links = StoreLinks::new(store.clone(), options.domain.clone());
-        let assets = AssetService::new(store, config);
         let events = EventHub::new(options.events);
+        tell_of_assets(&store, &events, &options.domain);
+        let transfer = AssetTransfer::new(store.clone(), options.transfers);
+        let assets = AssetService::new(store, config);
         let pool = ServerPool::new();
         let runs = RunManager::start(RunManagerParts {
-            nodes: Arc::new(pool.clone()),
+            nodes: Arc::new(CopyingInvoker::new(
+                pool.clone(),
+                transfer.clone(),
+                &*options.domain,
+            )),
             db: database.clone(),
             events: events.clone(),
             assets: Some(Arc::new(links)),
@@ -213,6 +223,7 @@ impl Daemon {
             Api::new(ApiParts {
                 tokens: tokens.clone(),
                 assets,
+                transfer,
                 database: database.clone(),
                 events: events.clone(),
                 supervisor: supervisor.clone(),
@@ -349,6 +360,19 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, DaemonError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|_| DaemonError::Runtime)
+}
+
+/// Publishes each new asset: `asset_added`. Its members would not fit beside those of an event, such as `type`.
+fn tell_of_assets(store: &AssetStore, events: &EventHub, domain: &str) {
+    #[derive(serde::Serialize)]
+    struct Added<'a> {
+        asset: Asset<'a>,
+    }
+    let (events, domain) = (events.clone(), domain.to_owned());
+    store.on_added(move |entry| {
+        let asset = entry.show(&domain, false);
+        events.publish("asset_added", None, Added { asset });
+    });
 }
 
 /// The tokens, those of servers good as long as these are registered.

@@ -62,6 +62,7 @@ impl Snapshot {
         snapshot.database(api);
         snapshot.servers(api);
         snapshot.runs(api);
+        snapshot.transfers(api);
         snapshot
     }
 
@@ -190,6 +191,42 @@ impl Snapshot {
                 ),
             ]);
         }
+    }
+
+    fn transfers(&mut self, api: &Api) {
+        let transfers = api.transfer.counters();
+        self.counters.extend([
+            (
+                "assets_imported",
+                "Assets copied from other asset servers",
+                transfers.imported,
+            ),
+            (
+                "assets_exported",
+                "Assets copied to other asset servers",
+                transfers.exported,
+            ),
+            (
+                "assets_present",
+                "Assets that did not need to be copied",
+                transfers.present,
+            ),
+            (
+                "asset_copy_bytes",
+                "Bytes of the assets copied",
+                transfers.bytes,
+            ),
+            (
+                "asset_copies_failed",
+                "Copies of assets that failed",
+                transfers.failed,
+            ),
+            (
+                "asset_copies_cancelled",
+                "Copies of assets that were given up",
+                transfers.cancelled,
+            ),
+        ]);
     }
 
     fn servers(&mut self, api: &Api) {

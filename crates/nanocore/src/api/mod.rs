@@ -37,7 +37,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::assets::{AssetService, Tokens};
+use crate::assets::{AssetService, AssetTransfer, Tokens};
 use crate::connections::{ConnectionLimits, Connections};
 use crate::db::Database;
 use crate::events::EventHub;
@@ -88,6 +88,7 @@ impl Default for ApiOptions {
 pub(crate) struct ApiParts {
     pub(crate) tokens: Tokens,
     pub(crate) assets: AssetService,
+    pub(crate) transfer: AssetTransfer,
     pub(crate) database: Database,
     pub(crate) events: EventHub,
     pub(crate) supervisor: Supervisor,

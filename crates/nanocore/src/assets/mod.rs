@@ -34,6 +34,7 @@ mod rows;
 mod server;
 mod store;
 mod tokens;
+mod transfer;
 mod upload;
 
 pub use auth::Token;
@@ -49,4 +50,7 @@ pub(crate) use server::is_loopback;
 pub use server::{AssetServer, AssetServerConfig, AssetService, AssetServiceConfig, StartError};
 pub use store::{AssetStore, StoreOptions};
 pub use tokens::{Caller, Tokens};
+pub use transfer::{
+    AssetTransfer, ForeignAssets, TransferCounters, TransferError, TransferOptions,
+};
 pub use upload::{Stored, Upload};

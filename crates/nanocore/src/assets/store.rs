@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
@@ -65,7 +65,18 @@ pub(crate) struct Shared {
     turns: [tokio::sync::Mutex<()>; TURNS],
     /// Held for lookups only.
     index: Mutex<Index>,
+    /// Told of each new asset.
+    on_added: OnceLock<OnAdded>,
     _lock: File,
+}
+
+/// Whoever wants to know of new assets.
+struct OnAdded(Box<dyn Fn(&Entry) + Send + Sync>);
+
+impl std::fmt::Debug for OnAdded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnAdded")
+    }
 }
 
 impl AssetStore {
@@ -90,6 +101,7 @@ impl AssetStore {
             options,
             rows,
             blobs,
+            on_added: OnceLock::new(),
             _lock: lock,
         };
         Ok(Self {
@@ -101,6 +113,13 @@ impl AssetStore {
     #[must_use]
     pub fn options(&self) -> &StoreOptions {
         &self.shared.options
+    }
+
+    /// Calls `tell`, which must not block, for each asset whose content was not known before, wherever it comes from.
+    /// The first caller is the only one.
+    pub(crate) fn on_added(&self, tell: impl Fn(&Entry) + Send + Sync + 'static) {
+        // A second one finds the place taken.
+        let _ = self.shared.on_added.set(OnAdded(Box::new(tell)));
     }
 
     /// Starts an upload. Dropping it before [`Upload::finish`] leaves nothing behind.
@@ -257,6 +276,9 @@ impl Shared {
                 Some(entry) => entry,
                 None => self.keep(Entry::new(hash, staged.size, &asset)).await?,
             };
+            if let Some(OnAdded(tell)) = self.on_added.get().filter(|_| !already_exists) {
+                tell(&entry);
+            }
             Ok(Stored {
                 entry,
                 already_exists,

@@ -99,12 +99,30 @@ impl Upload {
     /// # Errors
     /// [`StoreError::Io`], [`StoreError::Objects`].
     pub async fn finish(mut self, asset: NewAsset) -> Result<Stored, StoreError> {
+        let staged = self.staged().await?;
+        self.store.commit(staged, asset).await
+    }
+
+    /// As [`Self::finish`]; what has another hash than `wanted` is not stored.
+    pub(crate) async fn finish_as(
+        mut self,
+        wanted: Option<ContentHash>,
+        asset: NewAsset,
+    ) -> Result<Option<Stored>, StoreError> {
+        let staged = self.staged().await?;
+        if wanted.is_some_and(|wanted| wanted != staged.hash) {
+            return Ok(None);
+        }
+        self.store.commit(staged, asset).await.map(Some)
+    }
+
+    async fn staged(&mut self) -> Result<Staged, StoreError> {
         let (staged, result) = oneshot::channel();
         if self.commands.send(Command::Finish(staged)).await.is_err() {
             return Err(self.failure().await);
         }
         match result.await {
-            Ok(staged) => self.store.commit(staged, asset).await,
+            Ok(staged) => Ok(staged),
             Err(_) => Err(self.failure().await),
         }
     }

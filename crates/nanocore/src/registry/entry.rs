@@ -8,6 +8,7 @@ use nanograph::config::Language;
 use nodewire_json::Json;
 use serde::de::DeserializeOwned;
 
+use crate::assets::{ForeignAssets, Token};
 use crate::workflow::InputStyle;
 
 /// How a server's SDK names assets. spec: nanograph 10.1, 12.3
@@ -65,6 +66,9 @@ pub struct Entry {
     pub start_timeout: Option<Duration>,
     /// `url`: the address of a server that somebody else starts, `ws://` or `wss://`.
     pub url: Option<String>,
+    /// `assetEndpoint` and `assetToken`: where the assets of a server that somebody else starts are, if not in this
+    /// orchestrator's store.
+    pub asset_server: Option<ForeignAssets>,
     /// The members as they stand in the file.
     members: Vec<(String, Json)>,
 }
@@ -91,6 +95,7 @@ impl Entry {
             sdk_version: None,
             start_timeout: None,
             url: None,
+            asset_server: None,
             members: Vec::new(),
         }
     }
@@ -150,7 +155,7 @@ impl Entry {
     }
 
     /// What each known key says; `None` leaves it out.
-    fn known(&self) -> [(&'static str, Option<Json>); 16] {
+    fn known(&self) -> [(&'static str, Option<Json>); 18] {
         let text = |text: &str| Some(Json::from(text));
         // What is usual is not written, unless it stands there already.
         let unless = |usual: bool, key: &str, value: serde_json::Value| {
@@ -165,6 +170,7 @@ impl Entry {
             InputStyle::List => "list",
             InputStyle::Scalar => "scalar",
         };
+        let assets = self.asset_server.as_ref();
         let is_list = self.input_style == InputStyle::List;
         [
             ("serverDisplayName", text(&self.server_display_name)),
@@ -197,6 +203,8 @@ impl Entry {
             ),
             ("sdkVersion", self.sdk_version.as_deref().and_then(text)),
             ("startTimeout", self.start_timeout.map(seconds)),
+            ("assetEndpoint", assets.and_then(|at| text(&at.endpoint))),
+            ("assetToken", assets.and_then(|at| text(at.token.reveal()))),
         ]
     }
 }
@@ -256,9 +264,17 @@ impl Reader<'_> {
             self.report("serverUid", "is missing, or no text in quotes");
         }
         let entry = Entry::new(server_uid?);
+        let asset_server = self.asset_server();
+        if path.is_some() && asset_server.is_some() {
+            self.report(
+                "assetEndpoint",
+                "is there beside a path; servers started here use the assets of this orchestrator",
+            );
+        }
         Some(Entry {
             path,
             url,
+            asset_server,
             ..self.settings(entry)
         })
     }
@@ -321,6 +337,24 @@ impl Reader<'_> {
         entry
     }
 
+    /// The address comes with its token, since the address in a server's handshake has none, and could be anybody's.
+    fn asset_server(&mut self) -> Option<ForeignAssets> {
+        let endpoint = self.text("assetEndpoint");
+        let token = self.text("assetToken");
+        match (&endpoint, &token) {
+            (Some(_), None) => self.report("assetToken", "is missing; assetEndpoint needs it"),
+            (None, Some(_)) => self.report("assetEndpoint", "is missing; assetToken is for it"),
+            (Some(endpoint), Some(_)) if !is_http(endpoint) => {
+                self.report("assetEndpoint", "must start with http:// or https://");
+            }
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+        Some(ForeignAssets {
+            endpoint: endpoint?,
+            token: Token::new(token?),
+        })
+    }
+
     /// The value of a member, unless it is missing or `null`; of another type, it is a problem.
     fn get<T: DeserializeOwned>(&mut self, key: &str, rule: &str) -> Option<T> {
         let members = self.members;
@@ -381,4 +415,8 @@ impl Reader<'_> {
 
 fn is_address(url: &str) -> bool {
     url.starts_with("ws://") || url.starts_with("wss://")
+}
+
+fn is_http(url: &str) -> bool {
+    url.starts_with("http://") || url.starts_with("https://")
 }

@@ -1,6 +1,7 @@
 //! References to assets in what nodes pass to each other. spec: nanograph 17.6
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 
 use nodewire_json::{Json, Reader, ScanError};
 use uuid::Uuid;
@@ -93,19 +94,54 @@ pub(crate) fn rewritten<'j>(
         AssetStyle::Uuid => "sha256:",
         AssetStyle::Hash => "nanocore:",
     };
-    let text = value.as_str();
-    if !text.contains(sign) {
+    if !value.as_str().contains(sign) {
         return Cow::Borrowed(value);
     }
+    renamed(value, |_, id, found| {
+        let names = (found != style).then(|| assets.find(id))??;
+        Some(match found {
+            AssetStyle::Uuid => names.hash,
+            AssetStyle::Hash => names.uuid,
+        })
+    })
+}
+
+/// Adds the references that a value holds, at any depth.
+pub(crate) fn references(value: &Json, names: &mut BTreeMap<String, (AssetId, AssetStyle)>) {
+    if !may_refer(value) {
+        return;
+    }
+    // What is no well-formed value holds none.
+    let _ = each_string(&mut value.reader(), &mut |_, string| {
+        if let Some(found) = reference(string) {
+            names.insert(string.to_owned(), found);
+        }
+    });
+}
+
+/// The value with references named as `names` has it, at any depth; borrowed if there is none of these.
+pub(crate) fn replaced<'j>(value: &'j Json, names: &HashMap<String, String>) -> Cow<'j, Json> {
+    if !may_refer(value) {
+        return Cow::Borrowed(value);
+    }
+    renamed(value, |text, _, _| names.get(text).cloned())
+}
+
+fn may_refer(value: &Json) -> bool {
+    let text = value.as_str();
+    text.contains("sha256:") || text.contains("nanocore:")
+}
+
+fn renamed<'j>(
+    value: &'j Json,
+    mut name: impl FnMut(&str, AssetId, AssetStyle) -> Option<String>,
+) -> Cow<'j, Json> {
+    let text = value.as_str();
     let mut replaced = Vec::new();
     let found = each_string(&mut value.reader(), &mut |literal, string| {
-        if let Some((id, found)) = reference(string).filter(|(_, found)| *found != style)
-            && let Some(names) = assets.find(id)
+        if let Some((id, found)) = reference(string)
+            && let Some(name) = name(string, id, found)
         {
-            let name = match found {
-                AssetStyle::Uuid => names.hash,
-                AssetStyle::Hash => names.uuid,
-            };
             replaced.push((
                 literal.as_ptr().addr() - text.as_ptr().addr(),
                 literal.len(),
@@ -134,8 +170,7 @@ fn splice(text: &str, replaced: &[(usize, usize, String)]) -> Option<Json> {
 
 /// Whether every asset that a value names is there, as far as strings are references at all.
 pub(crate) fn all_exist(value: &Json, assets: &dyn AssetLinks) -> bool {
-    let text = value.as_str();
-    if !text.contains("sha256:") && !text.contains("nanocore:") {
+    if !may_refer(value) {
         return true;
     }
     let mut all = true;

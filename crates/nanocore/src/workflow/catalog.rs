@@ -10,6 +10,7 @@ use nanograph::message::NodeDefinition;
 
 use super::asset_links::AssetStyle;
 use super::graph::GraphNode;
+use crate::assets::ForeignAssets;
 
 /// Where nodes are looked up.
 pub trait Catalog: Send + Sync {
@@ -40,6 +41,8 @@ pub struct Server {
     pub code_epoch: Option<String>,
     /// How its nodes name assets; `None` if nobody knows: then references reach them as they are.
     pub asset_style: Option<AssetStyle>,
+    /// Where its assets are, if not in the orchestrator's store.
+    pub assets: Option<ForeignAssets>,
 }
 
 /// How a node wants an input of one element. spec: nanograph 14.4

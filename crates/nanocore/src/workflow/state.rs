@@ -117,6 +117,8 @@ words! {
         Refused = "refused",
         /// Its server could not send the result.
         StatusUndeliverable = "status_undeliverable",
+        /// An asset that its inputs or outputs name could not be copied from one asset server to another.
+        AssetTransfer = "asset_transfer",
         /// It has outputs, but the step log could not keep them.
         StepNotLogged = "step_not_logged",
     }

@@ -16,3 +16,4 @@ mod refusals;
 mod runs;
 mod servers;
 mod support;
+mod transfer;

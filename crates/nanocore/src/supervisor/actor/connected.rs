@@ -25,6 +25,7 @@ impl Actor {
                 AssetRefs::Uuid => AssetStyle::Uuid,
                 AssetRefs::Hash => AssetStyle::Hash,
             }),
+            assets: self.entry.asset_server.clone(),
         };
         self.connection = Some(Connection {
             state: client.watch_state(),

@@ -18,6 +18,7 @@ use super::catalog::{Catalog, InputStyle, Resolved, Server, ServerSet};
 use super::graph::GraphNode;
 use super::invoker::{Call, NodeInvoker, Report};
 use super::state::NodeErrorCode;
+use crate::assets::ForeignAssets;
 use link::{Link, failed};
 
 /// What the registry knows of a server and its handshake does not say.
@@ -33,6 +34,8 @@ pub struct ServerSettings {
     pub code_epoch: Option<String>,
     /// How its nodes name assets; `None` if unknown: then references reach them as they are.
     pub asset_style: Option<AssetStyle>,
+    /// Where its assets are, if not in the orchestrator's store.
+    pub assets: Option<ForeignAssets>,
 }
 
 /// Connected node servers, by uid. Cloning shares the pool.
@@ -241,6 +244,7 @@ fn server(server_uid: &str, handshake: &Handshake, settings: &ServerSettings) ->
         max_in_flight: settings.max_in_flight,
         code_epoch: settings.code_epoch.clone(),
         asset_style: settings.asset_style,
+        assets: settings.assets.clone(),
     }
 }
 
@@ -295,7 +299,7 @@ impl NodeInvoker for ServerPool {
 
     fn invoke(&self, call: Call) -> BoxStream<'static, Report> {
         let Some(link) = self.link(&call.server.uid) else {
-            let message = format!("server \"{}\" was removed", call.server);
+            let message = format!("server \"{}\" was stopped or removed", call.server);
             return once(std::future::ready(failed(
                 NodeErrorCode::ServerLost,
                 message,
