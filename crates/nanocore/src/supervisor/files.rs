@@ -154,19 +154,19 @@ mod tests {
     #[test]
     fn files_and_folders_behind_links_count_and_circles_end() {
         let folder = tempfile::tempdir().unwrap();
-        let (nodes, shared) = (folder.path().join("nodes"), folder.path().join("shared"));
+        let (nodes, common) = (folder.path().join("nodes"), folder.path().join("common"));
         fs::create_dir_all(&nodes).unwrap();
-        fs::create_dir_all(&shared).unwrap();
-        fs::write(shared.join("one.py"), "one").unwrap();
+        fs::create_dir_all(&common).unwrap();
+        fs::write(common.join("one.py"), "one").unwrap();
         fs::write(folder.path().join("two.py"), "two").unwrap();
         std::os::unix::fs::symlink("../two.py", nodes.join("two.py")).unwrap();
-        std::os::unix::fs::symlink("../shared", nodes.join("shared")).unwrap();
-        std::os::unix::fs::symlink("../nodes", shared.join("back")).unwrap();
+        std::os::unix::fs::symlink("../common", nodes.join("common")).unwrap();
+        std::os::unix::fs::symlink("../nodes", common.join("back")).unwrap();
         let first = code_hash(&nodes);
         fs::write(folder.path().join("two.py"), "changed").unwrap();
         let second = code_hash(&nodes);
         assert_ne!(second, first);
-        fs::write(shared.join("one.py"), "changed").unwrap();
+        fs::write(common.join("one.py"), "changed").unwrap();
         assert_ne!(code_hash(&nodes), second);
         let mut files = Vec::new();
         collect(&nodes, &mut Vec::new(), &mut files);
