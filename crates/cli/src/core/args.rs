@@ -25,7 +25,9 @@ The first Ctrl-C ends everything in order: running graphs are stopped, then the 
 
 Settings are taken from flags, else from NANOCORE_… variables, else from config.json in the data folder:
   {\"bind\": \"127.0.0.1:3001\", \"python\": \"/usr/bin/python3.12\", \"serverLogLevel\": \"info\",
+   \"limits\": {\"activeRuns\": 2, \"historyBytes\": \"1GiB\"},
    \"s3\": {\"bucket\": \"assets\", \"endpoint\": \"https://s3.example\", \"accessKeyId\": \"…\"}}
+limits has a member for each flag under Limits; `nodewire status --json` shows those in force.
 With s3, the contents of assets lie in that bucket; AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN are its keys.
 
 Exit status: 0 stopped as asked, 1 it failed, or another daemon has the data folder, 2 wrong usage or settings, 130 ended at once.";
@@ -41,6 +43,7 @@ Exit status: 0 done, 2 no such server, 3 the daemon is not running or cannot be 
 const RUNS_HELP: &str = "\
 Examples:
   nodewire runs ls --status error
+  nodewire runs ls --client editor-1
   nodewire runs show 3c1e…  --json
   nodewire runs rerun 3c1e… --failed     # finished nodes are not run again";
 
@@ -166,7 +169,7 @@ pub(crate) struct RegisterArgs {
     /// The Python interpreter for a new virtual environment (NODEWIRE_PYTHON).
     #[arg(long, value_name = "EXE")]
     pub(crate) python: Option<PathBuf>,
-    /// With pyproject.toml and no requirements.txt: install the project itself, not only its dependencies.
+    /// Install the Python project itself where there is a pyproject.toml and no requirements.txt.
     #[arg(long)]
     pub(crate) install_project: bool,
     /// Print one JSON object per step, and the entry last.
@@ -285,7 +288,36 @@ pub(crate) struct UpArgs {
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    #[command(flatten)]
     pub(crate) place: PlaceArgs,
+}
+
+/// Each also as a variable, and in `config.json`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct LimitArgs {
+    /// Runs that are executed at a time [NANOCORE_ACTIVE_RUNS; 4].
+    #[arg(long, value_name = "N")]
+    pub(crate) active_runs: Option<String>,
+    /// Runs that may wait; further ones are refused [NANOCORE_QUEUED_RUNS; 1000].
+    #[arg(long, value_name = "N")]
+    pub(crate) queued_runs: Option<String>,
+    /// Nodes that are executed at a time, over all servers [NANOCORE_NODES_IN_FLIGHT; 64].
+    #[arg(long, value_name = "N")]
+    pub(crate) nodes_in_flight: Option<String>,
+    /// Nodes at a time on one server [NANOCORE_NODES_IN_FLIGHT_PER_SERVER; 4]; its maxConcurrency in the registry wins.
+    #[arg(long, value_name = "N")]
+    pub(crate) nodes_in_flight_per_server: Option<String>,
+    /// Finished runs that are kept; the oldest go first [NANOCORE_HISTORY_RUNS; 10000].
+    #[arg(long, value_name = "N")]
+    pub(crate) history_runs: Option<String>,
+    /// What finished runs may take together, such as 500MiB [NANOCORE_HISTORY_BYTES; 4GiB].
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) history_bytes: Option<String>,
+    /// The largest asset [NANOCORE_MAX_ASSET_SIZE; 16GiB].
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) max_asset_size: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -343,7 +375,7 @@ pub(crate) struct RunsArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum RunsCommand {
     /// List runs, the newest first.
-    #[command(after_help = EXIT_STATUS)]
+    #[command(after_help = EXIT_STATUS, visible_alias = "list")]
     Ls(RunsLsArgs),
     /// Show a run and its nodes.
     #[command(after_help = EXIT_STATUS)]
@@ -364,6 +396,9 @@ pub(crate) struct RunsLsArgs {
     /// Only runs in this state: queued, running, complete, error, aborted, interrupted.
     #[arg(long, value_name = "STATE")]
     pub(crate) status: Option<String>,
+    /// Only runs that this client submitted.
+    #[arg(long, value_name = "ID")]
+    pub(crate) client: Option<String>,
     /// How many.
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub(crate) limit: usize,

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use nanocore::home;
 use nanocore::registry::Registry;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::args::PlaceArgs;
 use crate::failure::{Failure, chain};
@@ -42,6 +43,22 @@ pub(super) struct Settings {
     pub(super) server_log_level: Option<String>,
     /// The bucket for the contents of assets, in place of the data folder.
     pub(super) s3: Option<Bucket>,
+    /// The daemon's limits.
+    #[serde(default)]
+    pub(super) limits: LimitSettings,
+}
+
+/// Limits: numbers, or sizes such as `"4GiB"`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct LimitSettings {
+    pub(super) active_runs: Option<Value>,
+    pub(super) queued_runs: Option<Value>,
+    pub(super) nodes_in_flight: Option<Value>,
+    pub(super) nodes_in_flight_per_server: Option<Value>,
+    pub(super) history_runs: Option<Value>,
+    pub(super) history_bytes: Option<Value>,
+    pub(super) max_asset_size: Option<Value>,
 }
 
 /// A bucket; its secret key is in the environment only.

@@ -48,7 +48,12 @@ fn done(args: &OneRunArgs, answer: &str, what: &str) -> Result<(), Failure> {
 async fn ls(args: RunsLsArgs) -> Result<(), Failure> {
     let daemon = Daemon::find(&args.daemon)?;
     let mut path = format!("/runs?limit={}", args.limit);
-    for (key, value) in [("status", &args.status), ("cursor", &args.cursor)] {
+    let filters = [
+        ("status", &args.status),
+        ("clientId", &args.client),
+        ("cursor", &args.cursor),
+    ];
+    for (key, value) in filters {
         if let Some(value) = value {
             path.push_str(&format!("&{key}={}", part(value)));
         }
@@ -175,15 +180,24 @@ pub(super) async fn queue(args: QueueArgs) -> Result<(), Failure> {
         return Ok(());
     }
     let queue: Value = parse(&text)?;
-    let mut table = Table::new(&["RUN", "STATUS", "PLACE#", "PRIORITY#"]);
-    for key in ["running", "waiting"] {
+    let mut table = Table::new(&["RUN", "STATUS", "PLACE#", "PRIORITY#", "MISSING"]);
+    for (key, status) in [
+        ("running", "running"),
+        ("waiting", "waiting"),
+        ("waitingForServers", "waiting for servers"),
+    ] {
         for run in list(&queue, key) {
-            let id = run["runId"].as_str().unwrap_or_default();
+            let missing = list(run, "missing");
+            let missing: Vec<&str> = missing
+                .iter()
+                .filter_map(|node| node["uid"].as_str())
+                .collect();
             table.row([
-                id.to_owned(),
-                key.to_owned(),
+                cell(run, "runId"),
+                status.to_owned(),
                 cell(run, "position"),
                 cell(run, "priority"),
+                terminal::plain(&missing.join(", ")).into_owned(),
             ]);
         }
     }

@@ -1,5 +1,6 @@
 //! `up`: the daemon.
 
+mod limits;
 mod settings;
 
 use std::collections::HashSet;

@@ -50,6 +50,7 @@ pub(super) fn options(args: &UpArgs, place: &Place) -> Result<DaemonOptions, Fai
     options.supervisor.watch = args.watch;
     options.supervisor.drain_timeout = Duration::from_secs(args.drain_timeout);
     options.runs.resume = args.resume;
+    super::limits::apply(&args.limits, &settings.limits, &mut options)?;
     options.api.allow_origins.clone_from(&args.allow_origin);
     let paths = args
         .paths
