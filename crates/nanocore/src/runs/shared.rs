@@ -43,6 +43,10 @@ impl NodeInvoker for Nodes {
         self.0.invoke(call)
     }
 
+    fn has_same_code(&self, server: &Server) -> bool {
+        self.0.has_same_code(server)
+    }
+
     fn will_be_back(&self, server: &Server) -> bool {
         self.0.will_be_back(server)
     }

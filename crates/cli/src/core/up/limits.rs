@@ -122,10 +122,8 @@ impl Source {
         let flag = self.given.map(|text| (self.flag.to_owned(), text));
         let set = flag.or_else(|| Some((name.clone(), variable(&name)?)));
         set.or_else(|| {
-            let text = match self.set? {
-                Value::String(text) => text,
-                other => other.to_string(),
-            };
+            let set = self.set?;
+            let text = set.as_str().map_or_else(|| set.to_string(), str::to_owned);
             Some((format!("limits.{} in config.json", self.member), text))
         })
     }
