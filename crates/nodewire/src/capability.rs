@@ -6,7 +6,7 @@
 //! ```
 //! use nodewire::capability::{Feature, Support, Wire, support};
 //!
-//! assert_eq!(support(Wire::Nats, Feature::Cancel).reason(), None);
+//! assert_eq!(support(Wire::Nats, Feature::Deadline), Support::Full);
 //! assert!(matches!(support(Wire::Nanograph, Feature::Deadline), Support::No(_)));
 //! ```
 
