@@ -36,6 +36,8 @@ pub use definition::definition;
 pub use request::{PlainRequest, input_value};
 pub use schema::schema;
 pub use stats::{counters, stats};
+#[cfg(feature = "nats")]
+pub(crate) use stats::{counters_by_name, node_by_name};
 
 /// The member that marks bytes.
 const BYTES: &str = "$bytes";

@@ -4,11 +4,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nats_micro::EndpointSnapshot;
-use nodewire_core::{Counters, DropReason, Executor, NodeStats, RefusalKind, TimeStats};
+use nodewire_core::{Executor, NodeStats};
 use serde_json::{Map, Value, json};
 
 use super::describe;
 use crate::capability::{Losses, Wire};
+use crate::plain;
 
 /// How old statistics may be: each endpoint asks, and they are made for all nodes at once.
 const AGE_MAX: Duration = Duration::from_millis(20);
@@ -49,18 +50,14 @@ impl Statistics {
         let Some(stats) = stats.iter().find(|stats| stats.uid == uid) else {
             return Value::Null;
         };
-        let mut data = counters(&stats.counters);
+        let mut data = plain::node_by_name(stats);
         data.insert("node".to_owned(), json!(uid));
         data.insert("rejected".to_owned(), json!(rejected));
-        data.insert("running".to_owned(), json!(stats.running));
-        data.insert("waiting".to_owned(), json!(stats.waiting));
-        data.insert("queueTimeUs".to_owned(), times(&stats.queue_time));
-        data.insert("runTimeUs".to_owned(), times(&stats.run_time));
         data.into()
     }
 
     fn all(&self) -> Value {
-        let mut data = counters(&self.executor.counters());
+        let mut data = plain::counters_by_name(&self.executor.counters());
         let lost = self.losses.snapshot().into_iter();
         let lost: Map<_, _> = lost
             .filter(|lost| lost.wire == Wire::Nats)
@@ -69,37 +66,4 @@ impl Statistics {
         data.insert("lost".to_owned(), lost.into());
         data.into()
     }
-}
-
-fn counters(counters: &Counters) -> Map<String, Value> {
-    let dropped = DropReason::ALL.map(|reason| (reason.name(), counters.dropped_for(reason)));
-    let refused = RefusalKind::ALL.map(|kind| (kind.name(), counters.refused_for(kind)));
-    let named = |counts: &[(&str, u64)]| {
-        let counts = counts.iter();
-        counts
-            .map(|(name, count)| ((*name).to_owned(), json!(count)))
-            .collect::<Map<_, _>>()
-    };
-    let mut data = named(&[
-        ("accepted", counters.accepted),
-        ("completed", counters.completed),
-        ("failed", counters.failed),
-        ("cancelled", counters.cancelled),
-        ("inFlight", counters.in_flight),
-        ("abandoned", counters.abandoned),
-        ("progressDropped", counters.progress_dropped),
-    ]);
-    data.insert("dropped".to_owned(), named(&dropped).into());
-    data.insert("refused".to_owned(), named(&refused).into());
-    data
-}
-
-fn times(times: &TimeStats) -> Value {
-    json!({
-        "count": times.count,
-        "mean": times.mean_us,
-        "p50": times.p50_us,
-        "p99": times.p99_us,
-        "max": times.max_us,
-    })
 }

@@ -7,21 +7,27 @@ use serde_json::{Map, Value, json};
 /// A node's statistics: counters by name, what runs and waits now, and times in microseconds.
 #[must_use]
 pub fn stats(stats: &NodeStats) -> Json {
-    let mut told = by_name(&stats.counters);
-    told.insert("running".to_owned(), json!(stats.running));
-    told.insert("waiting".to_owned(), json!(stats.waiting));
-    told.insert("queueTimeUs".to_owned(), times(&stats.queue_time));
-    told.insert("runTimeUs".to_owned(), times(&stats.run_time));
-    Json::from(Value::Object(told))
+    Json::from(Value::Object(node_by_name(stats)))
 }
 
 /// Executions by how they ended.
 #[must_use]
 pub fn counters(counters: &Counters) -> Json {
-    Json::from(Value::Object(by_name(counters)))
+    Json::from(Value::Object(counters_by_name(counters)))
 }
 
-fn by_name(counters: &Counters) -> Map<String, Value> {
+/// [`stats`], for wires that add to it.
+pub(crate) fn node_by_name(stats: &NodeStats) -> Map<String, Value> {
+    let mut told = counters_by_name(&stats.counters);
+    told.insert("running".to_owned(), json!(stats.running));
+    told.insert("waiting".to_owned(), json!(stats.waiting));
+    told.insert("queueTimeUs".to_owned(), times(&stats.queue_time));
+    told.insert("runTimeUs".to_owned(), times(&stats.run_time));
+    told
+}
+
+/// [`counters`], for wires that add to it.
+pub(crate) fn counters_by_name(counters: &Counters) -> Map<String, Value> {
     let dropped = DropReason::ALL.map(|reason| (reason.name(), counters.dropped_for(reason)));
     let refused = RefusalKind::ALL.map(|kind| (kind.name(), counters.refused_for(kind)));
     let mut told = named(&[
