@@ -161,7 +161,7 @@ async fn a_client_that_disconnects_cancels() {
     let talk = fixture.send(Fixture::execute("wait%2Fhere"), "{}").await;
     fixture.probe.wait_until_begun(1).await;
     drop(talk);
-    fixture.probe.wait_until_told_to_stop().await;
+    fixture.wait_until_told_to_stop().await;
     let executor = fixture.executor();
     until("it is counted", || executor.counters().cancelled == 1).await;
     assert_eq!(fixture.probe.told_to_stop.load(Ordering::SeqCst), 1);

@@ -101,7 +101,7 @@ async fn its_end_cancels() {
     let mut asking = curl(&[&url, "--request", "POST"]).spawn().unwrap();
     fixture.probe.wait_until_begun(1).await;
     asking.kill().await.unwrap();
-    fixture.probe.wait_until_told_to_stop().await;
+    fixture.wait_until_told_to_stop().await;
     let executor = fixture.executor();
     until("it is counted", || executor.counters().cancelled == 1).await;
     fixture.stop().await;

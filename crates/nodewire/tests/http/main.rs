@@ -12,5 +12,7 @@ mod discovery;
 mod ending;
 mod forms;
 mod limits;
+#[path = "../common/nodes.rs"]
+mod nodes;
 mod streams;
 mod support;

@@ -59,7 +59,7 @@ async fn a_reader_that_disconnects_cancels() {
     let events = fixture.send(stream("wait%2Fhere"), "").await.events().await;
     fixture.probe.wait_until_begun(1).await;
     drop(events);
-    fixture.probe.wait_until_told_to_stop().await;
+    fixture.wait_until_told_to_stop().await;
     let executor = fixture.executor();
     until("it is counted", || executor.counters().cancelled == 1).await;
     fixture.stop().await;
@@ -71,7 +71,7 @@ async fn a_slow_reader_makes_the_node_wait_and_loses_nothing() {
     const AHEAD_MAX: usize = 200;
     let fixture = Fixture::start().await;
     let mut events = fixture.send(stream("flood"), "").await.events().await;
-    let sent = || fixture.probe.sent.load(Ordering::SeqCst);
+    let sent = || fixture.flood.sent.load(Ordering::SeqCst);
     until("the node is ahead", || sent() >= 60).await;
     for part in 0..FLOOD_PARTS {
         assert!(sent() <= part + AHEAD_MAX, "{} are sent at {part}", sent());

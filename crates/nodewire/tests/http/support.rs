@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use ::bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -14,47 +13,16 @@ use hyper_util::rt::TokioIo;
 use nodewire::http::{HttpConfig, HttpToken};
 use nodewire::prelude::*;
 use nodewire::{
-    Executor, NodeDefinition, NodeServerBuilder, Outputs as CoreOutputs, RunningServer, node_fn,
+    Executor, Node, NodeDefinition, NodeServerBuilder, Outputs as CoreOutputs, RunningServer,
+    node_fn,
 };
 use serde_json::Value;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-/// Longer than anything takes; only a hang runs into it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) use crate::nodes::{PATIENCE, Probe, stop, until};
 
 pub(crate) const TOKEN: &str = "a-token-for-tests";
-
-/// Prefixes each text.
-#[node(output = "text")]
-async fn echo(text: Vec<String>, #[param(default = "> ")] prefix: String) -> Vec<String> {
-    text.iter().map(|text| format!("{prefix}{text}")).collect()
-}
-
-/// Reports three steps, with a preview.
-#[node(output = "n")]
-async fn progress(context: Context) -> u32 {
-    for step in 1..=3 {
-        context.progress(step, 3, format!("step {step}"));
-    }
-    let preview = CoreOutputs::new().with("n", Json::parse("2").unwrap());
-    context.partial(preview).await;
-    3
-}
-
-/// What the wire brought besides values.
-#[node(output = "about")]
-async fn about(context: Context) -> Vec<String> {
-    let parent = context.trace_parent().unwrap_or("none").to_owned();
-    vec![parent, context.caller_id().to_owned()]
-}
-
-/// Panics.
-#[node]
-async fn panic() {
-    panic!("a defect");
-}
 
 /// Bytes in reverse.
 #[node(output = "data")]
@@ -69,50 +37,20 @@ pub(crate) const FLOOD_PART_BYTES: usize = 128 << 10;
 /// The parts of `flood`.
 pub(crate) const FLOOD_PARTS: usize = 256;
 
-/// What waiting nodes do.
-#[derive(Debug, Clone)]
-pub(crate) struct Probe {
-    pub(crate) begun: Arc<AtomicUsize>,
-    pub(crate) told_to_stop: Arc<AtomicUsize>,
-    /// Partial outputs that `flood` has sent.
+/// Sends many partial outputs, and counts them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Flood {
     pub(crate) sent: Arc<AtomicUsize>,
-    gate: Arc<Semaphore>,
 }
 
-impl Probe {
-    pub(crate) async fn wait_until_begun(&self, executions: usize) {
-        until("handlers have begun", || {
-            self.begun.load(Ordering::SeqCst) >= executions
-        })
-        .await;
+impl Flood {
+    fn node(&self) -> impl Node + use<> {
+        let flood = self.clone();
+        let definition = NodeDefinition::builder("flood").build().unwrap();
+        node_fn(definition, move |context| flood.clone().run(context))
     }
 
-    pub(crate) async fn wait_until_told_to_stop(&self) {
-        until("the handler is told to stop", || {
-            self.told_to_stop.load(Ordering::SeqCst) > 0
-        })
-        .await;
-    }
-
-    /// Lets everything through, from now on.
-    pub(crate) fn open(&self) {
-        self.gate.close();
-    }
-
-    /// Waits until the gate is open, or it is told to stop.
-    async fn wait(self, context: Context) -> Result<CoreOutputs, NodeError> {
-        self.begun.fetch_add(1, Ordering::SeqCst);
-        tokio::select! {
-            _ = self.gate.acquire() => Ok(CoreOutputs::new().with("done", Json::from("yes"))),
-            () = context.cancelled() => {
-                self.told_to_stop.fetch_add(1, Ordering::SeqCst);
-                Ok(CoreOutputs::new())
-            }
-        }
-    }
-
-    /// Sends many partial outputs.
-    async fn flood(self, context: Context) -> Result<CoreOutputs, NodeError> {
+    async fn run(self, context: Context) -> Result<CoreOutputs, NodeError> {
         let text = "x".repeat(FLOOD_PART_BYTES);
         for part in 0..FLOOD_PARTS {
             let outputs = CoreOutputs::new()
@@ -125,20 +63,11 @@ impl Probe {
     }
 }
 
-/// Waits for a condition.
-pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
-    let met = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, met).await.expect(what);
-}
-
 /// A server, and what its waiting nodes do.
 pub(crate) struct Fixture {
     pub(crate) server: RunningServer,
     pub(crate) probe: Probe,
+    pub(crate) flood: Flood,
     pub(crate) address: SocketAddr,
 }
 
@@ -151,40 +80,17 @@ impl Fixture {
         configure: impl FnOnce(&mut HttpConfig),
         build: impl FnOnce(NodeServerBuilder) -> NodeServerBuilder,
     ) -> Self {
-        let probe = Probe {
-            begun: Arc::default(),
-            told_to_stop: Arc::default(),
-            sent: Arc::default(),
-            gate: Arc::new(Semaphore::new(0)),
-        };
+        let (builder, probe) = Probe::builder();
+        let flood = Flood::default();
         let mut config = HttpConfig::new().token(HttpToken::new(TOKEN));
         configure(&mut config);
-        let waiting = |definition: NodeDefinition| {
-            let probe = probe.clone();
-            node_fn(definition, move |context| probe.clone().wait(context))
-        };
-        let flooding = probe.clone();
-        let flood = NodeDefinition::builder("flood").build().unwrap();
-        let narrow = NodeDefinition::builder("narrow").concurrency(1).queue(1);
-        let builder = NodeServer::builder()
-            .node(echo())
-            .node(progress())
-            .node(about())
-            .node(panic())
-            .node(reverse())
-            .node(node_fn(flood, move |context| {
-                flooding.clone().flood(context)
-            }))
-            .node(waiting(
-                NodeDefinition::builder("wait/here").build().unwrap(),
-            ))
-            .node(waiting(narrow.build().unwrap()))
-            .http(config);
+        let builder = builder.node(reverse()).node(flood.node()).http(config);
         let server = build(builder).build().unwrap().start().await.unwrap();
         let address = server.http_address().unwrap();
         Self {
             server,
             probe,
+            flood,
             address,
         }
     }
@@ -222,14 +128,16 @@ impl Fixture {
         self.ask(Self::execute(node), body.to_owned()).await
     }
 
+    pub(crate) async fn wait_until_told_to_stop(&self) {
+        until("the handler is told to stop", || {
+            self.probe.told_to_stop.load(Ordering::SeqCst) > 0
+        })
+        .await;
+    }
+
     /// Stops the server; everything was counted exactly once.
     pub(crate) async fn stop(self) {
-        let executor = self.server.executor().clone();
-        let stopped = tokio::time::timeout(PATIENCE, self.server.stop()).await;
-        stopped.expect("the server stops");
-        let counters = executor.counters();
-        assert!(counters.is_balanced(), "{counters:?}");
-        assert_eq!(counters.in_flight, 0);
+        stop(self.server).await;
     }
 }
 

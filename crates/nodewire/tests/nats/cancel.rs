@@ -33,7 +33,7 @@ async fn a_plain_request_is_cancelled_by_its_id_among_several_servers() {
         assert_eq!(outcome(&reply), Err((499, text)));
         assert_eq!(body(&reply)["error"]["kind"], "cancelled");
     }
-    stop(other).await;
+    stop(other.server).await;
     fixture.stop().await;
 }
 
@@ -70,6 +70,6 @@ async fn servers_of_one_service_share_the_load() {
     let (here, there) = (done(fixture.executor()), done(other.server.executor()));
     assert_eq!(here + there, 64);
     assert!(here > 0 && there > 0, "{here} and {there}");
-    stop(other).await;
+    stop(other.server).await;
     fixture.stop().await;
 }

@@ -111,6 +111,6 @@ async fn many_nodes_still_fit_into_one_document() {
         last.metadata["nodewire.left-out"],
         "nodewire.description, nodewire.schema.request, nodewire.definition"
     );
-    stop(many).await;
+    stop(many.server).await;
     fixture.stop().await;
 }

@@ -10,6 +10,8 @@ mod bytes;
 mod cancel;
 mod discovery;
 mod limits;
+#[path = "../common/nodes.rs"]
+mod nodes;
 mod python;
 mod requests;
 mod stop;

@@ -75,5 +75,5 @@ async fn a_python_client_executes_follows_and_cancels_nodes() {
     let echo = endpoints.iter().find(|it| it["name"] == "echo").unwrap();
     assert_eq!(echo["metadata"]["nodewire.node"], "echo");
 
-    stop(served).await;
+    stop(served.server).await;
 }

@@ -20,7 +20,7 @@ async fn last_answers_arrive() {
     let waiting = crate::support::request(&client, "nodes.wait_here", &[], "");
     let stopping = async {
         probe.wait_until_begun(1).await;
-        let stopping = tokio::spawn(stop(fixture.served));
+        let stopping = tokio::spawn(stop(fixture.served.server));
         // New requests go to nobody at last.
         let nobody = async { while client.request("nodes.about", "".into()).await.is_ok() {} };
         let nobody = tokio::time::timeout(crate::support::PATIENCE, nobody).await;
@@ -43,7 +43,7 @@ async fn what_takes_too_long_is_cancelled_and_told_so() {
     let waiting = crate::support::request(&client, "nodes.wait_here", &[], "");
     let stopping = async {
         probe.wait_until_begun(1).await;
-        stop(served).await;
+        stop(served.server).await;
     };
     let (reply, ()) = tokio::join!(waiting, stopping);
     let (code, _) = outcome(&reply).unwrap_err();
@@ -66,7 +66,7 @@ async fn no_request_is_lost_when_one_of_two_servers_leaves() {
             other.server.executor().counters().completed > 10
         })
         .await;
-        stop(other).await;
+        stop(other.server).await;
     };
     tokio::join!(join_all(callers), leaving);
     fixture.stop().await;
@@ -99,7 +99,7 @@ async fn several_wires_are_one_server() {
     let client = async_nats::connect(broker.url()).await.unwrap();
     let reply = crate::support::request(&client, "nodes.about", &[], "").await;
     assert!(outcome(&reply).is_ok());
-    stop(served).await;
+    stop(served.server).await;
     stopped.await.unwrap();
     let refused = tokio::net::TcpStream::connect(address).await;
     assert!(refused.is_err(), "the Nanograph wire still listens");
