@@ -11,7 +11,7 @@ use super::options::{RunManagerCounters, RunManagerOptions};
 use super::queue::{QueueView, Whereabouts};
 use super::record::{NodeRecord, Page, RunFilter, RunRecord, RunState, RunSummary, shortened};
 use super::request::{Overrides, RunRequest, planned, will_run};
-use super::shared::{Nodes, Shared};
+use super::shared::Shared;
 use super::store::{self, Filled, Filter};
 use super::submission::{self, Submission};
 use super::{CacheCounters, RunError, SqliteCache, StartError, SubmitError, ending, startup};
@@ -162,7 +162,7 @@ impl RunManager {
             Some(limits) => Some(SqliteCache::open(db.clone(), assets.clone(), limits).await?),
             None => None,
         };
-        let shared = Shared::new(Nodes(nodes), (db, events), assets, cache, options);
+        let shared = Shared::new(nodes, (db, events), assets, cache, options);
         let shared = Arc::new(shared);
         startup::recover(&shared).await?;
         shared.publish_queue();

@@ -3,8 +3,6 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use futures_util::stream::BoxStream;
 use serde_json::json;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -20,45 +18,11 @@ use super::store::{self, End};
 use super::{NodeRecord, SqliteCache};
 use crate::db::{Database, DatabaseError};
 use crate::events::EventHub;
-use crate::workflow::{
-    AssetLinks, Call, Capacity, Catalog, Engine, GraphNode, NodeInvoker, Report, Resolved,
-    RunOptions, Server,
-};
-
-/// Whatever reaches the nodes.
-pub(super) struct Nodes(pub(super) Arc<dyn NodeInvoker>);
-
-impl Catalog for Nodes {
-    fn resolve(&self, node: &GraphNode) -> Option<Resolved> {
-        self.0.resolve(node)
-    }
-
-    fn changed(&self) -> BoxFuture<'static, ()> {
-        self.0.changed()
-    }
-}
-
-impl NodeInvoker for Nodes {
-    fn invoke(&self, call: Call) -> BoxStream<'static, Report> {
-        self.0.invoke(call)
-    }
-
-    fn has_same_code(&self, server: &Server) -> bool {
-        self.0.has_same_code(server)
-    }
-
-    fn will_be_back(&self, server: &Server) -> bool {
-        self.0.will_be_back(server)
-    }
-
-    fn stop(&self, server: &Arc<Server>, instance_id: &str) {
-        self.0.stop(server, instance_id);
-    }
-}
+use crate::workflow::{AssetLinks, Capacity, Engine, NodeInvoker, RunOptions};
 
 pub(super) struct Shared {
-    pub(super) engine: Engine<Nodes>,
-    pub(super) nodes: Arc<Nodes>,
+    pub(super) engine: Engine<Arc<dyn NodeInvoker>>,
+    pub(super) nodes: Arc<Arc<dyn NodeInvoker>>,
     pub(super) db: Database,
     pub(super) events: EventHub,
     pub(super) assets: Option<Arc<dyn AssetLinks>>,
@@ -79,7 +43,7 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(
-        nodes: Nodes,
+        nodes: Arc<dyn NodeInvoker>,
         (db, events): (Database, EventHub),
         assets: Option<Arc<dyn AssetLinks>>,
         cache: Option<SqliteCache>,

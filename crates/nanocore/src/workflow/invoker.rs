@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use nanograph::message::{ExecutionRequest, Status};
 
-use super::catalog::{Catalog, Server};
+use super::catalog::{Catalog, Resolved, Server};
+use super::graph::GraphNode;
 use super::state::NodeError;
 
 /// Executes nodes. Implemented over connected node servers, and [in process](super::InProcess) for tests and benches.
@@ -34,6 +36,35 @@ pub trait NodeInvoker: Catalog {
     ///
     /// Whether it stops shows in the streams of the executions concerned.
     fn stop(&self, server: &Arc<Server>, instance_id: &str);
+}
+
+impl<C: Catalog + ?Sized> Catalog for Arc<C> {
+    fn resolve(&self, node: &GraphNode) -> Option<Resolved> {
+        (**self).resolve(node)
+    }
+
+    fn changed(&self) -> BoxFuture<'static, ()> {
+        (**self).changed()
+    }
+}
+
+// All methods: one that is left out would be the trait's default, without a word.
+impl<I: NodeInvoker + ?Sized> NodeInvoker for Arc<I> {
+    fn invoke(&self, call: Call) -> BoxStream<'static, Report> {
+        (**self).invoke(call)
+    }
+
+    fn has_same_code(&self, server: &Server) -> bool {
+        (**self).has_same_code(server)
+    }
+
+    fn will_be_back(&self, server: &Server) -> bool {
+        (**self).will_be_back(server)
+    }
+
+    fn stop(&self, server: &Arc<Server>, instance_id: &str) {
+        (**self).stop(server, instance_id);
+    }
 }
 
 /// One execution to be made.

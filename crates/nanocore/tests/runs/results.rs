@@ -40,6 +40,20 @@ async fn an_unchanged_node_does_not_run_again_also_after_a_restart() {
     assert_eq!(home.world.calls(), ["a", "a.", "a", "a."]);
 }
 
+// spec: nanograph 18
+#[tokio::test]
+async fn results_of_code_that_has_changed_are_neither_used_nor_kept() {
+    let home = Home::new();
+    let mut daemon = home.start().await;
+    for has_other_code in [true, false, true, false] {
+        home.world.set_other_code(has_other_code);
+        let run = daemon.submit(chain("a", &["step"])).await.run_id;
+        daemon.finished(&run).await;
+    }
+    // The first was not kept, the third not found; only the last is what the second was.
+    assert_eq!(home.world.calls(), ["a", "a", "a"]);
+}
+
 fn key(number: u8) -> CacheKey {
     CacheKey::from_bytes([number; 32])
 }

@@ -32,9 +32,15 @@ pub(crate) struct World {
     failing: Arc<Mutex<HashMap<String, String>>>,
     away: Arc<watch::Sender<bool>>,
     breaks: Arc<AtomicBool>,
+    has_other_code: Arc<AtomicBool>,
 }
 
 impl World {
+    /// Whether servers have other code than when they were looked up.
+    pub(crate) fn set_other_code(&self, has_other_code: bool) {
+        self.has_other_code.store(has_other_code, Ordering::SeqCst);
+    }
+
     /// The values that nodes were called with, in order.
     pub(crate) fn calls(&self) -> Vec<String> {
         self.calls.lock().unwrap().clone()
@@ -165,6 +171,10 @@ impl Catalog for Nodes {
 impl NodeInvoker for Nodes {
     fn invoke(&self, call: Call) -> BoxStream<'static, Report> {
         self.nodes.invoke(call)
+    }
+
+    fn has_same_code(&self, _server: &Server) -> bool {
+        !self.world.has_other_code.load(Ordering::SeqCst)
     }
 
     fn stop(&self, server: &Arc<Server>, instance_id: &str) {
