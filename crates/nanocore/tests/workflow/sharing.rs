@@ -181,22 +181,3 @@ async fn a_run_that_is_dropped_gives_its_places_back() {
     idle().await;
     assert_eq!(shared.capacity.usage(), CapacityUsage::default());
 }
-
-#[tokio::test(start_paused = true)]
-async fn a_run_waits_in_vain_for_nodes_that_nobody_offers() {
-    let shared = Shared::new(1, 1, &work());
-    let missing = graph(&[(1, "nobody has this")], &[]);
-    let wait = Duration::from_secs(60);
-    let refused = shared
-        .engine
-        .start_when_offered(&missing, RunOptions::default(), wait)
-        .await;
-    assert!(refused.is_err());
-    let fine = independent("a", "s", 1);
-    let run = shared
-        .engine
-        .start_when_offered(&fine, RunOptions::default(), wait)
-        .await;
-    shared.gate.add_permits(1);
-    completes(run.unwrap()).await;
-}

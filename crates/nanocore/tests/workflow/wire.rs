@@ -363,25 +363,6 @@ impl Socket {
     }
 }
 
-#[tokio::test]
-async fn a_run_waits_until_a_server_offers_its_nodes() {
-    let pool = ServerPool::new();
-    let engine = Engine::new(Arc::new(pool.clone()));
-    let graph = graph(&[(1, "make")], &[]);
-    let script = Script::bind("one", json!([])).await;
-    let waiting = engine.start_when_offered(&graph, RunOptions::default(), PATIENCE);
-    let servers = async {
-        // First nobody is there, then somebody without the node, then with it.
-        let mut socket = script.join(&pool).await;
-        socket.announce(&definitions()).await;
-        let request = socket.request().await;
-        socket.status(&request, COMPLETE).await;
-        socket
-    };
-    let (run, _socket) = tokio::join!(async { result(waiting.await.unwrap()).await }, servers);
-    assert_eq!(run.counts().complete, 1);
-}
-
 #[derive(Debug, Default)]
 struct Kept(std::sync::Mutex<HashMap<CacheKey, Json>>);
 

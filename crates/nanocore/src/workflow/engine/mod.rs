@@ -192,35 +192,6 @@ impl<I: NodeInvoker + 'static> Engine<I> {
         })
     }
 
-    /// As [`Self::start`], but where nothing is wrong with the graph except that nobody offers some of its nodes, waits
-    /// until somebody does.
-    ///
-    /// # Errors
-    /// If the graph cannot run, or still nobody offers all nodes after `wait`; nothing was executed then.
-    ///
-    /// # Cancel safety
-    /// Dropping the future starts nothing.
-    pub async fn start_when_offered(
-        &self,
-        graph: &Graph,
-        options: RunOptions,
-        wait: Duration,
-    ) -> Result<Run, InvalidGraph> {
-        let complete = async {
-            loop {
-                let changed = self.invoker.changed();
-                let problems = self.check(graph, &options);
-                if !(InvalidGraph { problems }).lacks_offers_only() {
-                    return;
-                }
-                changed.await;
-            }
-        };
-        // Whether it is over or not, starting says what is wrong.
-        let _ = tokio::time::timeout(wait.min(MAX_TIME), complete).await;
-        self.start(graph, options)
-    }
-
     fn checked<'g>(&self, graph: &'g Graph, options: &RunOptions) -> Checked<'g> {
         let validate = ValidateOptions {
             targets: options.targets.clone(),
