@@ -19,70 +19,38 @@ pub(super) fn apply(
     options: &mut DaemonOptions,
 ) -> Result<(), Failure> {
     let runs = &mut options.runs;
-    let of = |flag, given: &Option<String>, member, set: &Option<Value>| Source {
+    let of = |flag, given: &Option<String>, set: &Option<Value>| Source {
         flag,
         given: given.clone(),
-        member,
         set: set.clone(),
     };
     let s = settings;
-    of(
-        "--active-runs",
-        &args.active_runs,
-        "activeRuns",
-        &s.active_runs,
-    )
-    .count(&mut runs.active_max)?;
-    of(
-        "--queued-runs",
-        &args.queued_runs,
-        "queuedRuns",
-        &s.queued_runs,
-    )
-    .count(&mut runs.waiting_max)?;
+    of("--active-runs", &args.active_runs, &s.active_runs).count(&mut runs.active_max)?;
+    of("--queued-runs", &args.queued_runs, &s.queued_runs).count(&mut runs.waiting_max)?;
     of(
         "--nodes-in-flight",
         &args.nodes_in_flight,
-        "nodesInFlight",
         &s.nodes_in_flight,
     )
     .count(&mut runs.limits.in_flight)?;
     of(
         "--nodes-in-flight-per-server",
         &args.nodes_in_flight_per_server,
-        "nodesInFlightPerServer",
         &s.nodes_in_flight_per_server,
     )
     .count(&mut runs.limits.in_flight_per_server)?;
-    of(
-        "--history-runs",
-        &args.history_runs,
-        "historyRuns",
-        &s.history_runs,
-    )
-    .count(&mut runs.history_max)?;
-    of(
-        "--history-bytes",
-        &args.history_bytes,
-        "historyBytes",
-        &s.history_bytes,
-    )
-    .bytes(&mut runs.history_bytes_max)?;
-    of(
-        "--max-asset-size",
-        &args.max_asset_size,
-        "maxAssetSize",
-        &s.max_asset_size,
-    )
-    .bytes(&mut options.assets.asset_bytes_max)
+    of("--history-runs", &args.history_runs, &s.history_runs).count(&mut runs.history_max)?;
+    of("--history-bytes", &args.history_bytes, &s.history_bytes)
+        .bytes(&mut runs.history_bytes_max)?;
+    of("--max-asset-size", &args.max_asset_size, &s.max_asset_size)
+        .bytes(&mut options.assets.asset_bytes_max)
 }
 
 /// Where a limit may be set.
 struct Source {
     flag: &'static str,
     given: Option<String>,
-    /// In `limits` of `config.json`.
-    member: &'static str,
+    /// In `limits` of `config.json`, under the flag's words.
     set: Option<Value>,
 }
 
@@ -124,9 +92,22 @@ impl Source {
         set.or_else(|| {
             let set = self.set?;
             let text = set.as_str().map_or_else(|| set.to_string(), str::to_owned);
-            Some((format!("limits.{} in config.json", self.member), text))
+            Some((
+                format!("limits.{} in config.json", member_of(self.flag)),
+                text,
+            ))
         })
     }
+}
+
+/// `--active-runs`: `activeRuns`
+fn member_of(flag: &str) -> String {
+    let mut words = flag.trim_start_matches('-').split('-');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |member, word| {
+        let (initial, rest) = word.split_at(word.len().min(1));
+        member + &initial.to_ascii_uppercase() + rest
+    })
 }
 
 /// `--active-runs`: `NANOCORE_ACTIVE_RUNS`
