@@ -43,10 +43,17 @@ impl Context {
         self.running.request.deadline
     }
 
-    /// W3C `traceparent`, if the wire brought one.
+    /// W3C `traceparent` for whatever this execution calls: of the execution's own span where it is traced, else what
+    /// the wire brought.
     #[must_use]
     pub fn trace_parent(&self) -> Option<&str> {
-        self.running.request.trace_parent.as_deref()
+        self.running.trace_parent()
+    }
+
+    /// W3C `tracestate`, if the wire brought one. To be passed on beside [`Self::trace_parent`].
+    #[must_use]
+    pub fn trace_state(&self) -> Option<&str> {
+        self.running.request.trace_state.as_deref()
     }
 
     /// The caller's own name for this execution.

@@ -8,10 +8,12 @@ use crate::assets::{AssetStore, Assets};
 use crate::error::{Refusal, RefusalKind};
 use crate::event::{ExecutionEvent, ExecutionId};
 use crate::execution::{CancelHandle, EventQueue, Execution};
+use crate::observe::{Observer, Submission, Watch};
+use crate::origin::OriginRefusals;
 use crate::queue::{Admission, Bounds};
 use crate::registry::Registry;
 use crate::request::ExecutionRequest;
-use crate::running::Running;
+use crate::running::{Door, Running};
 use crate::shared::Shared;
 use crate::shutdown::Phase;
 use crate::sink::EventSink;
@@ -47,6 +49,8 @@ impl Default for ExecutorConfig {
 pub struct Executor {
     shared: Arc<Shared>,
     assets: Assets,
+    origin: Option<&'static str>,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 impl Default for Executor {
@@ -66,6 +70,8 @@ impl Executor {
         Self {
             shared: Arc::new(Shared::new(config, Registry::new(defaults))),
             assets: Assets::default(),
+            origin: None,
+            observer: None,
         }
     }
 
@@ -73,6 +79,21 @@ impl Executor {
     #[must_use]
     pub fn with_assets(mut self, store: Arc<dyn AssetStore>) -> Self {
         self.assets = Assets::new(store);
+        self
+    }
+
+    /// The same executor under a name of where requests come from, for the statistics of what is submitted through this
+    /// handle and its clones. Fifteen names are told apart; any further ones are one.
+    #[must_use]
+    pub fn with_origin(mut self, origin: &'static str) -> Self {
+        self.origin = Some(origin);
+        self
+    }
+
+    /// The same executor with somebody who watches what is submitted through this handle and its clones.
+    #[must_use]
+    pub fn with_observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
         self
     }
 
@@ -92,6 +113,12 @@ impl Executor {
     #[must_use]
     pub fn counters(&self) -> Counters {
         *self.shared.counters()
+    }
+
+    /// What was refused so far, by where it came from, in order of the first refusal.
+    #[must_use]
+    pub fn refusals(&self) -> Vec<OriginRefusals> {
+        self.shared.refusals()
     }
 
     /// Accepts a request, or refuses it at once. Must be called within a tokio runtime.
@@ -116,18 +143,24 @@ impl Executor {
         sink: Arc<dyn EventSink>,
     ) -> Result<CancelHandle, Refusal> {
         let Some(entry) = self.shared.registry.find(&request.node) else {
-            self.shared.counters().refuse(RefusalKind::UnknownNode);
+            self.shared.refuse(self.origin, RefusalKind::UnknownNode);
             return Err(Refusal::UnknownNode(request.node.to_string()));
         };
-        self.shared
-            .reserve(&request)
-            .inspect_err(|refusal| entry.refuse(refusal.kind()))?;
+        self.shared.reserve(&request).inspect_err(|refusal| {
+            self.shared.refuse(self.origin, refusal.kind());
+            entry.refuse(self.origin, refusal.kind());
+        })?;
         let id = ExecutionId(self.shared.next_id.fetch_add(1, Ordering::Relaxed));
-        let running = Arc::new(Running::new(id, request, entry, self.assets.clone(), sink));
-        let admission = running
-            .entry
-            .admit(&running)
-            .inspect_err(|refusal| self.shared.unreserve(refusal.kind()))?;
+        let door = Door {
+            origin: self.origin,
+            assets: self.assets.clone(),
+            watch: self.watch(id, &request),
+        };
+        let running = Arc::new(Running::new(id, request, entry, door, sink));
+        let admission = running.entry.admit(&running).inspect_err(|refusal| {
+            self.shared.refuse(self.origin, refusal.kind());
+            self.shared.unreserve();
+        })?;
         running.deliver(ExecutionEvent::Accepted);
         self.start(&running, admission);
         Ok(CancelHandle::new(running))
@@ -147,6 +180,17 @@ impl Executor {
             self.shared.shutdown.advance(Phase::Stopping);
             self.shared.until_idle().await;
         }
+    }
+
+    fn watch(&self, id: ExecutionId, request: &ExecutionRequest) -> Option<Box<dyn Watch>> {
+        self.observer.as_ref()?.begin(&Submission {
+            id,
+            node: &request.node,
+            origin: self.origin,
+            trace_parent: request.trace_parent.as_deref(),
+            trace_state: request.trace_state.as_deref(),
+            caller_id: &request.caller_id,
+        })
     }
 
     fn start(&self, running: &Arc<Running>, admission: Admission) {

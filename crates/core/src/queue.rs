@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::error::{Refusal, RefusalKind};
 use crate::node::DynNode;
+use crate::origin::{ByOrigin, OriginCounts};
 use crate::running::Running;
 use crate::stats::{Counters, Ending, NodeStats, Times};
 
@@ -32,6 +33,7 @@ struct State {
     running: usize,
     waiting: BTreeMap<Turn, Arc<Running>>,
     counters: Counters,
+    origins: ByOrigin<OriginCounts>,
     queue_time: Times,
     run_time: Times,
 }
@@ -66,6 +68,7 @@ impl NodeEntry {
                 running: 0,
                 waiting: BTreeMap::new(),
                 counters: Counters::default(),
+                origins: ByOrigin::default(),
                 queue_time: Times::default(),
                 run_time: Times::default(),
             }),
@@ -109,10 +112,11 @@ impl NodeEntry {
         if state.running < state.concurrency {
             state.running += 1;
             state.counters.accept();
+            state.origins.of(running.origin).accept();
             return Ok(Admission::Run(node));
         }
         if state.waiting.len() >= state.queue_max {
-            state.counters.refuse(RefusalKind::QueueFull);
+            state.refuse(running.origin, RefusalKind::QueueFull);
             return Err(Refusal::QueueFull {
                 node: self.uid.to_string(),
                 limit: state.queue_max,
@@ -122,16 +126,24 @@ impl NodeEntry {
             .waiting
             .insert(running.queue_key(), Arc::clone(running));
         state.counters.accept();
+        let origin = state.origins.of(running.origin);
+        origin.accept();
+        origin.wait();
         Ok(Admission::Wait(node))
     }
 
-    pub(crate) fn refuse(&self, kind: RefusalKind) {
-        self.lock().counters.refuse(kind);
+    pub(crate) fn refuse(&self, origin: Option<&'static str>, kind: RefusalKind) {
+        self.lock().refuse(origin, kind);
     }
 
     /// Leaves the queue; false if a place was taken meanwhile, which the caller then owns.
     pub(crate) fn leave(&self, turn: Turn) -> bool {
-        self.lock().waiting.remove(&turn).is_some()
+        let mut state = self.lock();
+        let left = state.waiting.remove(&turn);
+        if let Some(left) = &left {
+            state.origins.of(left.origin).wait_no_more();
+        }
+        left.is_some()
     }
 
     /// Gives a place back; the next in the queue takes it.
@@ -141,11 +153,19 @@ impl NodeEntry {
         state.fill_places();
     }
 
-    /// Counts an end, with how long it waited and ran if it was started.
-    pub(crate) fn end(&self, ending: Ending, times: Option<(Duration, Duration)>) {
+    /// Counts an end, with how long it waited, and ran if it was started.
+    pub(crate) fn end(
+        &self,
+        origin: Option<&'static str>,
+        ending: Ending,
+        queue_time: Duration,
+        run_time: Option<Duration>,
+    ) {
+        let duration = queue_time.saturating_add(run_time.unwrap_or_default());
         let mut state = self.lock();
         state.counters.end(ending);
-        if let Some((queue_time, run_time)) = times {
+        state.origins.of(origin).end(ending, duration);
+        if let Some(run_time) = run_time {
             state.queue_time.record(queue_time);
             state.run_time.record(run_time);
         }
@@ -156,6 +176,7 @@ impl NodeEntry {
         NodeStats {
             uid: self.uid.to_string(),
             counters: state.counters,
+            origins: state.origins.stats(),
             running: state.running,
             waiting: state.waiting.len(),
             queue_time: state.queue_time.snapshot(),
@@ -170,6 +191,11 @@ impl NodeEntry {
 }
 
 impl State {
+    fn refuse(&mut self, origin: Option<&'static str>, kind: RefusalKind) {
+        self.counters.refuse(kind);
+        self.origins.of(origin).refuse(kind);
+    }
+
     /// Gives free places to the first in the queue.
     fn fill_places(&mut self) {
         while self.running < self.concurrency {
@@ -177,6 +203,7 @@ impl State {
                 return;
             };
             self.running += 1;
+            self.origins.of(next.origin).wait_no_more();
             next.turn.notify_one();
         }
     }

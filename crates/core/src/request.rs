@@ -21,6 +21,8 @@ pub struct ExecutionRequest {
     pub priority: i32,
     /// W3C `traceparent`, if the wire brought one.
     pub trace_parent: Option<String>,
+    /// W3C `tracestate`, if the wire brought one.
+    pub trace_state: Option<String>,
     /// The caller's own name for it, for logs; whatever the wire has. May share the memory of its message.
     pub caller_id: ByteString,
 }
@@ -35,6 +37,7 @@ impl ExecutionRequest {
             deadline: None,
             priority: 0,
             trace_parent: None,
+            trace_state: None,
             caller_id: ByteString::new(),
         }
     }

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use crate::assets::Assets;
 use crate::event::{ExecutionEvent, ExecutionId, Progress};
+use crate::observe::{Ended, Watch};
 use crate::queue::{NodeEntry, Turn};
 use crate::request::ExecutionRequest;
 use crate::sink::EventSink;
@@ -33,11 +34,13 @@ pub(crate) struct Running {
     pub(crate) id: ExecutionId,
     pub(crate) request: ExecutionRequest,
     pub(crate) entry: Arc<NodeEntry>,
+    pub(crate) origin: Option<&'static str>,
     pub(crate) assets: Assets,
     pub(crate) accepted_at: Instant,
     /// Notified when a place was taken for this execution.
     pub(crate) turn: Notify,
     sink: Arc<dyn EventSink>,
+    watch: Option<Box<dyn Watch>>,
     /// Who keeps the place in the concurrency limit; it is free when nobody does.
     slot_holders: AtomicUsize,
     /// [`StopReason`], [`NOT_STOPPED`] or [`ENDED`]; changes once, so a stop and an end cannot both win.
@@ -45,6 +48,13 @@ pub(crate) struct Running {
     stop_changed: Notify,
     // A std mutex: held while one event is handed over, never across an await.
     gate: Mutex<Gate>,
+}
+
+/// What an execution has from the handle that it was submitted through.
+pub(crate) struct Door {
+    pub(crate) origin: Option<&'static str>,
+    pub(crate) assets: Assets,
+    pub(crate) watch: Option<Box<dyn Watch>>,
 }
 
 /// Keeps events in order and stops them after the terminal one.
@@ -59,17 +69,19 @@ impl Running {
         id: ExecutionId,
         request: ExecutionRequest,
         entry: Arc<NodeEntry>,
-        assets: Assets,
+        door: Door,
         sink: Arc<dyn EventSink>,
     ) -> Self {
         Self {
             id,
             request,
             entry,
-            assets,
+            origin: door.origin,
+            assets: door.assets,
             accepted_at: Instant::now(),
             turn: Notify::new(),
             sink,
+            watch: door.watch,
             slot_holders: AtomicUsize::new(0),
             stop: AtomicU8::new(NOT_STOPPED),
             stop_changed: Notify::new(),
@@ -166,6 +178,19 @@ impl Running {
             self.sink.room().await;
         }
         self.deliver(ExecutionEvent::Partial(outputs));
+    }
+
+    pub(crate) fn trace_parent(&self) -> Option<&str> {
+        let watched = self.watch.as_ref().and_then(|watch| watch.trace_parent());
+        watched.or(self.request.trace_parent.as_deref())
+    }
+
+    /// Tells whoever watches; their panics are no reason to owe the caller the end.
+    pub(crate) fn tell_watch(&self, ended: &Ended<'_>) {
+        if let Some(watch) = &self.watch {
+            let tell = AssertUnwindSafe(|| watch.end(ended));
+            let _ = std::panic::catch_unwind(tell);
+        }
     }
 
     pub(crate) fn progress_dropped(&self) -> u64 {

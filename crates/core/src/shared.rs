@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use crate::error::{Refusal, RefusalKind};
 use crate::executor::ExecutorConfig;
+use crate::origin::{ByOrigin, OriginRefusals, RefusalCounts};
 use crate::registry::Registry;
 use crate::request::ExecutionRequest;
 use crate::runners::Runners;
@@ -21,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) next_id: AtomicU64,
     // A std mutex: held for a few additions, never across an await.
     counters: Mutex<Counters>,
+    // As well.
+    refusals: Mutex<ByOrigin<RefusalCounts>>,
     pub(crate) runners: Runners,
     pub(crate) shutdown: Shutdown,
     /// Accepted executions whose terminal event was not delivered yet. The counters know of an end before it is
@@ -37,6 +40,7 @@ impl Shared {
             registry,
             next_id: AtomicU64::new(1),
             counters: Mutex::default(),
+            refusals: Mutex::default(),
             runners: Runners::default(),
             shutdown: Shutdown::default(),
             untold: AtomicUsize::new(0),
@@ -48,7 +52,21 @@ impl Shared {
         self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a request as accepted if the executor as a whole can take it.
+    /// Counts a refusal, in all but its node's counters.
+    pub(crate) fn refuse(&self, origin: Option<&'static str>, kind: RefusalKind) {
+        self.counters().refuse(kind);
+        self.lock_refusals().of(origin)[kind as usize] += 1;
+    }
+
+    pub(crate) fn refusals(&self) -> Vec<OriginRefusals> {
+        self.lock_refusals().refusals()
+    }
+
+    fn lock_refusals(&self) -> MutexGuard<'_, ByOrigin<RefusalCounts>> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a request as accepted if the executor as a whole can take it; a refusal is for the caller to count.
     pub(crate) fn reserve(&self, request: &ExecutionRequest) -> Result<(), Refusal> {
         let mut counters = self.counters();
         let refusal = if !self.shutdown.is_open() {
@@ -65,16 +83,14 @@ impl Shared {
             self.untold.fetch_add(1, Ordering::AcqRel);
             return Ok(());
         };
-        counters.refuse(refusal.kind());
         Err(refusal)
     }
 
     /// Takes back [`Self::reserve`]: the node refused.
-    pub(crate) fn unreserve(&self, kind: RefusalKind) {
+    pub(crate) fn unreserve(&self) {
         let mut counters = self.counters();
         counters.accepted -= 1;
         counters.in_flight -= 1;
-        counters.refuse(kind);
         drop(counters);
         self.told();
     }

@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 
 use crate::error::RefusalKind;
 use crate::event::{DropReason, ExecutionEvent};
+use crate::origin::OriginStats;
 
 /// Longest time that is told apart; longer ones count as this.
 const TIME_MAX: Duration = Duration::from_secs(3600);
@@ -130,6 +131,8 @@ pub struct NodeStats {
     pub uid: String,
     /// Executions by how they ended.
     pub counters: Counters,
+    /// The same by where they came from, in order of the first request.
+    pub origins: Vec<OriginStats>,
     /// Handlers running now, abandoned blocking ones included.
     pub running: usize,
     /// Executions waiting for their turn now.

@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::error::{NodeError, NodeErrorKind};
 use crate::event::{DropReason, ExecutionEvent};
 use crate::node::{BoxFuture, DynNode};
+use crate::observe::Ended;
 use crate::running::{Running, SlotGuard, StopReason};
 use crate::shared::Shared;
 use crate::shutdown::Phase;
@@ -197,15 +198,20 @@ impl Task {
             abandoned,
             progress_dropped: running.progress_dropped(),
         };
-        let times = self.started_at.map(|started_at| {
-            let ended_at = self.ended_at.unwrap_or_else(Instant::now);
-            (
-                started_at.saturating_duration_since(running.accepted_at),
-                ended_at - started_at,
-            )
-        });
-        running.entry.end(ending, times);
+        let ended_at = self.ended_at.unwrap_or_else(Instant::now);
+        let ended = Ended {
+            event: &event,
+            queue_time: self
+                .started_at
+                .unwrap_or(ended_at)
+                .saturating_duration_since(running.accepted_at),
+            run_time: self.started_at.map(|started_at| ended_at - started_at),
+        };
+        running
+            .entry
+            .end(running.origin, ending, ended.queue_time, ended.run_time);
         self.shared.counters().end(ending);
+        running.tell_watch(&ended);
         running.deliver(event);
         self.shared.told();
     }

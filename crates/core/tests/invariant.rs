@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nodewire_core::{
     Context, Execution, ExecutionEvent, ExecutionRequest, Executor, ExecutorConfig, NodeDefinition,
-    NodeError, Outputs, blocking_node_fn, node_fn,
+    NodeError, NodeStats, OriginStats, Outputs, RefusalKind, blocking_node_fn, node_fn,
 };
 use proptest::prelude::*;
 
@@ -136,6 +136,7 @@ fn check(executor: &Executor) -> Result<(), TestCaseError> {
     prop_assert!(counters.is_balanced(), "{:?}", counters);
     for node in executor.registry().stats() {
         prop_assert!(node.counters.is_balanced(), "{:?}", node);
+        check_origins(&node)?;
         let limits = if node.uid == "async" { (3, 5) } else { (2, 2) };
         prop_assert!(
             node.running <= limits.0 && node.waiting <= limits.1,
@@ -143,6 +144,25 @@ fn check(executor: &Executor) -> Result<(), TestCaseError> {
             node
         );
     }
+    Ok(())
+}
+
+/// Each origin's counters balance, and together they are the node's.
+fn check_origins(node: &NodeStats) -> Result<(), TestCaseError> {
+    let all = |of: fn(&OriginStats) -> u64| node.origins.iter().map(of).sum::<u64>();
+    for origin in &node.origins {
+        let ended = origin.counters.accepted - origin.counters.in_flight;
+        prop_assert!(origin.counters.is_balanced(), "{:?}", node);
+        prop_assert_eq!(origin.durations.count(), ended, "{:?}", node);
+        prop_assert!(origin.waiting <= origin.counters.in_flight, "{:?}", node);
+    }
+    prop_assert_eq!(all(|it| it.counters.accepted), node.counters.accepted);
+    prop_assert_eq!(all(|it| it.counters.completed), node.counters.completed);
+    prop_assert_eq!(all(|it| it.counters.failed), node.counters.failed);
+    prop_assert_eq!(all(|it| it.counters.cancelled), node.counters.cancelled);
+    prop_assert_eq!(all(|it| it.counters.dropped()), node.counters.dropped());
+    prop_assert_eq!(all(|it| it.counters.refused()), node.counters.refused());
+    prop_assert_eq!(all(|it| it.waiting), node.waiting as u64);
     Ok(())
 }
 
@@ -181,6 +201,7 @@ async fn scenario(steps: Vec<Step>) -> Result<(), TestCaseError> {
     };
     let executor = Executor::new(config);
     register(&executor);
+    let doors = ["one", "another"].map(|origin| executor.clone().with_origin(origin));
     let mut live: Vec<(Execution, bool)> = Vec::new();
     let mut submitted = 0_u64;
     for step in steps {
@@ -191,8 +212,9 @@ async fn scenario(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 deadline_us,
             } => {
                 submitted += 1;
+                let door = usize::try_from(submitted % 2).unwrap();
                 live.extend(
-                    executor
+                    doors[door]
                         .submit(request(behaviour, priority, deadline_us))
                         .ok()
                         .map(|new| (new, false)),
@@ -219,6 +241,13 @@ async fn scenario(steps: Vec<Step>) -> Result<(), TestCaseError> {
     let counters = executor.counters();
     prop_assert_eq!(counters.in_flight, 0);
     prop_assert_eq!(counters.accepted + counters.refused(), submitted);
+    let refusals = executor.refusals();
+    let refused: [u64; RefusalKind::ALL.len()] =
+        RefusalKind::ALL.map(|kind| refusals.iter().map(|it| it.count(kind)).sum());
+    prop_assert_eq!(
+        refused,
+        RefusalKind::ALL.map(|kind| counters.refused_for(kind))
+    );
     check(&executor)?;
     for (execution, cancelled) in live {
         check_events(execution, cancelled).await?;

@@ -124,32 +124,34 @@ impl Wires {
         losses: &Losses,
         started: &mut Started,
     ) -> Result<(), ServeError> {
+        // Statistics tell the wires apart.
+        let from = |wire: Wire| executor.clone().with_origin(wire.name());
         if let Some(config) = self.nanograph {
-            let wire = nanograph::start(&config, executor.clone()).await?;
+            let wire = nanograph::start(&config, from(Wire::Nanograph)).await?;
             started.addresses.nanograph = Some(wire.address());
             started.add(Wire::Nanograph, wire);
         }
         #[cfg(feature = "nats")]
         if let Some(config) = self.nats {
-            let wire = nats::start(config, executor.clone(), losses.clone()).await?;
+            let wire = nats::start(config, from(Wire::Nats), losses.clone()).await?;
             started.addresses.nats = Some(wire.address());
             started.add(Wire::Nats, wire);
         }
         #[cfg(feature = "autotrainer")]
         if let Some(config) = self.autotrainer {
-            let wire = autotrainer::start(config, executor.clone(), losses.clone()).await?;
+            let wire = autotrainer::start(config, from(Wire::Autotrainer), losses.clone()).await?;
             started.addresses.autotrainer = Some(wire.status());
             started.add(Wire::Autotrainer, wire);
         }
         #[cfg(feature = "nnrp")]
         if let Some(config) = self.nnrp {
-            let wire = nnrp::start(config, executor.clone(), losses.clone()).await?;
+            let wire = nnrp::start(config, from(Wire::Nnrp), losses.clone()).await?;
             started.addresses.nnrp = Some(wire.address());
             started.add(Wire::Nnrp, wire);
         }
         #[cfg(feature = "http")]
         if let Some(config) = self.http {
-            let wire = http::start(config, executor.clone(), losses.clone()).await?;
+            let wire = http::start(config, from(Wire::Http), losses.clone()).await?;
             started.addresses.http = Some(wire.address());
             started.add(Wire::Http, wire);
         }
