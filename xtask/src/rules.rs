@@ -5,8 +5,9 @@ pub(crate) const EDGES: &[(&str, &[&str])] = &[
     ("nodewire-json", &[]),
     ("nodewire-core", &["nodewire-json"]),
     ("nodewire-macros", &[]),
+    ("nodewire-telemetry", &[]),
     ("nanograph", &["nodewire-json"]),
-    ("autotrainer-api", &["nodewire-json"]),
+    ("autotrainer-api", &["nodewire-json", "nodewire-telemetry"]),
     ("nats-broker", &[]),
     ("nats-micro-macros", &[]),
     ("nnrp-wire", &[]),
@@ -23,9 +24,13 @@ pub(crate) const EDGES: &[(&str, &[&str])] = &[
             "nodewire-core",
             "nodewire-json",
             "nodewire-macros",
+            "nodewire-telemetry",
         ],
     ),
-    ("nanocore", &["nanograph", "nodewire-json"]),
+    (
+        "nanocore",
+        &["nanograph", "nodewire-json", "nodewire-telemetry"],
+    ),
     (
         "nodewire-cli",
         &[
@@ -37,6 +42,7 @@ pub(crate) const EDGES: &[(&str, &[&str])] = &[
             "nnrp",
             "nnrp-wire",
             "nodewire-json",
+            "nodewire-telemetry",
         ],
     ),
     ("nodewire-testkit", &[]),

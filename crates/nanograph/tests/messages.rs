@@ -96,9 +96,10 @@ fn without_raw(mut definition: NodeDefinition) -> NodeDefinition {
 proptest! {
     #[test]
     fn requests_are_read_as_they_were_written(instance_id: String, node_id: u64, uid: String, inputs in object(),
-        graph_node in object(), server: String) {
+        graph_node in object(), server: String, trace_parent in prop::option::of(".{0,60}")) {
         let graph_node = Json::parse(format!("{{\"id\": {node_id}, \"graph\": {graph_node}, \"parameters\": [{inputs}]}}"))?;
-        let request = ExecutionRequest::new(instance_id, NodeId::from(node_id), uid, inputs, graph_node);
+        let mut request = ExecutionRequest::new(instance_id, NodeId::from(node_id), uid, inputs, graph_node);
+        request.trace_parent = trace_parent.map(Into::into);
         let text = ClientMessage::RequestExecution(request.clone()).to_text(&server);
         prop_assert_eq!(request.parameters().map(Json::kind), Some(nodewire_json::Kind::Array));
         prop_assert_eq!(ClientMessage::parse(text)?, ClientMessage::RequestExecution(request));

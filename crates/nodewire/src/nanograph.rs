@@ -243,6 +243,7 @@ impl ExecutorBackend {
 
 fn to_core(request: &WireRequest) -> Result<ExecutionRequest, NodeError> {
     let mut core_request = ExecutionRequest::new(request.node_uid.clone());
+    core_request.trace_parent = request.trace_parent.as_ref().map(ToString::to_string);
     core_request.parameters = values::parameters(request)?;
     core_request.inputs = values::inputs(request);
     core_request.caller_id = request.instance_id.clone();

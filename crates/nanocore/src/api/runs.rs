@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
+use nodewire_telemetry::TraceParent;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,8 @@ use crate::workflow::Problem;
 
 /// The header that makes a submission happen once, however often it is sent.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// W3C trace context.
+const TRACE_PARENT: &str = "traceparent";
 const KEY_BYTES_MAX: usize = 255;
 
 pub(super) fn add(routes: &mut Routes) {
@@ -94,6 +97,7 @@ fn add_submissions(routes: &mut Routes) {
                 "Idempotency-Key",
                 "The same request with the same key gives the same run; at most 255 bytes.",
             )
+            .header("traceparent", "W3C: the trace that the run is part of.")
             .body(request)
             .answer(202, "It is kept on disk and waits.", submitted.clone())
             .answer(422, "The graph cannot run.", invalid.clone()),
@@ -110,6 +114,7 @@ fn add_submissions(routes: &mut Routes) {
             "Idempotency-Key",
             "The same rerun with the same key gives the same run; at most 255 bytes.",
         )
+        .header("traceparent", "W3C: the trace that the run is part of.")
         .body(rerun)
         .answer(202, "A new run, kept on disk and waiting.", submitted)
         .answer(422, "The graph cannot run.", invalid),
@@ -212,9 +217,10 @@ async fn validate(
 async fn submit(
     State(api): State<Api>,
     headers: HeaderMap,
-    JsonBody(request): JsonBody<RunRequest>,
+    JsonBody(mut request): JsonBody<RunRequest>,
 ) -> Result<Response, Response> {
     let key = idempotency_key(&headers).map_err(IntoResponse::into_response)?;
+    request.traceparent = request.traceparent.or_else(|| trace_parent(&headers));
     let submitted = api.runs.submit(request, key).await;
     submitted.map(accepted).map_err(refused)
 }
@@ -223,11 +229,22 @@ async fn run_again(
     State(api): State<Api>,
     Path(id): Path<String>,
     headers: HeaderMap,
-    JsonBody(rerun): JsonBody<Rerun>,
+    JsonBody(mut rerun): JsonBody<Rerun>,
 ) -> Result<Response, Response> {
     let key = idempotency_key(&headers).map_err(IntoResponse::into_response)?;
+    let trace = &mut rerun.overrides.traceparent;
+    *trace = trace.take().or_else(|| trace_parent(&headers));
     let submitted = api.runs.rerun(&id, rerun, key).await;
     submitted.map(accepted).map_err(refused)
+}
+
+/// One that cannot be read counts as none, as its standard says.
+fn trace_parent(headers: &HeaderMap) -> Option<String> {
+    let mut given = headers.get_all(TRACE_PARENT).iter();
+    let (Some(parent), None) = (given.next(), given.next()) else {
+        return None;
+    };
+    Some(TraceParent::parse(parent.to_str().ok()?)?.to_string())
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {

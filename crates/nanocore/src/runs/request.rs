@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use nodewire_json::{Json, Kind};
+use nodewire_telemetry::TraceParent;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::SubmitError;
@@ -60,6 +61,9 @@ pub struct RunRequest {
     /// Whether it is accepted although no server offers some of its nodes yet, and waits for that.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub wait_servers: bool,
+    /// W3C `traceparent`: the trace that the run is part of. The header of the same name goes where this is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
 }
 
 /// What a run does with the result cache.
@@ -134,6 +138,9 @@ pub struct Overrides {
     pub tags: Option<Vec<String>>,
     /// In place of that of the run.
     pub durable: Option<bool>,
+    /// W3C `traceparent`: the trace that the rerun is part of, which is not that of the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
 }
 
 /// Within a flattened part, where values have no text of their own any more.
@@ -208,6 +215,11 @@ impl RunRequest {
                 "tags and clientId: at most {LABEL_BYTES_MAX} bytes each"
             )));
         }
+        if self.traceparent.is_some() && self.trace_parent().is_none() {
+            return Err(bad(
+                "traceparent: must be \"00-<trace id>-<span id>-<flags>\", as W3C trace context says",
+            ));
+        }
         Ok(())
     }
 
@@ -219,6 +231,10 @@ impl RunRequest {
         };
         // It has nothing that JSON has not.
         Json::from_serialize(&request).unwrap_or_default()
+    }
+
+    pub(super) fn trace_parent(&self) -> Option<TraceParent> {
+        TraceParent::parse(self.traceparent.as_deref()?)
     }
 
     pub(super) fn exec(&self) -> Exec {
@@ -247,6 +263,7 @@ impl RunRequest {
         self.retries = overrides.retries.or(self.retries);
         self.tags = overrides.tags.unwrap_or(self.tags);
         self.durable = overrides.durable.unwrap_or(self.durable);
+        self.traceparent = overrides.traceparent;
         (self, changed)
     }
 

@@ -122,6 +122,7 @@ impl Shared {
             cache: self.cache.clone().map(|cache| cache as _),
             cache_mode: request.cache.into(),
             assets: self.assets.clone(),
+            trace_parent: request.trace_parent(),
             ..RunOptions::default()
         }
     }

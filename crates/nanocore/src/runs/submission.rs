@@ -12,7 +12,7 @@ use super::SubmitError;
 use super::manager::Submitted;
 use super::options::count;
 use super::record::{NodeRecord, Time};
-use super::request::{RunRequest, bad, with_dependants};
+use super::request::{Overrides, RunRequest, bad, with_dependants};
 use super::room;
 use super::shared::Shared;
 use super::store::{self, Filled, Inserted, Known, NewRun, Rerun};
@@ -196,9 +196,14 @@ fn new_run(submission: Submission, graph: &Graph, (position, warnings): (usize, 
 }
 
 fn hash(request: &RunRequest) -> [u8; 32] {
-    // The graph to the letter, the rest as it is written here.
+    // The graph to the letter, the rest as it is written here. The same request may come in another trace.
+    let untraced = RunRequest {
+        graph: Json::default(),
+        traceparent: None,
+        ..request.clone()
+    };
     let mut hash = Sha256::new();
-    hash.update(request.options_json().as_str());
+    hash.update(untraced.options_json().as_str());
     hash.update([0]);
     hash.update(request.graph.as_str());
     hash.finalize().into()
@@ -260,7 +265,11 @@ fn rerun_hash(run_id: &str, rerun: &super::Rerun) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(format!("rerun {run_id} {}", rerun.from_failed));
     hash.update([0]);
-    let overrides = Json::from_serialize(&rerun.overrides).unwrap_or_default();
+    let untraced = Overrides {
+        traceparent: None,
+        ..rerun.overrides.clone()
+    };
+    let overrides = Json::from_serialize(&untraced).unwrap_or_default();
     hash.update(overrides.as_str());
     hash.finalize().into()
 }

@@ -9,6 +9,10 @@ use super::{ExecutionRequest, MessageError, RequestError};
 /// A message from a client to a node server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "moved once or twice; a box would be an allocation for each request"
+)]
 pub enum ClientMessage {
     /// Execute a node.
     RequestExecution(ExecutionRequest),

@@ -27,6 +27,7 @@ pub(super) struct Payload<'a> {
 pub(super) struct Fields<'a> {
     pub(super) node_id: Option<ValueRef<'a>>,
     pub(super) node_uid: Option<ValueRef<'a>>,
+    pub(super) trace_parent: Option<ValueRef<'a>>,
     pub(super) inputs: Option<ValueRef<'a>>,
     pub(super) status: Option<ValueRef<'a>>,
     pub(super) graph_node: Option<GraphNode<'a>>,
@@ -85,6 +86,7 @@ impl<'a> Payload<'a> {
             match key.name().as_ref() {
                 "nodeId" => fields.node_id = Some(reader.value()?),
                 "nodeUid" => fields.node_uid = Some(reader.value()?),
+                "traceparent" => fields.trace_parent = Some(reader.value()?),
                 "inputs" => fields.inputs = Some(reader.value()?),
                 "status" => fields.status = Some(reader.value()?),
                 "graphNode" => fields.graph_node = Some(GraphNode::read(reader)?),

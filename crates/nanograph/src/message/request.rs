@@ -3,7 +3,7 @@
 use bytestring::ByteString;
 use nodewire_json::{Json, ValueRef};
 
-use super::envelope::{Envelope, is_object, needed, needed_string};
+use super::envelope::{Envelope, is_object, needed, needed_string, string};
 use super::text::{ObjectWriter, push_string};
 use super::{MessageError, NodeId, Origin, RequestError};
 
@@ -20,10 +20,17 @@ pub struct ExecutionRequest {
     pub inputs: Json,
     /// The placed node as the client has it: an object.
     pub graph_node: Json,
+    /// W3C `traceparent`, at most [`Self::TRACE_PARENT_LENGTH_MAX`] bytes; a longer one is left out, written or read. The
+    /// protocol has no place for it: it is one more member of `payload`, `traceparent`, which servers that do not know it
+    /// pass over, and which is not written without one.
+    pub trace_parent: Option<ByteString>,
     parameters: Option<Json>,
 }
 
 impl ExecutionRequest {
+    /// Longest [`Self::trace_parent`], in bytes.
+    pub const TRACE_PARENT_LENGTH_MAX: usize = 256;
+
     /// A request as a client sends it. `inputs` and `graph_node` should be objects; servers refuse other values.
     pub fn new(
         instance_id: impl Into<ByteString>,
@@ -39,6 +46,7 @@ impl ExecutionRequest {
             node_uid: node_uid.into(),
             inputs,
             graph_node,
+            trace_parent: None,
             parameters,
         }
     }
@@ -70,6 +78,9 @@ impl ExecutionRequest {
         push_string(payload.key("nodeUid"), &self.node_uid);
         payload.raw("inputs", self.inputs.as_str());
         payload.raw("graphNode", self.graph_node.as_str());
+        if let Some(parent) = self.trace_parent.as_ref().filter(|parent| fits(parent)) {
+            push_string(payload.key("traceparent"), parent);
+        }
         payload.end();
     }
 
@@ -100,6 +111,10 @@ impl ExecutionRequest {
             node_uid,
             inputs: Json::found_in(text, inputs),
             graph_node: Json::found_in(text, graph_node.whole),
+            trace_parent: fields
+                .trace_parent
+                .and_then(|parent| string(text, parent))
+                .filter(fits),
             parameters: graph_node
                 .parameters
                 .map(|parameters| Json::found_in(text, parameters)),
@@ -118,6 +133,10 @@ fn origin(text: &ByteString, envelope: &Envelope<'_>) -> Option<Box<Origin>> {
             node_id: node_id.into(),
         })
     })
+}
+
+fn fits(trace_parent: &ByteString) -> bool {
+    trace_parent.len() <= ExecutionRequest::TRACE_PARENT_LENGTH_MAX
 }
 
 fn object_or_null(value: ValueRef<'_>) -> Result<ValueRef<'_>, MessageError> {

@@ -9,7 +9,9 @@ use std::time::Instant;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{BoxStream, FuturesUnordered, StreamExt};
+use nanograph::message::ExecutionRequest;
 use nodewire_json::Json;
+use nodewire_telemetry::TraceParent;
 use tokio::time::sleep_until;
 
 use super::AbortHandle;
@@ -19,7 +21,9 @@ use crate::workflow::cache::{CacheKey, Flight};
 use crate::workflow::catalog::Server;
 use crate::workflow::invoker::{Call, NodeInvoker, Report};
 use crate::workflow::result::RunResult;
-use crate::workflow::scheduler::{LookedUp, Output, Scheduler, Ticket};
+use crate::workflow::scheduler::{
+    ENVELOPE_BYTES, LookedUp, MAX_REQUEST_BYTES, Output, Scheduler, Ticket,
+};
 use crate::workflow::state::{NodeError, NodeErrorCode};
 use crate::workflow::step_log::StepLogError;
 
@@ -33,6 +37,7 @@ pub(super) struct Driver<I> {
     hooks: Hooks,
     events: EventQueue,
     abort: AbortHandle,
+    trace_parent: Option<TraceParent>,
     /// Over once servers may have gone or come back.
     servers_changed: BoxFuture<'static, ()>,
     /// At most one per attempt of a node; those that have ended for the scheduler end with the run.
@@ -52,8 +57,8 @@ impl<I: NodeInvoker> Driver<I> {
         scheduler: Scheduler,
         invoker: Arc<I>,
         hooks: Hooks,
-        events: EventQueue,
-        abort: AbortHandle,
+        (events, abort): (EventQueue, AbortHandle),
+        trace_parent: Option<TraceParent>,
     ) -> Self {
         Self {
             scheduler,
@@ -61,6 +66,7 @@ impl<I: NodeInvoker> Driver<I> {
             hooks,
             events,
             abort,
+            trace_parent,
             servers_changed: pending().boxed(),
             calls: FuturesUnordered::new(),
             starting: FuturesUnordered::new(),
@@ -169,7 +175,13 @@ impl<I: NodeInvoker> Driver<I> {
         }
     }
 
-    fn send(&mut self, ticket: Ticket, call: Call) {
+    fn send(&mut self, ticket: Ticket, mut call: Call) {
+        if let Some(parent) = self
+            .trace_parent
+            .filter(|_| has_room_for_trace(&call.request))
+        {
+            call.request.trace_parent = Some(parent.to_string().into());
+        }
         let stream = Some(self.invoker.invoke(call));
         self.calls.push(NextReport { ticket, stream });
     }
@@ -234,6 +246,12 @@ impl<I: NodeInvoker> Driver<I> {
             }
         }
     }
+}
+
+/// A trace must not make a request too large that was not.
+fn has_room_for_trace(request: &ExecutionRequest) -> bool {
+    let values = request.inputs.as_str().len() + request.graph_node.as_str().len();
+    values + ENVELOPE_BYTES <= MAX_REQUEST_BYTES
 }
 
 /// The clock of tokio, so that tests may stop it.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nodewire_json::Json;
+use nodewire_telemetry::TraceParent;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -64,6 +65,9 @@ pub struct RunOptions {
     pub assets: Option<Arc<dyn AssetLinks>>,
     /// How long nodes may take to stop; 30 days at most.
     pub abort_grace: Duration,
+    /// The trace that the run is part of: its steps' requests have it as their
+    /// [parent](nanograph::message::ExecutionRequest::trace_parent).
+    pub trace_parent: Option<TraceParent>,
 }
 
 impl Default for RunOptions {
@@ -83,6 +87,7 @@ impl Default for RunOptions {
             steps: None,
             assets: None,
             abort_grace: Duration::from_secs(5),
+            trace_parent: None,
         }
     }
 }
@@ -169,12 +174,13 @@ impl<I: NodeInvoker + 'static> Engine<I> {
             assets: options.assets.clone(),
             steps: options.steps.clone(),
         };
+        let trace_parent = options.trace_parent;
         let driver = Driver::new(
             Scheduler::new(Arc::new(plan), settings(&run_id, options), now()),
             self.invoker.clone(),
             hooks,
-            events.clone(),
-            abort.clone(),
+            (events.clone(), abort.clone()),
+            trace_parent,
         );
         let closing = CloseOnDrop(events.clone());
         tokio::spawn(async move {

@@ -13,9 +13,9 @@ use crate::workflow::plan::PlanNode;
 use crate::workflow::state::{NodeError, NodeErrorCode, NodeState};
 
 /// The largest request that every known node server accepts. spec: nanograph 4.2
-const MAX_REQUEST_BYTES: usize = 4_194_303;
+pub(crate) const MAX_REQUEST_BYTES: usize = 4_194_303;
 /// More than a request's envelope ever takes.
-const ENVELOPE_BYTES: usize = 65_536;
+pub(crate) const ENVELOPE_BYTES: usize = 65_536;
 
 /// How long a server that does nothing else may say nothing. spec: nanograph 15.3
 const DEFAULT_START_TIMEOUT: Duration = Duration::from_secs(60);

@@ -42,6 +42,7 @@ use super::result::Counts;
 use super::state::{NodeState, RunStatus};
 use super::step_log::FinishedStep;
 pub(crate) use cached::LookedUp;
+pub(crate) use dispatch::{ENVELOPE_BYTES, MAX_REQUEST_BYTES};
 use node::NodeRun;
 use timers::Timers;
 
