@@ -48,6 +48,10 @@ pub enum Feature {
     Assets,
     /// W3C `traceparent`.
     TraceContext,
+    /// What kind of error or refusal it was, apart from its text.
+    ErrorKinds,
+    /// The statistics of nodes, for whoever asks.
+    Stats,
 }
 
 /// How a wire expresses a feature.
@@ -98,7 +102,7 @@ impl Wire {
 
 impl Feature {
     /// Every feature, for tables that must be complete.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Progress,
         Self::PartialOutputs,
         Self::Cancel,
@@ -107,6 +111,8 @@ impl Feature {
         Self::Bytes,
         Self::Assets,
         Self::TraceContext,
+        Self::ErrorKinds,
+        Self::Stats,
     ];
 
     /// A stable name for metrics and discovery.
@@ -121,6 +127,8 @@ impl Feature {
             Self::Bytes => "bytes",
             Self::Assets => "assets",
             Self::TraceContext => "trace_context",
+            Self::ErrorKinds => "error_kinds",
+            Self::Stats => "stats",
         }
     }
 }
@@ -172,9 +180,12 @@ const fn nanograph(feature: Feature) -> Support {
             Support::Full
         }
         Feature::Bytes => Support::As("assets of the orchestrator"),
-        Feature::Deadline | Feature::Priority | Feature::TraceContext => {
-            Support::No("requests have no place for it")
+        Feature::TraceContext => {
+            Support::As("a member `traceparent` of the request's payload, which is ours")
         }
+        Feature::Deadline | Feature::Priority => Support::No("requests have no place for it"),
+        Feature::ErrorKinds => Support::As("the text of the error alone"),
+        Feature::Stats => Support::No("no message asks for them"),
     }
 }
 
@@ -187,9 +198,12 @@ const fn nats(feature: Feature) -> Support {
         Feature::Bytes => {
             Support::As("the message's body, where one input or output takes bytes; else base64")
         }
-        Feature::Deadline | Feature::Priority | Feature::Assets | Feature::TraceContext => {
-            Support::Full
-        }
+        Feature::Deadline
+        | Feature::Priority
+        | Feature::Assets
+        | Feature::TraceContext
+        | Feature::ErrorKinds
+        | Feature::Stats => Support::Full,
     }
 }
 
@@ -203,6 +217,8 @@ const fn autotrainer(feature: Feature) -> Support {
         Feature::Deadline | Feature::Priority | Feature::Assets | Feature::TraceContext => {
             Support::As("members of `data`")
         }
+        Feature::ErrorKinds => Support::Full,
+        Feature::Stats => Support::As("a command of its own"),
     }
 }
 
@@ -220,6 +236,10 @@ const fn nnrp(feature: Feature) -> Support {
         ),
         Feature::Priority => Support::As("a member of the structured event"),
         Feature::Assets => Support::As("references in structured events"),
+        Feature::ErrorKinds => {
+            Support::As("codes, some of which stand for two kinds, and the beginning of the text")
+        }
+        Feature::Stats => Support::As("the frame that asks what is served"),
         Feature::TraceContext => Support::As(
             "a member of the structured event; without it, the 64 bits of the header's trace id",
         ),
@@ -236,7 +256,11 @@ const fn http(feature: Feature) -> Support {
             Support::As("parts of a form, or the answer's body, where asked for; else base64")
         }
         Feature::Priority => Support::As("a member of the JSON, not in forms"),
-        Feature::Deadline | Feature::Assets | Feature::TraceContext => Support::Full,
+        Feature::Deadline
+        | Feature::Assets
+        | Feature::TraceContext
+        | Feature::ErrorKinds
+        | Feature::Stats => Support::Full,
     }
 }
 

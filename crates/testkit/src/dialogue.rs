@@ -15,7 +15,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A script that carries out commands. Dropping it kills it.
 #[derive(Debug)]
-pub(crate) struct Dialogue {
+pub struct Dialogue {
     process: PeerProcess,
     /// Until it is to end.
     input: Option<ChildStdin>,
@@ -28,7 +28,7 @@ impl Dialogue {
     ///
     /// # Errors
     /// It cannot be started, or does not become ready. A dropped future kills what it started.
-    pub(crate) async fn start(command: Command) -> anyhow::Result<(Self, Value)> {
+    pub async fn start(command: Command) -> anyhow::Result<(Self, Value)> {
         let (process, input, output) = PeerProcess::spawn_dialogue(command)?;
         let mut dialogue = Self {
             process,
@@ -46,7 +46,7 @@ impl Dialogue {
     ///
     /// # Errors
     /// It has ended, or does not answer.
-    pub(crate) async fn call(&mut self, mut command: Value) -> anyhow::Result<Value> {
+    pub async fn call(&mut self, mut command: Value) -> anyhow::Result<Value> {
         self.last_id += 1;
         let fields = command.as_object_mut().context("a command is an object")?;
         fields.insert("id".to_owned(), json!(self.last_id));
@@ -62,15 +62,18 @@ impl Dialogue {
     }
 
     /// Has it end by itself, as it does when no command can follow.
-    pub(crate) fn close(&mut self) {
+    pub fn close(&mut self) {
         self.input = None;
     }
 
-    pub(crate) const fn process(&mut self) -> &mut PeerProcess {
+    /// Its process.
+    pub const fn process(&mut self) -> &mut PeerProcess {
         &mut self.process
     }
 
-    pub(crate) fn logs(&self) -> String {
+    /// What it printed to its standard error so far.
+    #[must_use]
+    pub fn logs(&self) -> String {
         self.process.logs()
     }
 

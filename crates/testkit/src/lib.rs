@@ -97,6 +97,7 @@ pub use autotrainer_peers::{
     AutotrainerClient, AutotrainerConsole, AutotrainerService, AutotrainerServiceOptions,
     AutotrainerVersion, ZmqMessage,
 };
+pub use dialogue::Dialogue;
 pub use hex::{from_hex, to_hex};
 pub use nats_peers::{
     JsClient, JsService, NatsClientLibrary, NatsJs, NatsLibrary, OfficialNatsPy,

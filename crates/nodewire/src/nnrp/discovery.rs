@@ -13,7 +13,8 @@ use crate::plain;
 
 /// The node that is asked for what is served. Its answer is a structured event:
 /// `{"wire": "nnrp", "capabilities": {"progress": {"support": "as", "reason": "…"}, …}, "nodes": [{"uid": …, "version": …,
-/// "inputs": [{"name", "type"}], "outputs": […], "schema": …, "running": 0, "waiting": 0}]}`.
+/// "inputs": [{"name", "type"}], "outputs": […], "schema": …, "running": 0, "waiting": 0,
+/// "stats": …}]}`; the statistics are those of [`plain`].
 pub const DISCOVERY_NODE: &str = "$nodes";
 
 pub(super) fn answer(answer: Responder, executor: &Executor) {
@@ -64,7 +65,12 @@ fn node(definition: &NodeDefinition, stats: Option<&NodeStats>) -> Value {
         "schema": plain::schema(definition).decode::<Value>().unwrap_or_default(),
         "running": stats.map_or(0, |stats| stats.running),
         "waiting": stats.map_or(0, |stats| stats.waiting),
+        "stats": stats.map(told_stats),
     })
+}
+
+fn told_stats(stats: &NodeStats) -> Value {
+    plain::stats(stats).decode().unwrap_or_default()
 }
 
 fn ports(ports: &[Port]) -> Vec<Value> {
