@@ -29,12 +29,7 @@
 //! A [`Telemetry`] belongs to whoever starts it; nothing is global. The reference keeps the first configuration of a
 //! process when it is asked again; here a program shares its one by cloning it.
 
-mod attributes;
-mod endpoint;
-mod export;
 mod metrics;
-mod otlp;
-mod queue;
 mod rate;
 mod source;
 mod spans;
@@ -43,14 +38,12 @@ mod tasks;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nodewire_telemetry::{Endpoint, ExportSetupError, Exporter, ExporterOptions, SpanQueue};
 use thiserror::Error;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::service::TelemetryOptions;
-use endpoint::Endpoint;
-use export::Exporter;
 pub(crate) use metrics::MetricsWriter;
-use queue::SpanQueue;
 use source::Sources;
 pub(crate) use source::{Observable, Source, SpanContext};
 
@@ -68,7 +61,9 @@ struct Shared {
     settings: Settings,
     queue: Arc<SpanQueue>,
     sources: Sources,
-    counters: Arc<Counters>,
+    exporter: Arc<Exporter>,
+    messages_not_sampled: Arc<Counter>,
+    sources_refused: Counter,
 }
 
 #[derive(Debug)]
@@ -223,13 +218,17 @@ impl Telemetry {
     ) -> Result<Self, TelemetryError> {
         let runtime = tokio::runtime::Handle::try_current();
         let runtime = runtime.map_err(|_| TelemetryError::NoRuntime)?;
-        let counters = Arc::new(Counters::default());
         let stop = CancellationToken::new();
-        let exporter = Exporter::new(endpoint, api_key, &settings, &counters, stop.clone())?;
+        let exporter = exporter(endpoint, api_key, &settings, stop.clone())?;
         let shared = Arc::new(Shared {
-            queue: Arc::new(SpanQueue::new(&settings, Arc::clone(&counters))),
+            queue: Arc::new(SpanQueue::new(
+                settings.span_queue_max,
+                settings.span_batch_max,
+            )),
             sources: Sources::new(settings.sources_max),
-            counters,
+            exporter: Arc::clone(&exporter),
+            messages_not_sampled: Arc::default(),
+            sources_refused: Counter::default(),
             settings,
         });
         let (ended, abort) = (CancellationToken::new(), CancellationToken::new());
@@ -266,7 +265,7 @@ impl Telemetry {
     /// What it has counted so far.
     #[must_use]
     pub fn counts(&self) -> TelemetryCounts {
-        self.shared.counters.snapshot()
+        self.shared.counts()
     }
 
     /// `None` if too many are observed, or it has stopped.
@@ -280,44 +279,65 @@ impl Telemetry {
             identifier,
             version,
             &self.shared.queue,
+            &self.shared.messages_not_sampled,
             self.shared.settings.message_spans_per_second_max,
         );
         let source = Arc::new(source);
         if self.shared.sources.add(&source, observable) {
             return Some(source);
         }
-        self.shared.counters.sources_refused.add(1);
+        self.shared.sources_refused.add(1);
         tracing::warn!("telemetry observes too many services; this one is left out");
         None
     }
 }
 
-/// Every count stands here once.
-macro_rules! counters {
-    ($($name:ident),+) => {
-        #[derive(Debug, Default)]
-        struct Counters {
-            $($name: Counter,)+
+impl Shared {
+    fn counts(&self) -> TelemetryCounts {
+        let (spans, exports) = (self.queue.counts(), self.exporter.counts());
+        TelemetryCounts {
+            spans_exported: spans.exported,
+            spans_dropped: spans.dropped,
+            spans_failed: spans.failed,
+            spans_rejected: spans.rejected,
+            messages_not_sampled: self.messages_not_sampled.value(),
+            exports: exports.taken,
+            exports_failed: exports.failed,
+            sources_refused: self.sources_refused.value(),
         }
-
-        impl Counters {
-            fn snapshot(&self) -> TelemetryCounts {
-                TelemetryCounts { $($name: self.$name.value(),)+ }
-            }
-        }
-    };
+    }
 }
 
-counters!(
-    spans_exported,
-    spans_dropped,
-    spans_failed,
-    spans_rejected,
-    messages_not_sampled,
-    exports,
-    exports_failed,
-    sources_refused
-);
+fn exporter(
+    endpoint: &Endpoint,
+    api_key: &str,
+    settings: &Settings,
+    stop: CancellationToken,
+) -> Result<Arc<Exporter>, TelemetryError> {
+    let token = |key: &str| ("authorization".to_owned(), format!("Bearer {key}"));
+    let headers: Vec<_> = Some(api_key)
+        .filter(|key| !key.is_empty())
+        .map(token)
+        .into_iter()
+        .collect();
+    let options = ExporterOptions {
+        timeout: settings.export_timeout,
+        retries_max: settings.retries_max,
+    };
+    Ok(Arc::new(Exporter::new(endpoint, &headers, options, stop)?))
+}
+
+impl From<ExportSetupError> for TelemetryError {
+    fn from(error: ExportSetupError) -> Self {
+        match error {
+            ExportSetupError::Endpoint(problem) => Self::Endpoint(problem),
+            ExportSetupError::Header => Self::ApiKey,
+            ExportSetupError::NoTlsProvider => Self::NoTlsProvider,
+            ExportSetupError::Client(problem) => Self::Client(problem),
+            other => Self::Client(other.to_string()),
+        }
+    }
+}
 
 #[derive(Debug, Default)]
 struct Counter(std::sync::atomic::AtomicU64);

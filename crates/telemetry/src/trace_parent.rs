@@ -42,6 +42,12 @@ impl TraceParent {
         }
     }
 
+    /// The same, with another mark of whether the trace is recorded.
+    #[must_use]
+    pub const fn sampled(self, is_sampled: bool) -> Self {
+        Self { is_sampled, ..self }
+    }
+
     /// What the text of a header or member says. `None` if it is none of the standard, which is to be treated as if there
     /// was none. Of versions beyond 00, what 00 has.
     #[must_use]

@@ -1,9 +1,10 @@
 //! Counts as OTLP says them.
 
-use super::attributes::text;
-use super::otlp::{
+use nodewire_telemetry::attributes::text;
+use nodewire_telemetry::otlp::{
     Data, Histogram, HistogramDataPoint, KeyValue, Metric, NumberDataPoint, Sum, Temporality,
 };
+
 use crate::service::{DURATION_BOUNDS, ServiceCounts};
 use crate::zmq::ConnectionCounts;
 

@@ -4,12 +4,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use nodewire_telemetry::attributes::{cut, text};
+use nodewire_telemetry::otlp::{KeyValue, Metric, Resource, Span, SpanKind, Status, StatusCode};
+use nodewire_telemetry::{SpanQueue, TraceParent};
 use uuid::Uuid;
 
-use super::attributes::{cut, text};
+use super::Counter;
 use super::metrics::MetricsWriter;
-use super::otlp::{KeyValue, Metric, Resource, Span, SpanKind, Status, StatusCode};
-use super::queue::{Finished, SpanQueue};
 use super::rate::Rate;
 
 /// What tells its counts whenever metrics are exported.
@@ -25,17 +26,14 @@ pub(crate) trait Observable: Send + std::fmt::Debug {
 pub(crate) struct Source {
     resource: Arc<Resource>,
     queue: Arc<SpanQueue>,
+    messages_not_sampled: Arc<Counter>,
     started_unix_ns: u64,
     durations_sum_ns: AtomicU64,
     messages: Rate,
 }
 
 /// What names a span.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct SpanContext {
-    trace_id: [u8; 16],
-    span_id: [u8; 8],
-}
+pub(crate) type SpanContext = TraceParent;
 
 /// A span that has just ended.
 #[derive(Debug)]
@@ -54,6 +52,7 @@ impl Source {
         identifier: &str,
         version: &str,
         queue: &Arc<SpanQueue>,
+        messages_not_sampled: &Arc<Counter>,
         messages_per_second_max: u32,
     ) -> Self {
         let mut resource = new_resource();
@@ -64,6 +63,7 @@ impl Source {
         Self {
             resource: Arc::new(resource),
             queue: Arc::clone(queue),
+            messages_not_sampled: Arc::clone(messages_not_sampled),
             started_unix_ns: unix_ns(SystemTime::now()),
             durations_sum_ns: AtomicU64::new(0),
             messages: Rate::new(messages_per_second_max),
@@ -87,7 +87,7 @@ impl Source {
     pub(crate) fn samples_message(&self) -> bool {
         let is_sampled = self.messages.take(Instant::now());
         if !is_sampled {
-            self.queue.counters.messages_not_sampled.add(1);
+            self.messages_not_sampled.add(1);
         }
         is_sampled
     }
@@ -95,10 +95,8 @@ impl Source {
     /// Queues a span that ends now.
     pub(super) fn end(&self, ended: Ended) -> SpanContext {
         let parent = ended.parent;
-        let context = SpanContext {
-            trace_id: parent.map_or_else(|| self.queue.new_trace_id(), |parent| parent.trace_id),
-            span_id: self.queue.new_span_id(),
-        };
+        let context = parent.map_or_else(|| TraceParent::new_trace(true), |parent| parent.child());
+        let id_bytes = |of: TraceParent| of.span_id().to_u64().to_be_bytes().to_vec();
         let now = SystemTime::now();
         let start = now.checked_sub(ended.took).unwrap_or(now);
         let status = ended.error.map(|message| Status {
@@ -106,20 +104,18 @@ impl Source {
             code: StatusCode::Error.into(),
         });
         let span = Span {
-            trace_id: context.trace_id.to_vec(),
-            span_id: context.span_id.to_vec(),
-            parent_span_id: parent.map_or_else(Vec::new, |parent| parent.span_id.to_vec()),
+            trace_id: context.trace_id().to_u128().to_be_bytes().to_vec(),
+            span_id: id_bytes(context),
+            parent_span_id: parent.map_or_else(Vec::new, id_bytes),
             name: ended.name,
             kind: ended.kind.into(),
             start_time_unix_nano: unix_ns(start),
             end_time_unix_nano: unix_ns(now),
             attributes: ended.attributes,
             status,
+            ..Span::default()
         };
-        self.queue.put(Finished {
-            resource: Arc::clone(&self.resource),
-            span,
-        });
+        self.queue.put(&self.resource, span);
         context
     }
 }

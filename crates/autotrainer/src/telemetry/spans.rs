@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nodewire_json::Json;
+use nodewire_telemetry::attributes::{integer, peer_text, text};
+use nodewire_telemetry::otlp::{KeyValue, SpanKind};
 
-use super::attributes::{integer, peer_text, text};
-use super::otlp::{KeyValue, SpanKind};
 use super::source::{Ended, Source, SpanContext};
 use crate::command::{CommandRequest, CommandResponse, CommandResult, ResultCode};
 use crate::event::Event;

@@ -6,15 +6,12 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 use tokio_util::sync::DropGuard;
 
-use super::export::Exporter;
+use nodewire_telemetry::Exporter;
+use nodewire_telemetry::otlp::{MetricsRequest, Resource, ResourceMetrics, Scope, ScopeMetrics};
+
+use super::Shared;
 use super::metrics::MetricsWriter;
-use super::otlp::{
-    MetricsRequest, Resource, ResourceMetrics, ResourceSpans, Scope, ScopeMetrics, ScopeSpans,
-    TracesRequest,
-};
-use super::queue::Finished;
 use super::source::{new_resource, unix_ns};
-use super::{Counters, Shared};
 
 /// Shorter times would keep it busy with nothing.
 const INTERVAL_MIN: Duration = Duration::from_millis(10);
@@ -22,20 +19,20 @@ const INTERVAL_MIN: Duration = Duration::from_millis(10);
 /// Until it shall stop and everything is exported, or the time for that is over.
 pub(super) async fn run(
     shared: Arc<Shared>,
-    exporter: Exporter,
+    exporter: Arc<Exporter>,
     stop: tokio_util::sync::CancellationToken,
     ended: DropGuard,
 ) {
     // Told even if this is aborted.
     let _told = ended;
-    let _closed = CloseQueue(&shared);
     let too_late = async {
         stop.cancelled().await;
         sleep(shared.settings.flush_timeout).await;
     };
+    let (scope, interval) = (scope(), shared.settings.span_interval);
     let export = async {
         tokio::join!(
-            export_spans(&shared, &exporter, &stop),
+            shared.queue.export(&exporter, &scope, interval, &stop),
             export_metrics(&shared, &exporter, &stop)
         )
     };
@@ -43,88 +40,6 @@ pub(super) async fn run(
         biased;
         _ = export => {}
         () = too_late => tracing::warn!("telemetry was not flushed in time"),
-    }
-}
-
-/// Whatever is left when it ends is counted.
-struct CloseQueue<'shared>(&'shared Shared);
-
-impl Drop for CloseQueue<'_> {
-    fn drop(&mut self) {
-        self.0.queue.close();
-    }
-}
-
-async fn export_spans(
-    shared: &Shared,
-    exporter: &Exporter,
-    stop: &tokio_util::sync::CancellationToken,
-) {
-    let interval = shared.settings.span_interval.max(INTERVAL_MIN);
-    loop {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => break,
-            () = shared.queue.filled() => {}
-            () = sleep(interval) => {}
-        }
-        export_batch(shared, exporter).await;
-    }
-    while export_batch(shared, exporter).await {}
-}
-
-/// `false` if there was nothing.
-async fn export_batch(shared: &Shared, exporter: &Exporter) -> bool {
-    let batch = shared.queue.take();
-    if batch.is_empty() {
-        return false;
-    }
-    let spans = batch.len() as u64;
-    let mut in_flight = InFlight {
-        counters: &shared.counters,
-        spans,
-    };
-    if let Some(rejected) = exporter.traces(&traces_request(batch)).await {
-        in_flight.spans = 0;
-        let rejected = rejected.min(spans);
-        shared.counters.spans_rejected.add(rejected);
-        shared.counters.spans_exported.add(spans - rejected);
-    }
-    true
-}
-
-/// Spans that have failed unless somebody says otherwise.
-struct InFlight<'counters> {
-    counters: &'counters Counters,
-    spans: u64,
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.counters.spans_failed.add(self.spans);
-    }
-}
-
-fn traces_request(batch: Vec<Finished>) -> TracesRequest {
-    let mut by_resource: Vec<(Arc<Resource>, Vec<_>)> = Vec::new();
-    for Finished { resource, span } in batch {
-        let known = by_resource
-            .iter_mut()
-            .find(|(known, _)| Arc::ptr_eq(known, &resource));
-        match known {
-            Some((_, spans)) => spans.push(span),
-            None => by_resource.push((resource, vec![span])),
-        }
-    }
-    let spans_of = |(resource, spans): (Arc<Resource>, _)| ResourceSpans {
-        resource: Some(Resource::clone(&resource)),
-        scope_spans: vec![ScopeSpans {
-            scope: Some(scope()),
-            spans,
-        }],
-    };
-    TracesRequest {
-        resource_spans: by_resource.into_iter().map(spans_of).collect(),
     }
 }
 
@@ -164,7 +79,7 @@ struct Itself {
 
 fn metrics_request(shared: &Shared, itself: &Itself) -> MetricsRequest {
     let mut metrics = MetricsWriter::new(itself.started_unix_ns, unix_ns(SystemTime::now()));
-    write_own(&shared.counters, &mut metrics);
+    write_own(shared, &mut metrics);
     let own = (Arc::new(itself.resource.clone()), metrics.finish());
     let all = shared.sources.collect().into_iter().chain([own]);
     let metrics_of = |(resource, metrics): (Arc<Resource>, _)| ResourceMetrics {
@@ -179,8 +94,8 @@ fn metrics_request(shared: &Shared, itself: &Itself) -> MetricsRequest {
     }
 }
 
-fn write_own(counters: &Counters, metrics: &mut MetricsWriter) {
-    let counts = counters.snapshot();
+fn write_own(shared: &Shared, metrics: &mut MetricsWriter) {
+    let counts = shared.counts();
     metrics.by(
         "autotrainer.telemetry.spans",
         "Spans, by what became of them",

@@ -1,96 +1,101 @@
 //! The messages of OTLP that are sent, by the numbers of opentelemetry-proto 1.x; fields that are never set are left out.
 
+#![expect(
+    missing_docs,
+    reason = "opentelemetry-proto names and documents the messages and their fields"
+)]
+
 use prost::{Enumeration, Message, Oneof};
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct TracesRequest {
+pub struct TracesRequest {
     #[prost(message, repeated, tag = "1")]
-    pub(super) resource_spans: Vec<ResourceSpans>,
+    pub resource_spans: Vec<ResourceSpans>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct MetricsRequest {
+pub struct MetricsRequest {
     #[prost(message, repeated, tag = "1")]
-    pub(super) resource_metrics: Vec<ResourceMetrics>,
+    pub resource_metrics: Vec<ResourceMetrics>,
 }
 
 /// The answer to either request: what was not taken of it.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ExportResponse {
+pub struct ExportResponse {
     #[prost(message, optional, tag = "1")]
-    pub(super) partial_success: Option<PartialSuccess>,
+    pub partial_success: Option<PartialSuccess>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct PartialSuccess {
+pub struct PartialSuccess {
     #[prost(int64, tag = "1")]
-    pub(super) rejected: i64,
+    pub rejected: i64,
     #[prost(string, tag = "2")]
-    pub(super) error_message: String,
+    pub error_message: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ResourceSpans {
+pub struct ResourceSpans {
     #[prost(message, optional, tag = "1")]
-    pub(super) resource: Option<Resource>,
+    pub resource: Option<Resource>,
     #[prost(message, repeated, tag = "2")]
-    pub(super) scope_spans: Vec<ScopeSpans>,
+    pub scope_spans: Vec<ScopeSpans>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ResourceMetrics {
+pub struct ResourceMetrics {
     #[prost(message, optional, tag = "1")]
-    pub(super) resource: Option<Resource>,
+    pub resource: Option<Resource>,
     #[prost(message, repeated, tag = "2")]
-    pub(super) scope_metrics: Vec<ScopeMetrics>,
+    pub scope_metrics: Vec<ScopeMetrics>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Resource {
+pub struct Resource {
     #[prost(message, repeated, tag = "1")]
-    pub(super) attributes: Vec<KeyValue>,
+    pub attributes: Vec<KeyValue>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Scope {
+pub struct Scope {
     #[prost(string, tag = "1")]
-    pub(super) name: String,
+    pub name: String,
     #[prost(string, tag = "2")]
-    pub(super) version: String,
+    pub version: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ScopeSpans {
+pub struct ScopeSpans {
     #[prost(message, optional, tag = "1")]
-    pub(super) scope: Option<Scope>,
+    pub scope: Option<Scope>,
     #[prost(message, repeated, tag = "2")]
-    pub(super) spans: Vec<Span>,
+    pub spans: Vec<Span>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ScopeMetrics {
+pub struct ScopeMetrics {
     #[prost(message, optional, tag = "1")]
-    pub(super) scope: Option<Scope>,
+    pub scope: Option<Scope>,
     #[prost(message, repeated, tag = "2")]
-    pub(super) metrics: Vec<Metric>,
+    pub metrics: Vec<Metric>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct KeyValue {
+pub struct KeyValue {
     #[prost(string, tag = "1")]
-    pub(super) key: String,
+    pub key: String,
     #[prost(message, optional, tag = "2")]
-    pub(super) value: Option<AnyValue>,
+    pub value: Option<AnyValue>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct AnyValue {
+pub struct AnyValue {
     #[prost(oneof = "Value", tags = "1, 3")]
-    pub(super) value: Option<Value>,
+    pub value: Option<Value>,
 }
 
 #[derive(Clone, PartialEq, Oneof)]
-pub(super) enum Value {
+pub enum Value {
     #[prost(string, tag = "1")]
     Text(String),
     #[prost(int64, tag = "3")]
@@ -98,66 +103,69 @@ pub(super) enum Value {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Span {
+pub struct Span {
     #[prost(bytes = "vec", tag = "1")]
-    pub(super) trace_id: Vec<u8>,
+    pub trace_id: Vec<u8>,
     #[prost(bytes = "vec", tag = "2")]
-    pub(super) span_id: Vec<u8>,
+    pub span_id: Vec<u8>,
+    #[prost(string, tag = "3")]
+    pub trace_state: String,
     #[prost(bytes = "vec", tag = "4")]
-    pub(super) parent_span_id: Vec<u8>,
+    pub parent_span_id: Vec<u8>,
     #[prost(string, tag = "5")]
-    pub(super) name: String,
+    pub name: String,
     #[prost(enumeration = "SpanKind", tag = "6")]
-    pub(super) kind: i32,
+    pub kind: i32,
     #[prost(fixed64, tag = "7")]
-    pub(super) start_time_unix_nano: u64,
+    pub start_time_unix_nano: u64,
     #[prost(fixed64, tag = "8")]
-    pub(super) end_time_unix_nano: u64,
+    pub end_time_unix_nano: u64,
     #[prost(message, repeated, tag = "9")]
-    pub(super) attributes: Vec<KeyValue>,
+    pub attributes: Vec<KeyValue>,
     #[prost(message, optional, tag = "15")]
-    pub(super) status: Option<Status>,
+    pub status: Option<Status>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Enumeration)]
 #[repr(i32)]
-pub(super) enum SpanKind {
+pub enum SpanKind {
     Unspecified = 0,
+    Internal = 1,
     Server = 2,
     Client = 3,
     Producer = 4,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Status {
+pub struct Status {
     #[prost(string, tag = "2")]
-    pub(super) message: String,
+    pub message: String,
     #[prost(enumeration = "StatusCode", tag = "3")]
-    pub(super) code: i32,
+    pub code: i32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Enumeration)]
 #[repr(i32)]
-pub(super) enum StatusCode {
+pub enum StatusCode {
     Unset = 0,
     Ok = 1,
     Error = 2,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Metric {
+pub struct Metric {
     #[prost(string, tag = "1")]
-    pub(super) name: String,
+    pub name: String,
     #[prost(string, tag = "2")]
-    pub(super) description: String,
+    pub description: String,
     #[prost(string, tag = "3")]
-    pub(super) unit: String,
+    pub unit: String,
     #[prost(oneof = "Data", tags = "7, 9")]
-    pub(super) data: Option<Data>,
+    pub data: Option<Data>,
 }
 
 #[derive(Clone, PartialEq, Oneof)]
-pub(super) enum Data {
+pub enum Data {
     #[prost(message, tag = "7")]
     Sum(Sum),
     #[prost(message, tag = "9")]
@@ -165,55 +173,55 @@ pub(super) enum Data {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Sum {
+pub struct Sum {
     #[prost(message, repeated, tag = "1")]
-    pub(super) data_points: Vec<NumberDataPoint>,
+    pub data_points: Vec<NumberDataPoint>,
     #[prost(enumeration = "Temporality", tag = "2")]
-    pub(super) aggregation_temporality: i32,
+    pub aggregation_temporality: i32,
     #[prost(bool, tag = "3")]
-    pub(super) is_monotonic: bool,
+    pub is_monotonic: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Enumeration)]
 #[repr(i32)]
-pub(super) enum Temporality {
+pub enum Temporality {
     Unspecified = 0,
     Cumulative = 2,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct NumberDataPoint {
+pub struct NumberDataPoint {
     #[prost(fixed64, tag = "2")]
-    pub(super) start_time_unix_nano: u64,
+    pub start_time_unix_nano: u64,
     #[prost(fixed64, tag = "3")]
-    pub(super) time_unix_nano: u64,
+    pub time_unix_nano: u64,
     /// Optional, so that 0 is written too: without a value it would mean "not recorded".
     #[prost(sfixed64, optional, tag = "6")]
-    pub(super) as_int: Option<i64>,
+    pub as_int: Option<i64>,
     #[prost(message, repeated, tag = "7")]
-    pub(super) attributes: Vec<KeyValue>,
+    pub attributes: Vec<KeyValue>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Histogram {
+pub struct Histogram {
     #[prost(message, repeated, tag = "1")]
-    pub(super) data_points: Vec<HistogramDataPoint>,
+    pub data_points: Vec<HistogramDataPoint>,
     #[prost(enumeration = "Temporality", tag = "2")]
-    pub(super) aggregation_temporality: i32,
+    pub aggregation_temporality: i32,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct HistogramDataPoint {
+pub struct HistogramDataPoint {
     #[prost(fixed64, tag = "2")]
-    pub(super) start_time_unix_nano: u64,
+    pub start_time_unix_nano: u64,
     #[prost(fixed64, tag = "3")]
-    pub(super) time_unix_nano: u64,
+    pub time_unix_nano: u64,
     #[prost(fixed64, tag = "4")]
-    pub(super) count: u64,
+    pub count: u64,
     #[prost(double, optional, tag = "5")]
-    pub(super) sum: Option<f64>,
+    pub sum: Option<f64>,
     #[prost(fixed64, repeated, tag = "6")]
-    pub(super) bucket_counts: Vec<u64>,
+    pub bucket_counts: Vec<u64>,
     #[prost(double, repeated, tag = "7")]
-    pub(super) explicit_bounds: Vec<f64>,
+    pub explicit_bounds: Vec<f64>,
 }

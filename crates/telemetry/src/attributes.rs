@@ -5,20 +5,27 @@ use super::otlp::{AnyValue, KeyValue, Value};
 /// Bytes of a text that a peer chose; what is longer is cut.
 const PEER_TEXT_BYTES_MAX: usize = 256;
 
-pub(super) fn text(key: &str, value: impl Into<String>) -> KeyValue {
+/// A text of ours.
+#[must_use]
+pub fn text(key: &str, value: impl Into<String>) -> KeyValue {
     attribute(key, Value::Text(value.into()))
 }
 
-pub(super) fn integer(key: &str, value: i64) -> KeyValue {
+/// A number.
+#[must_use]
+pub fn integer(key: &str, value: i64) -> KeyValue {
     attribute(key, Value::Integer(value))
 }
 
-/// Something that a peer wrote, which may be long.
-pub(super) fn peer_text(key: &str, value: &str) -> KeyValue {
+/// Something that a peer wrote, which may be long: cut after 256 bytes.
+#[must_use]
+pub fn peer_text(key: &str, value: &str) -> KeyValue {
     text(key, cut(value))
 }
 
-pub(super) fn cut(text: &str) -> &str {
+/// The first 256 bytes at most, between characters.
+#[must_use]
+pub fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(PEER_TEXT_BYTES_MAX)]
 }
 

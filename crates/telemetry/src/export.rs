@@ -1,34 +1,53 @@
 //! Requests to the collector.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use prost::Message;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, StatusCode, Url, redirect};
 use thiserror::Error;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::endpoint::Endpoint;
-use super::otlp::{ExportResponse, MetricsRequest, TracesRequest};
-use super::{Counters, Settings, TelemetryError};
+use crate::endpoint::Endpoint;
+use crate::error::ExportSetupError;
+use crate::otlp::{ExportResponse, MetricsRequest, TracesRequest};
 
 /// Bytes of an answer that are read; it says how many spans were rejected, and why.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 const RETRY_AFTER_MIN: Duration = Duration::from_millis(500);
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(8);
 
+/// Sends to one collector. It holds up nobody but its caller, and that no longer than its options say.
 #[derive(Debug)]
-pub(super) struct Exporter {
+pub struct Exporter {
     client: Client,
     endpoint: Endpoint,
-    export_timeout: Duration,
-    retries_max: u32,
-    counters: Arc<Counters>,
+    options: ExporterOptions,
+    taken: AtomicU64,
+    failed: AtomicU64,
     stop: CancellationToken,
     has_failed: AtomicBool,
+}
+
+/// How long and how often is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExporterOptions {
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    /// How often spans are sent again when the collector is not there or asks for it.
+    pub retries_max: u32,
+}
+
+/// Attempts to export, by what came of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ExportCounts {
+    /// The collector took it.
+    pub taken: u64,
+    /// It did not.
+    pub failed: u64,
 }
 
 #[derive(Debug, Error)]
@@ -52,40 +71,55 @@ impl ExportError {
 }
 
 impl Exporter {
-    pub(super) fn new(
+    /// Sends nothing yet. Once `stop` is cancelled, what fails is not tried again.
+    ///
+    /// # Errors
+    /// If the program has no TLS provider, or a header is none. Values of headers are not part of the error.
+    pub fn new(
         endpoint: &Endpoint,
-        api_key: &str,
-        settings: &Settings,
-        counters: &Arc<Counters>,
+        headers: &[(String, String)],
+        options: ExporterOptions,
         stop: CancellationToken,
-    ) -> Result<Self, TelemetryError> {
+    ) -> Result<Self, ExportSetupError> {
         // Without one reqwest panics, whatever the scheme.
         if rustls::crypto::CryptoProvider::get_default().is_none() {
-            return Err(TelemetryError::NoTlsProvider);
+            return Err(ExportSetupError::NoTlsProvider);
         }
-        // No redirects, which would take the key elsewhere; no proxies, which are named in the environment.
+        // No redirects, which would take the headers elsewhere; no proxies, which are named in the environment.
         let client = Client::builder()
             .no_proxy()
             .redirect(redirect::Policy::none())
-            .default_headers(headers(api_key)?)
+            .default_headers(header_map(headers)?)
             .build()
-            .map_err(|error| TelemetryError::Client(error.to_string()))?;
+            .map_err(|error| ExportSetupError::Client(error.to_string()))?;
         Ok(Self {
             client,
             endpoint: endpoint.clone(),
-            export_timeout: settings.export_timeout,
-            retries_max: settings.retries_max,
-            counters: Arc::clone(counters),
+            options,
+            taken: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
             stop,
             has_failed: AtomicBool::new(false),
         })
     }
 
-    /// Tries again while that may help, but not when it shall stop. How many were not taken, if it was exported.
-    pub(super) async fn traces(&self, request: &TracesRequest) -> Option<u64> {
+    /// Attempts so far.
+    #[must_use]
+    pub fn counts(&self) -> ExportCounts {
+        ExportCounts {
+            taken: self.taken.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Tries again while that may help, but not when it shall stop. How many spans were not taken, if it was exported.
+    ///
+    /// # Cancel safety
+    /// If dropped before completion, nobody knows whether it was exported.
+    pub async fn traces(&self, request: &TracesRequest) -> Option<u64> {
         let body = bytes::Bytes::from(request.encode_to_vec());
         let mut retry_after = RETRY_AFTER_MIN;
-        let mut retries_left = self.retries_max;
+        let mut retries_left = self.options.retries_max;
         loop {
             let outcome = self.post(&self.endpoint.traces, body.clone()).await;
             let may_retry = retries_left > 0 && !self.stop.is_cancelled();
@@ -102,9 +136,12 @@ impl Exporter {
         }
     }
 
-    pub(super) async fn metrics(&self, request: &MetricsRequest) {
+    /// Tries once: the next export tells all of it again.
+    ///
+    /// # Cancel safety
+    /// As [`Self::traces`].
+    pub async fn metrics(&self, request: &MetricsRequest) {
         let body = bytes::Bytes::from(request.encode_to_vec());
-        // The next export tells all of it again.
         let _ = self.told(self.post(&self.endpoint.metrics, body).await);
     }
 
@@ -120,17 +157,18 @@ impl Exporter {
         tokio::select! {
             biased;
             outcome = exchange => outcome,
-            () = sleep(self.export_timeout) => Err(ExportError::TimedOut),
+            () = sleep(self.options.timeout) => Err(ExportError::TimedOut),
         }
     }
 
     /// Counts it, and logs when it begins to fail and when it works again.
     fn told(&self, outcome: Result<u64, ExportError>) -> Result<u64, ExportError> {
         let had_failed = self.has_failed.swap(outcome.is_err(), Ordering::Relaxed);
-        match &outcome {
-            Ok(_) => self.counters.exports.add(1),
-            Err(_) => self.counters.exports_failed.add(1),
-        }
+        let count = match &outcome {
+            Ok(_) => &self.taken,
+            Err(_) => &self.failed,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
         match &outcome {
             Ok(_) if had_failed => tracing::info!("telemetry is exported again"),
             Err(error) if !had_failed => {
@@ -142,19 +180,21 @@ impl Exporter {
     }
 }
 
-fn headers(api_key: &str) -> Result<HeaderMap, TelemetryError> {
-    let mut headers = HeaderMap::new();
-    headers.insert(
+fn header_map(headers: &[(String, String)]) -> Result<HeaderMap, ExportSetupError> {
+    let mut map = HeaderMap::new();
+    map.insert(
         CONTENT_TYPE,
         HeaderValue::from_static("application/x-protobuf"),
     );
-    if !api_key.is_empty() {
-        let token = HeaderValue::from_str(&format!("Bearer {api_key}"));
-        let mut token = token.map_err(|_| TelemetryError::ApiKey)?;
-        token.set_sensitive(true);
-        headers.insert(AUTHORIZATION, token);
+    for (name, value) in headers {
+        let name = HeaderName::from_bytes(name.as_bytes());
+        let name = name.map_err(|_| ExportSetupError::Header)?;
+        let value = HeaderValue::from_str(value);
+        let mut value = value.map_err(|_| ExportSetupError::Header)?;
+        value.set_sensitive(true);
+        map.insert(name, value);
     }
-    Ok(headers)
+    Ok(map)
 }
 
 /// How many were not taken. An answer that cannot be read says nothing about it: the status counts.
@@ -173,7 +213,7 @@ async fn rejected(answer: &mut reqwest::Response) -> u64 {
         return 0;
     };
     if partial.rejected > 0 {
-        let why = super::attributes::cut(&partial.error_message);
+        let why = crate::attributes::cut(&partial.error_message);
         tracing::debug!(
             rejected = partial.rejected,
             why,
