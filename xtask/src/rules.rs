@@ -62,6 +62,19 @@ pub(crate) const EDGES: &[(&str, &[&str])] = &[
             "nodewire-testkit",
         ],
     ),
+    (
+        "nodewire-conformance",
+        &[
+            "autotrainer-api",
+            "nanocore",
+            "nanograph",
+            "nnrp",
+            "nnrp-wire",
+            "nodewire",
+            "nodewire-json",
+            "nodewire-testkit",
+        ],
+    ),
     ("image-tools", &["nodewire"]),
     (
         "nodewire-fuzz-oracles",
@@ -99,6 +112,7 @@ pub(crate) const PROGRAMS: &[&str] = &[
     "image-tools",
     "nodewire-bench",
     "nodewire-cli",
+    "nodewire-conformance",
     "nodewire-testkit",
     "xtask",
 ];
