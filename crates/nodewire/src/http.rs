@@ -7,6 +7,7 @@
 //! | `POST /nodes/{uid}/execute` | executes it |
 //! | `GET /openapi.json` | all of it as OpenAPI 3.1, made of the definitions there are now |
 //! | `GET /stats` | what the executor, its nodes and this wire count |
+//! | `GET /metrics` | the same for Prometheus; see [`metrics`](crate::metrics) |
 //! | `GET /healthz` | 200, or 503 once the server is stopping; needs no token |
 //!
 //! Every other request needs `Authorization: Bearer <token>`, unless the token was switched off
@@ -22,7 +23,7 @@
 //! | Header | Meaning |
 //! |---|---|
 //! | `Request-Timeout-Ms` | time from now; the shorter one counts if the JSON has `timeoutMs` too |
-//! | `traceparent` | W3C, where the JSON has none |
+//! | `traceparent`, `tracestate` | W3C, where the JSON has no `traceparent` |
 //! | `Accept: text/event-stream` | progress and partial outputs are wanted |
 //! | `Accept: application/octet-stream` | the bytes of a node whose one output is of type `bytes` |
 //!

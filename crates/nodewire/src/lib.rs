@@ -33,6 +33,7 @@ pub mod autotrainer;
 pub mod capability;
 #[cfg(feature = "http")]
 pub mod http;
+pub mod metrics;
 pub mod nanograph;
 #[cfg(feature = "nats")]
 pub mod nats;
@@ -41,6 +42,7 @@ pub mod nnrp;
 pub mod plain;
 mod program;
 mod server;
+pub mod telemetry;
 
 pub use nodewire_core::*;
 pub use nodewire_json::Json;

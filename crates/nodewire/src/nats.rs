@@ -25,7 +25,7 @@
 //! | `Nodewire-Timeout-Ms` | time from now; the shorter one counts if the JSON has one too |
 //! | `Nodewire-Priority` | where the JSON has none |
 //! | `Nodewire-Execution` | an id of the caller's: letters, digits, `-` and, except at the beginning, `_`; at most 128 |
-//! | `traceparent` | W3C, where the JSON has none |
+//! | `traceparent`, `tracestate` | W3C, where the JSON has no `traceparent` |
 //!
 //! # Replies
 //! One, the JSON of [`plain`](crate::plain); or bytes with their `Content-Type`, and the other outputs as JSON in the

@@ -3,7 +3,8 @@
 //! A request ([`PlainRequest`]); every member may be left out, others are refused by name:
 //! ```json
 //! {"node": "echo", "inputs": {"text": ["a", "b"]}, "parameters": {"prefix": "> "},
-//!  "timeoutMs": 5000, "priority": 1, "callerId": "mine", "traceparent": "00-…"}
+//!  "timeoutMs": 5000, "priority": 1, "callerId": "mine", "traceparent": "00-…",
+//!  "tracestate": "…"}
 //! ```
 //! An array at an input is its list of values; anything else is one value.
 //!

@@ -4,6 +4,7 @@
 //! themselves, each a little differently.
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 
 use nanograph::assets::AssetClientConfig;
 use nanograph::config::{ConfigError, ServerConfig, Severity};
@@ -11,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
 use crate::nanograph::NanographConfig;
+use crate::telemetry::{Telemetry, TelemetryConfig};
 
 /// What orchestrators wait for on standard output. spec: nanograph 2.2
 const READY_LINE: &str = "[NANOSERVER_READY]";
@@ -55,6 +57,20 @@ pub(crate) fn init_log() {
 /// Chooses ring for TLS, unless the program has chosen already.
 pub(crate) fn init_tls() {
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// The exporter of traces that OpenTelemetry's variables ask for. A mistake in them is told, and is no reason not to
+/// serve.
+pub(crate) fn telemetry() -> Option<Telemetry> {
+    let program = std::env::current_exe().ok();
+    let name = program.as_deref().and_then(Path::file_stem);
+    let name = name.map_or_else(|| "nodewire".into(), |name| name.to_string_lossy());
+    let started = TelemetryConfig::from_variables(variable, &name)
+        .and_then(|config| config.map(Telemetry::start).transpose());
+    started.unwrap_or_else(|error| {
+        tracing::warn!(%error, "traces are not exported");
+        None
+    })
 }
 
 /// Tells whoever started the program that it can be reached.

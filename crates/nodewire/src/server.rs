@@ -17,12 +17,14 @@ use crate::autotrainer::AutotrainerConfig;
 use crate::capability::Losses;
 #[cfg(feature = "http")]
 use crate::http::HttpConfig;
+use crate::metrics::{Metrics, MetricsConfig};
 use crate::nanograph::{self, NanographConfig};
 #[cfg(feature = "nats")]
 use crate::nats::NatsConfig;
 #[cfg(feature = "nnrp")]
 use crate::nnrp::NnrpConfig;
 use crate::program;
+use crate::telemetry::{ExecutionTracer, Telemetry};
 
 pub use self::error::ServeError;
 pub use self::running::RunningServer;
@@ -37,6 +39,8 @@ const DRAIN_DEFAULT: Duration = Duration::from_secs(5);
 pub struct NodeServer {
     executor: Executor,
     wires: Wires,
+    metrics: Option<MetricsConfig>,
+    telemetry: Option<Telemetry>,
     drain: Duration,
     shutdown_handlers: Vec<ShutdownHandler>,
 }
@@ -48,6 +52,8 @@ pub struct NodeServerBuilder {
     nodes: Vec<Arc<dyn DynNode>>,
     executor: ExecutorConfig,
     wires: Wires,
+    metrics: Option<MetricsConfig>,
+    telemetry: Option<Telemetry>,
     assets: Option<AssetsFrom>,
     drain: Option<Duration>,
     shutdown_handlers: Vec<ShutdownHandler>,
@@ -109,6 +115,19 @@ impl NodeServerBuilder {
         self
     }
 
+    /// Serves metrics on an address of their own, for servers without the HTTP wire; see [`metrics`](crate::metrics).
+    pub fn metrics(mut self, config: MetricsConfig) -> Self {
+        self.metrics = Some(config);
+        self
+    }
+
+    /// Makes a span of each execution, and has it exported; see [`telemetry`](crate::telemetry). Who started the exporter
+    /// stops it, after the server.
+    pub fn telemetry(mut self, telemetry: &Telemetry) -> Self {
+        self.telemetry = Some(telemetry.clone());
+        self
+    }
+
     /// Keeps assets here, instead of on the orchestrator's asset server.
     pub fn assets(mut self, store: Arc<dyn AssetStore>) -> Self {
         self.assets = Some(AssetsFrom(store));
@@ -150,6 +169,8 @@ impl NodeServerBuilder {
         Ok(NodeServer {
             executor,
             wires: self.wires,
+            metrics: self.metrics,
+            telemetry: self.telemetry,
             drain: self.drain.unwrap_or(DRAIN_DEFAULT),
             shutdown_handlers: self.shutdown_handlers,
         })
@@ -179,7 +200,8 @@ impl NodeServer {
     }
 
     /// Runs as a program until SIGINT or SIGTERM: logs to standard error, reads `nanoserver.json` and the environment if
-    /// no wire was configured, prints the ready line, and stops gracefully.
+    /// no wire was configured, exports traces where OpenTelemetry's variables say, prints the ready line, and stops
+    /// gracefully.
     ///
     /// # Errors
     /// If the configuration is wrong or a wire cannot start. Nothing is left running then.
@@ -193,10 +215,19 @@ impl NodeServer {
             self.wires.nanograph = Some(program::nanograph_config()?);
         }
         let stop_signal = program::stop_signal().map_err(ServeError::Signals)?;
+        let exporter = if self.telemetry.is_none() {
+            self.telemetry = program::telemetry();
+            self.telemetry.clone()
+        } else {
+            None
+        };
         let running = self.start().await?;
         program::announce_ready();
         stop_signal.await;
         running.stop().await;
+        if let Some(exporter) = exporter {
+            exporter.stop().await;
+        }
         Ok(())
     }
 
@@ -214,14 +245,32 @@ impl NodeServer {
         let executor = with_assets(self.executor, self.wires.nanograph.as_ref())?;
         let handler_time = self.wires.shutdown_handler_timeout();
         let losses = Losses::default();
+        let metrics = Metrics::new(
+            executor.clone(),
+            losses.clone(),
+            self.wires.served(),
+            self.telemetry.clone(),
+        );
+        let executor = match &self.telemetry {
+            Some(telemetry) => {
+                executor.with_observer(Arc::new(ExecutionTracer(telemetry.tracer().clone())))
+            }
+            None => executor,
+        };
         // Boxed, as it holds what all wires need to start.
-        let started = Box::pin(self.wires.start(&executor, &losses)).await?;
+        let served = (metrics.clone(), self.metrics);
+        let started = Box::pin(self.wires.start(&executor, &losses, served)).await?;
         let shutdown = shutdown::Shutdown {
             drain: self.drain,
             handlers: self.shutdown_handlers,
             handler_time,
         };
-        Ok(RunningServer::new(executor, started, losses, shutdown))
+        Ok(RunningServer::new(
+            executor,
+            started,
+            (losses, metrics),
+            shutdown,
+        ))
     }
 }
 

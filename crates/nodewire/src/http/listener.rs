@@ -22,6 +22,7 @@ use super::error::HttpError;
 use super::routes;
 use super::shared::Shared;
 use crate::capability::Losses;
+use crate::metrics::Metrics;
 use crate::server::RunningWire;
 
 /// Last answers have so much time to leave the process, however short the drain time is.
@@ -49,6 +50,7 @@ pub(crate) async fn start(
     config: HttpConfig,
     executor: Executor,
     losses: Losses,
+    metrics: Metrics,
 ) -> Result<RunningHttp, HttpError> {
     if config.token.as_ref().is_some_and(|token| token.is_empty()) {
         return Err(HttpError::EmptyToken);
@@ -60,7 +62,7 @@ pub(crate) async fn start(
     if !address.ip().is_loopback() {
         tracing::warn!(%address, "plain HTTP without TLS is served beyond this machine");
     }
-    let shared = Arc::new(Shared::new(config, executor, losses));
+    let shared = Arc::new(Shared::new(config, executor, losses, metrics));
     let stop = CancellationToken::new();
     let accepting = Accepting {
         listener,

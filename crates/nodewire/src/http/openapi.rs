@@ -63,6 +63,7 @@ fn execute(definition: &NodeDefinition) -> Value {
             "parameters": [
                 {"name": "Request-Timeout-Ms", "in": "header", "schema": {"type": "integer", "minimum": 0}},
                 {"name": "traceparent", "in": "header", "schema": {"type": "string"}},
+                {"name": "tracestate", "in": "header", "schema": {"type": "string"}},
             ],
             "requestBody": {
                 "required": needs_body,

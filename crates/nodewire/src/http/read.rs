@@ -18,6 +18,7 @@ const JSON: &str = "application/json";
 const OCTET_STREAM: &str = "application/octet-stream";
 const TIMEOUT_MS: HeaderName = HeaderName::from_static("request-timeout-ms");
 const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// What a request asks for.
 #[derive(Debug)]
@@ -192,9 +193,9 @@ fn add_headers(plain: &mut PlainRequest, headers: &HeaderMap) -> Result<(), Node
         })?;
         plain.timeout = Some(plain.timeout.map_or(timeout, |other| other.min(timeout)));
     }
-    if plain.trace_parent.is_none() {
-        plain.trace_parent = text(headers, &TRACE_PARENT)?.map(str::to_owned);
-    }
+    let state = headers.get(&TRACE_STATE);
+    let state = state.and_then(|state| state.to_str().ok());
+    plain.trace_from_headers(text(headers, &TRACE_PARENT)?, state);
     Ok(())
 }
 

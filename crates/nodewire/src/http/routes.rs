@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::header::{AUTHORIZATION, ORIGIN};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -21,6 +21,7 @@ use super::openapi;
 use super::read::{Form, read};
 use super::shared::Shared;
 use crate::capability::{Support, Wire, capabilities};
+use crate::metrics::CONTENT_TYPE as CONTENT_TYPE_METRICS;
 use crate::plain;
 
 const HEALTH: &str = "/healthz";
@@ -34,6 +35,7 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router {
         .route("/nodes/{uid}/execute", post(execute))
         .route("/openapi.json", get(api))
         .route("/stats", get(stats))
+        .route("/metrics", get(metrics))
         .route(HEALTH, get(health))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
@@ -143,6 +145,14 @@ async fn api(State(shared): State<Arc<Shared>>) -> Response {
     let definitions = shared.executor.registry().definitions();
     let document = openapi::document(&definitions, shared.config.token.is_some());
     error::json(StatusCode::OK, document.into())
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> Answer {
+    let text = shared.metrics.text().map_err(|_| {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        Problem::new(status, "internal", "the metrics cannot be written")
+    })?;
+    Ok(([(CONTENT_TYPE, CONTENT_TYPE_METRICS)], text).into_response())
 }
 
 async fn stats(State(shared): State<Arc<Shared>>) -> Response {

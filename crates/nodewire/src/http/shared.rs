@@ -13,6 +13,7 @@ use super::config::HttpConfig;
 use super::counts::Counts;
 use super::error::Problem;
 use crate::capability::Losses;
+use crate::metrics::Metrics;
 
 /// Bodies are counted in pieces of so many bytes.
 const PIECE_BYTES: usize = 1024;
@@ -22,6 +23,7 @@ const PIECE_BYTES: usize = 1024;
 pub(super) struct Shared {
     pub(super) executor: Executor,
     pub(super) losses: Losses,
+    pub(super) metrics: Metrics,
     pub(super) config: HttpConfig,
     pub(super) counts: Counts,
     pub(super) is_leaving: AtomicBool,
@@ -33,12 +35,18 @@ pub(super) struct Shared {
 pub(super) struct Room(OwnedSemaphorePermit);
 
 impl Shared {
-    pub(super) fn new(config: HttpConfig, executor: Executor, losses: Losses) -> Self {
+    pub(super) fn new(
+        config: HttpConfig,
+        executor: Executor,
+        losses: Losses,
+        metrics: Metrics,
+    ) -> Self {
         let bytes = config.bodies_bytes_max.max(config.body_bytes_max);
         let pieces = bytes.div_ceil(PIECE_BYTES).min(Semaphore::MAX_PERMITS);
         Self {
             executor,
             losses,
+            metrics,
             config,
             counts: Counts::default(),
             is_leaving: AtomicBool::new(false),

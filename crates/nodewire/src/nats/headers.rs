@@ -15,6 +15,7 @@ pub(super) const PRIORITY: &str = "Nodewire-Priority";
 pub(super) const STREAM: &str = "Nodewire-Stream";
 pub(super) const TIMEOUT_MS: &str = "Nodewire-Timeout-Ms";
 pub(super) const TRACE_PARENT: &str = "traceparent";
+pub(super) const TRACE_STATE: &str = "tracestate";
 
 /// The media type of bytes that are nothing but bytes.
 pub(super) const OCTET_STREAM: &str = "application/octet-stream";

@@ -107,16 +107,13 @@ fn add_headers(plain: &mut PlainRequest, request: &Request) -> Result<(), NodeEr
     if plain.priority.is_none() {
         plain.priority = number(request, headers::PRIORITY)?;
     }
-    if plain.trace_parent.is_none()
-        && let Some(parent) = request.header(headers::TRACE_PARENT)
-    {
-        if parent.len() > PlainRequest::TEXT_LENGTH_MAX {
-            return Err(NodeError::invalid_input(
-                "the header `traceparent` is too long",
-            ));
-        }
-        plain.trace_parent = Some(parent.to_owned());
+    let parent = request.header(headers::TRACE_PARENT);
+    if parent.is_some_and(|parent| parent.len() > PlainRequest::TEXT_LENGTH_MAX) {
+        return Err(NodeError::invalid_input(
+            "the header `traceparent` is too long",
+        ));
     }
+    plain.trace_from_headers(parent, request.header(headers::TRACE_STATE));
     Ok(())
 }
 

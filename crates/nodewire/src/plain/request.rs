@@ -32,11 +32,15 @@ pub struct PlainRequest {
     pub caller_id: Option<ByteString>,
     /// W3C `traceparent`.
     pub trace_parent: Option<String>,
+    /// W3C `tracestate`. It says nothing without `traceparent`.
+    pub trace_state: Option<String>,
 }
 
 impl PlainRequest {
     /// Longest `callerId` and `traceparent` in bytes.
     pub const TEXT_LENGTH_MAX: usize = 256;
+    /// Longest `tracestate` in bytes; of headers, a longer one is left out, as its standard allows.
+    pub const TRACE_STATE_LENGTH_MAX: usize = 512;
 
     /// Reads a document. Its length is not limited here: whoever receives it does that.
     ///
@@ -90,7 +94,19 @@ impl PlainRequest {
         execution.priority = self.priority.unwrap_or(0);
         execution.caller_id = self.caller_id.unwrap_or_default();
         execution.trace_parent = self.trace_parent;
+        execution.trace_state = self.trace_state;
         Ok(execution)
+    }
+
+    /// Takes W3C trace context out of headers, where the document has none.
+    #[cfg(any(feature = "http", feature = "nats"))]
+    pub(crate) fn trace_from_headers(&mut self, parent: Option<&str>, state: Option<&str>) {
+        let (None, Some(parent)) = (&self.trace_parent, parent) else {
+            return;
+        };
+        self.trace_parent = Some(parent.to_owned());
+        let fits = |state: &&str| state.len() <= Self::TRACE_STATE_LENGTH_MAX;
+        self.trace_state = state.filter(fits).map(str::to_owned);
     }
 
     fn set(&mut self, member: &str, value: Json) -> Result<(), NodeError> {
@@ -105,10 +121,14 @@ impl PlainRequest {
                 let parent = text(member, &value, Self::TEXT_LENGTH_MAX)?;
                 self.trace_parent = Some(parent.to_string());
             }
+            "tracestate" => {
+                let state = text(member, &value, Self::TRACE_STATE_LENGTH_MAX)?;
+                self.trace_state = Some(state.to_string());
+            }
             _ => {
                 return Err(NodeError::invalid_input(format!(
                     "the request has an unknown member `{}`; it may have node, inputs, parameters, timeoutMs, \
-                     priority, callerId and traceparent",
+                     priority, callerId, traceparent and tracestate",
                     member.chars().take(60).collect::<String>()
                 )));
             }

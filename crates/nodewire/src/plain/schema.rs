@@ -28,6 +28,7 @@ pub fn schema(definition: &NodeDefinition) -> Json {
             "priority": {"type": "integer", "minimum": i32::MIN, "maximum": i32::MAX},
             "callerId": {"type": "string", "maxLength": PlainRequest::TEXT_LENGTH_MAX},
             "traceparent": {"type": "string", "maxLength": PlainRequest::TEXT_LENGTH_MAX},
+            "tracestate": {"type": "string", "maxLength": PlainRequest::TRACE_STATE_LENGTH_MAX},
         },
         "additionalProperties": false,
     });

@@ -35,6 +35,9 @@ pub enum ServeError {
     #[cfg(feature = "http")]
     #[error(transparent)]
     Http(#[from] crate::http::HttpError),
+    /// The metrics' own listener cannot start.
+    #[error(transparent)]
+    Metrics(#[from] crate::metrics::MetricsError),
     /// No wire was configured.
     #[error(
         "no wire is configured: call `nanograph(config)` or another wire's method, or `run()` beside a nanoserver.json"

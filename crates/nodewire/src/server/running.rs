@@ -11,6 +11,7 @@ use super::wires::{Addresses, Started};
 #[cfg(feature = "autotrainer")]
 use crate::autotrainer::{AutotrainerAddress, AutotrainerCounts};
 use crate::capability::{Losses, Lost};
+use crate::metrics::Metrics;
 #[cfg(feature = "nats")]
 use crate::nats::NatsAddress;
 
@@ -20,6 +21,7 @@ pub struct RunningServer {
     executor: Executor,
     addresses: Addresses,
     losses: Losses,
+    metrics: Metrics,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -28,7 +30,7 @@ impl RunningServer {
     pub(super) fn new(
         executor: Executor,
         started: Started,
-        losses: Losses,
+        (losses, metrics): (Losses, Metrics),
         shutdown: Shutdown,
     ) -> Self {
         let stop = CancellationToken::new();
@@ -43,6 +45,7 @@ impl RunningServer {
             executor,
             addresses: started.addresses,
             losses,
+            metrics,
             stop,
             task,
         }
@@ -87,6 +90,20 @@ impl RunningServer {
     #[must_use]
     pub fn http_address(&self) -> Option<SocketAddr> {
         self.addresses.http
+    }
+
+    /// Where metrics are served on an address of their own, if they are.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.addresses.metrics
+    }
+
+    /// All metrics at this moment, as OpenMetrics text; see [`crate::metrics`].
+    ///
+    /// # Errors
+    /// Never, as far as is known: the library that writes them could fail.
+    pub fn metrics(&self) -> Result<String, std::fmt::Error> {
+        self.metrics.text()
     }
 
     /// The executor behind all wires.

@@ -12,6 +12,7 @@ use crate::autotrainer::{self, AutotrainerConfig};
 use crate::capability::{self, Losses, Wire};
 #[cfg(feature = "http")]
 use crate::http::{self, HttpConfig};
+use crate::metrics::{self, Metrics, MetricsConfig};
 use crate::nanograph::{self, NanographConfig};
 #[cfg(feature = "nats")]
 use crate::nats::{self, NatsConfig};
@@ -62,6 +63,7 @@ pub(super) struct Addresses {
     pub(super) nnrp: Option<SocketAddr>,
     #[cfg(feature = "http")]
     pub(super) http: Option<SocketAddr>,
+    pub(super) metrics: Option<SocketAddr>,
 }
 
 /// The wires that serve.
@@ -74,18 +76,30 @@ pub(super) struct Started {
 
 impl Wires {
     pub(super) fn is_empty(&self) -> bool {
-        let configured = [
-            self.nanograph.is_some(),
+        self.served().is_empty()
+    }
+
+    /// Those that are configured.
+    pub(super) fn served(&self) -> Vec<Wire> {
+        let configured = |wire: &Wire| match wire {
+            Wire::Nanograph => self.nanograph.is_some(),
             #[cfg(feature = "nats")]
-            self.nats.is_some(),
+            Wire::Nats => self.nats.is_some(),
             #[cfg(feature = "autotrainer")]
-            self.autotrainer.is_some(),
+            Wire::Autotrainer => self.autotrainer.is_some(),
             #[cfg(feature = "nnrp")]
-            self.nnrp.is_some(),
+            Wire::Nnrp => self.nnrp.is_some(),
             #[cfg(feature = "http")]
-            self.http.is_some(),
-        ];
-        !configured.contains(&true)
+            Wire::Http => self.http.is_some(),
+            #[cfg(not(all(
+                feature = "autotrainer",
+                feature = "http",
+                feature = "nats",
+                feature = "nnrp"
+            )))]
+            _ => false,
+        };
+        Wire::ALL.into_iter().filter(configured).collect()
     }
 
     pub(super) fn shutdown_handler_timeout(&self) -> Duration {
@@ -104,9 +118,11 @@ impl Wires {
         self,
         executor: &Executor,
         losses: &Losses,
+        metrics: (Metrics, Option<MetricsConfig>),
     ) -> Result<Started, ServeError> {
         let mut started = Started::default();
-        match self.start_each(executor, losses, &mut started).await {
+        let all = self.start_each(executor, losses, metrics, &mut started);
+        match all.await {
             Ok(()) => {
                 started.log();
                 Ok(started)
@@ -122,6 +138,7 @@ impl Wires {
         self,
         executor: &Executor,
         losses: &Losses,
+        (metrics, own_listener): (Metrics, Option<MetricsConfig>),
         started: &mut Started,
     ) -> Result<(), ServeError> {
         // Statistics tell the wires apart.
@@ -151,9 +168,15 @@ impl Wires {
         }
         #[cfg(feature = "http")]
         if let Some(config) = self.http {
-            let wire = http::start(config, from(Wire::Http), losses.clone()).await?;
+            let wire =
+                http::start(config, from(Wire::Http), losses.clone(), metrics.clone()).await?;
             started.addresses.http = Some(wire.address());
             started.add(Wire::Http, wire);
+        }
+        if let Some(config) = own_listener {
+            let listener = metrics::start(config, metrics).await?;
+            started.addresses.metrics = Some(listener.address());
+            started.running.push(Box::new(listener));
         }
         let _ = losses;
         Ok(())
@@ -202,6 +225,9 @@ impl Addresses {
         #[cfg(feature = "http")]
         if let Some(address) = self.http {
             tracing::info!(%address, "serving plain HTTP");
+        }
+        if let Some(address) = self.metrics {
+            tracing::info!(%address, "serving metrics");
         }
     }
 }

@@ -1,0 +1,137 @@
+//! A listener for metrics alone.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, ORIGIN};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use nodewire_core::BoxFuture;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{Metrics, MetricsConfig, MetricsError};
+use crate::server::RunningWire;
+
+/// How long a request's head may take to arrive, which is also how long a connection may be idle.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Bytes that a connection reads ahead, so that a head has no more.
+const BUFFER_BYTES: usize = 16 * 1024;
+
+/// After a failure, such as too many open files.
+const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
+
+/// The listener, serving. Dropping it ends it at once.
+#[derive(Debug)]
+pub(crate) struct RunningMetrics {
+    address: SocketAddr,
+    task: AbortOnDropHandle<()>,
+}
+
+/// Listens, and tells the metrics of any time.
+///
+/// # Errors
+/// The address cannot be listened on.
+pub(crate) async fn start(
+    config: MetricsConfig,
+    metrics: Metrics,
+) -> Result<RunningMetrics, MetricsError> {
+    let address = config.address;
+    let failed = |source| MetricsError { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    if !address.ip().is_loopback() {
+        tracing::warn!(%address, "metrics are served beyond this machine, to whoever asks");
+    }
+    let places = Arc::new(Semaphore::new(config.connections_max.max(1)));
+    let task = tokio::spawn(accept(listener, places, metrics));
+    Ok(RunningMetrics {
+        address,
+        task: AbortOnDropHandle::new(task),
+    })
+}
+
+impl RunningMetrics {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl RunningWire for RunningMetrics {
+    fn close(self: Box<Self>, _time: Duration) -> BoxFuture<'static, ()> {
+        // Nobody is owed anything: a scrape that is cut off is one that failed.
+        self.task.abort();
+        Box::pin(std::future::ready(()))
+    }
+}
+
+async fn accept(listener: TcpListener, places: Arc<Semaphore>, metrics: Metrics) {
+    let mut connections = JoinSet::new();
+    // The semaphore is never closed.
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        // Those that ended are not kept.
+        while connections.try_join_next().is_some() {}
+        match listener.accept().await {
+            Ok((stream, _)) => drop(connections.spawn(serve(stream, place, metrics.clone()))),
+            Err(_) => tokio::time::sleep(ACCEPT_AGAIN).await,
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, _place: OwnedSemaphorePermit, metrics: Metrics) {
+    let answer = service_fn(|request| {
+        let answer = answer(&request, &metrics);
+        std::future::ready(Ok::<_, Infallible>(answer))
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(BUFFER_BYTES)
+        .serve_connection(TokioIo::new(stream), answer)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection for metrics ended");
+    }
+}
+
+fn answer(request: &Request<Incoming>, metrics: &Metrics) -> Response<String> {
+    if request.uri().path() != "/metrics" {
+        return plain(StatusCode::NOT_FOUND, "there is only /metrics here\n");
+    }
+    if request.headers().contains_key(ORIGIN) {
+        return plain(StatusCode::FORBIDDEN, "pages in a browser are refused\n");
+    }
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, "GET it\n");
+        let allow = HeaderValue::from_static("GET, HEAD");
+        answer.headers_mut().insert(ALLOW, allow);
+        return answer;
+    }
+    match metrics.text() {
+        Ok(text) => typed(StatusCode::OK, super::CONTENT_TYPE, text),
+        Err(_) => plain(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "metrics cannot be written\n",
+        ),
+    }
+}
+
+fn plain(status: StatusCode, text: &str) -> Response<String> {
+    typed(status, "text/plain; charset=utf-8", text.to_owned())
+}
+
+fn typed(status: StatusCode, kind: &'static str, text: String) -> Response<String> {
+    let mut response = Response::new(text);
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static(kind);
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
