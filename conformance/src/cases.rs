@@ -69,7 +69,7 @@ pub enum Failure {
 pub struct Told {
     /// How the execution ended.
     pub end: &'static str,
-    /// The wire's code for it; `None` where it has none.
+    /// The wire's code for it; `None` where it has none, or none for certain.
     pub code: Option<&'static str>,
     /// Part of the message; empty where there is none.
     pub text: &'static str,
@@ -252,7 +252,8 @@ pub const fn told(wire: Wire, failure: Failure) -> Told {
         },
         Wire::Nnrp => match failure {
             Failure::InvalidInput => fails(Some("MALFORMED_BODY"), text(failure)),
-            Failure::Deadline => fails(Some("FRAME_EXPIRED"), text(failure)),
+            // The hint before it is only advice, and missing where the session's own clock was first.
+            Failure::Deadline => ends("dropped", None),
             Failure::Panic => fails(Some("INTERNAL_ERROR"), text(failure)),
             Failure::UnknownNode => fails(Some("UNSUPPORTED_CAPABILITY"), text(failure)),
             Failure::QueueFull => ends("dropped", Some("QUEUE_FULL")),

@@ -41,7 +41,7 @@
 //! | invalid_input | MALFORMED_BODY |
 //! | not_found | INVALID_STATE |
 //! | cancelled | FRAME_CANCELLED |
-//! | deadline | FRAME_EXPIRED |
+//! | deadline | FRAME_EXPIRED; where it was the frame's budget, RESULT_DROP, BUDGET_EXCEEDED |
 //! | overloaded, unavailable | SERVER_BUSY |
 //! | unsupported | UNSUPPORTED_CAPABILITY |
 //! | internal | INTERNAL_ERROR |

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use nodewire_core::{DynNode, NodeDefinition, Refusal};
+use nodewire_core::{DynNode, ExecutionRequest, NodeDefinition, Refusal};
 use nodewire_json::{Json, Member};
 use serde_json::{Map, Value, json};
 
@@ -133,7 +133,7 @@ async fn execute(
     request: Request,
 ) -> Answer {
     let uid = path(uid)?;
-    let node = find(&shared, &uid)?;
+    let node = find(&shared, &uid).inspect_err(|_| count_unknown(&shared, &uid))?;
     let asked = read(&shared, uid, node.definition(), request).await?;
     match asked.form {
         Form::Events => stream(&shared, asked),
@@ -183,6 +183,12 @@ fn path(uid: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
 fn find(shared: &Shared, uid: &str) -> Result<Arc<dyn DynNode>, Problem> {
     let node = shared.executor.registry().get(uid);
     node.ok_or_else(|| Refusal::UnknownNode(uid.to_owned()).into())
+}
+
+/// Has the executor count the refusal, as on every other wire, where it is the executor that refuses.
+fn count_unknown(shared: &Shared, uid: &str) {
+    // A node that was registered just now is cancelled at once.
+    drop(shared.executor.submit(ExecutionRequest::new(uid)));
 }
 
 fn described(definition: &NodeDefinition) -> Json {

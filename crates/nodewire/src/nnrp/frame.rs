@@ -1,7 +1,7 @@
 //! From a frame to an execution.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ::nnrp::server::Submitted;
 use bytestring::ByteString;
@@ -46,7 +46,7 @@ impl FrameHandler {
             Ok(Asked::Execution(request, node)) => (request, node),
         };
         let over = answer.over();
-        let budget_end = answer.deadline().map(tokio::time::Instant::into_std);
+        let budget_end = answer.deadline();
         let sink = FrameSink::new(answer, node, self.losses.clone());
         let Some(cancel) = sink.submit(&self.executor, *request) else {
             return;
@@ -86,11 +86,15 @@ const UNNAMED: &str = "the frame names no node: begin with a structured event th
 
 /// The frame's budget is over at the execution's own deadline, which ends it for that reason. All other ends are
 /// cancellations.
-fn stop(cancel: &CancelHandle, budget_end: Option<Instant>) {
-    let is_expired = budget_end.is_some_and(|end| Instant::now() + TIMER_SLACK >= end);
-    if !is_expired {
+fn stop(cancel: &CancelHandle, budget_end: Option<tokio::time::Instant>) {
+    if !is_budget_over(budget_end) {
         cancel.cancel();
     }
+}
+
+/// Whether a frame's budget is over, for timers that may be a little early.
+pub(super) fn is_budget_over(end: Option<tokio::time::Instant>) -> bool {
+    end.is_some_and(|end| tokio::time::Instant::now() + TIMER_SLACK >= end)
 }
 
 /// What the header and the metadata say.

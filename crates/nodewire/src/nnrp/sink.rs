@@ -10,10 +10,12 @@ use nnrp_wire::{
 };
 use nodewire_core::{
     BoxFuture, CancelHandle, DropReason as ExecutionDrop, DynNode, EventSink, ExecutionEvent,
-    ExecutionId, ExecutionRequest, Executor, NodeDefinition, NodeError, Outputs, Progress,
+    ExecutionId, ExecutionRequest, Executor, NodeDefinition, NodeError, NodeErrorKind, Outputs,
+    Progress,
 };
 use tokio::sync::Notify;
 
+use super::frame::is_budget_over;
 use super::{codes, outputs};
 use crate::capability::{Feature, Losses, Wire};
 use crate::plain;
@@ -118,7 +120,14 @@ impl FrameSink {
 
     fn fail(&self, error: &NodeError) {
         tracing::debug!(error = ?error, "execution failed");
-        self.end_without_result(|answer| codes::fail(answer, error));
+        self.end_without_result(|answer| {
+            // The session may notice first that the budget is over; whoever does, it is told in the same way.
+            if error.kind() == NodeErrorKind::Deadline && is_budget_over(answer.deadline()) {
+                answer.drop_frame(DropReason::BudgetExceeded);
+            } else {
+                codes::fail(answer, error);
+            }
+        });
     }
 
     fn progress(&self, progress: Progress) {
