@@ -35,6 +35,7 @@ impl<I: NodeInvoker + 'static> Managed<I> {
             db: Database::open(&database, DatabaseOptions::default())?,
             events: events.clone(),
             assets: None,
+            tracer: None,
             options: RunManagerOptions::default(),
         };
         let manager = RunManager::start(parts).await?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use nodewire_telemetry::Tracer;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -56,6 +57,8 @@ pub struct DaemonOptions {
     pub runs_grace: Duration,
     /// Limits and times of supervision.
     pub supervisor: SupervisorOptions,
+    /// Makes spans of runs and their steps; none by default. Its exporter is stopped after the daemon, by who started it.
+    pub tracer: Option<Tracer>,
 }
 
 impl DaemonOptions {
@@ -78,6 +81,7 @@ impl DaemonOptions {
             runs: RunManagerOptions::default(),
             runs_grace: Duration::from_secs(10),
             supervisor: SupervisorOptions::default(),
+            tracer: None,
         }
     }
 }
@@ -193,6 +197,7 @@ impl Daemon {
             db: database.clone(),
             events: events.clone(),
             assets: Some(Arc::new(links)),
+            tracer: options.tracer,
             options: options.runs,
         })
         .await?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nodewire_json::Json;
 use serde::{Deserialize, Serialize};
+use nodewire_telemetry::Tracer;
 
 use super::options::{RunManagerCounters, RunManagerOptions};
 use super::queue::{QueueView, Whereabouts};
@@ -30,6 +31,8 @@ pub struct RunManagerParts {
     /// The assets that values may name.
     pub assets: Option<Arc<dyn AssetLinks>>,
     /// The limits.
+    /// Makes spans of runs and their steps.
+    pub tracer: Option<Tracer>,
     pub options: RunManagerOptions,
 }
 
@@ -157,12 +160,13 @@ impl RunManager {
             events,
             assets,
             options,
+            tracer,
         } = parts;
         let cache = match options.cache {
             Some(limits) => Some(SqliteCache::open(db.clone(), assets.clone(), limits).await?),
             None => None,
         };
-        let shared = Shared::new(nodes, (db, events), assets, cache, options);
+        let shared = Shared::new(nodes, (db, events), assets, cache, tracer, options);
         let shared = Arc::new(shared);
         startup::recover(&shared).await?;
         shared.publish_queue();

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use nodewire_telemetry::Tracer;
 use serde_json::json;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,7 @@ pub(super) struct Shared {
     pub(super) assets: Option<Arc<dyn AssetLinks>>,
     pub(super) cache: Option<Arc<SqliteCache>>,
     pub(super) capacity: Capacity,
+    pub(super) tracer: Option<Tracer>,
     pub(super) options: RunManagerOptions,
     pub(super) counts: Counts,
     // A std mutex: it is held for look-ups, never over an await.
@@ -47,6 +49,7 @@ impl Shared {
         (db, events): (Database, EventHub),
         assets: Option<Arc<dyn AssetLinks>>,
         cache: Option<SqliteCache>,
+        tracer: Option<Tracer>,
         options: RunManagerOptions,
     ) -> Self {
         let nodes = Arc::new(nodes);
@@ -58,6 +61,7 @@ impl Shared {
             assets,
             cache: cache.map(Arc::new),
             capacity: Capacity::new(options.limits),
+            tracer,
             options,
             counts: Counts::default(),
             queue: Mutex::default(),
@@ -123,6 +127,7 @@ impl Shared {
             cache_mode: request.cache.into(),
             assets: self.assets.clone(),
             trace_parent: request.trace_parent(),
+            tracer: self.tracer.clone(),
             ..RunOptions::default()
         }
     }

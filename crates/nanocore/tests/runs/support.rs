@@ -221,6 +221,7 @@ impl Home {
             db: db.clone(),
             events: events.clone(),
             assets: None,
+            tracer: None,
             options,
         };
         let runs = RunManager::start(parts).await.unwrap();

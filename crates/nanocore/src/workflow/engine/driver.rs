@@ -9,21 +9,18 @@ use std::time::Instant;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{BoxStream, FuturesUnordered, StreamExt};
-use nanograph::message::ExecutionRequest;
 use nodewire_json::Json;
-use nodewire_telemetry::TraceParent;
 use tokio::time::sleep_until;
 
 use super::AbortHandle;
 use super::events::EventQueue;
 use super::hooks::Hooks;
+use super::trace::{RunTrace, StepTrace};
 use crate::workflow::cache::{CacheKey, Flight};
 use crate::workflow::catalog::Server;
 use crate::workflow::invoker::{Call, NodeInvoker, Report};
 use crate::workflow::result::RunResult;
-use crate::workflow::scheduler::{
-    ENVELOPE_BYTES, LookedUp, MAX_REQUEST_BYTES, Output, Scheduler, Ticket,
-};
+use crate::workflow::scheduler::{LookedUp, Output, Scheduler, Ticket};
 use crate::workflow::state::{NodeError, NodeErrorCode};
 use crate::workflow::step_log::StepLogError;
 
@@ -37,7 +34,7 @@ pub(super) struct Driver<I> {
     hooks: Hooks,
     events: EventQueue,
     abort: AbortHandle,
-    trace_parent: Option<TraceParent>,
+    trace: RunTrace,
     /// Over once servers may have gone or come back.
     servers_changed: BoxFuture<'static, ()>,
     /// At most one per attempt of a node; those that have ended for the scheduler end with the run.
@@ -58,7 +55,7 @@ impl<I: NodeInvoker> Driver<I> {
         invoker: Arc<I>,
         hooks: Hooks,
         (events, abort): (EventQueue, AbortHandle),
-        trace_parent: Option<TraceParent>,
+        trace: RunTrace,
     ) -> Self {
         Self {
             scheduler,
@@ -66,7 +63,7 @@ impl<I: NodeInvoker> Driver<I> {
             hooks,
             events,
             abort,
-            trace_parent,
+            trace,
             servers_changed: pending().boxed(),
             calls: FuturesUnordered::new(),
             starting: FuturesUnordered::new(),
@@ -87,7 +84,11 @@ impl<I: NodeInvoker> Driver<I> {
             }
             self.wait(&mut aborted).await;
         }
-        self.scheduler.into_result()
+        let result = self.scheduler.into_result();
+        // Steps end before their run.
+        drop(self.calls);
+        self.trace.end(&result);
+        result
     }
 
     /// Waits until something happens, and tells the scheduler.
@@ -135,14 +136,18 @@ impl<I: NodeInvoker> Driver<I> {
         self.scheduler.handle_servers(&away, now());
     }
 
-    fn report(&mut self, report: Option<Report>, call: NextReport) {
+    fn report(&mut self, report: Option<Report>, mut call: NextReport) {
         match report {
             Some(report) => {
+                call.trace.report(&report);
                 if self.scheduler.handle_report(call.ticket, report, now()) {
                     self.calls.push(call);
                 }
             }
-            None => self.scheduler.handle_end_of_reports(call.ticket, now()),
+            None => {
+                call.trace.lost();
+                self.scheduler.handle_end_of_reports(call.ticket, now());
+            }
         }
     }
 
@@ -176,14 +181,14 @@ impl<I: NodeInvoker> Driver<I> {
     }
 
     fn send(&mut self, ticket: Ticket, mut call: Call) {
-        if let Some(parent) = self
-            .trace_parent
-            .filter(|_| has_room_for_trace(&call.request))
-        {
-            call.request.trace_parent = Some(parent.to_string().into());
-        }
+        let node_id = self.scheduler.plan().nodes[ticket.node].id;
+        let trace = self.trace.step(&mut call, node_id, ticket.attempt);
         let stream = Some(self.invoker.invoke(call));
-        self.calls.push(NextReport { ticket, stream });
+        self.calls.push(NextReport {
+            ticket,
+            trace,
+            stream,
+        });
     }
 
     fn look_up(&mut self, node: usize, key: CacheKey) {
@@ -248,12 +253,6 @@ impl<I: NodeInvoker> Driver<I> {
     }
 }
 
-/// A trace must not make a request too large that was not.
-fn has_room_for_trace(request: &ExecutionRequest) -> bool {
-    let values = request.inputs.as_str().len() + request.graph_node.as_str().len();
-    values + ENVELOPE_BYTES <= MAX_REQUEST_BYTES
-}
-
 /// The clock of tokio, so that tests may stop it.
 pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
@@ -262,6 +261,7 @@ pub(super) fn now() -> Instant {
 /// Gives the next report of a call, and itself back.
 struct NextReport {
     ticket: Ticket,
+    trace: StepTrace,
     /// `None` once given back.
     stream: Option<BoxStream<'static, Report>>,
 }
@@ -276,6 +276,12 @@ impl Future for NextReport {
         };
         let report = std::task::ready!(stream.poll_next_unpin(context));
         let stream = self.stream.take();
-        Poll::Ready((report, Self { ticket, stream }))
+        let trace = std::mem::take(&mut self.trace);
+        let given_back = Self {
+            ticket,
+            trace,
+            stream,
+        };
+        Poll::Ready((report, given_back))
     }
 }

@@ -3,6 +3,7 @@
 mod driver;
 mod events;
 mod hooks;
+mod trace;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nodewire_json::Json;
-use nodewire_telemetry::TraceParent;
+use nodewire_telemetry::{TraceParent, Tracer};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -31,6 +32,7 @@ use super::validate::{Checked, ValidateOptions};
 use driver::{Driver, now};
 use events::{CloseOnDrop, EventQueue};
 use hooks::Hooks;
+use trace::RunTrace;
 
 /// How a graph is to be run.
 #[derive(Clone)]
@@ -68,6 +70,8 @@ pub struct RunOptions {
     /// The trace that the run is part of: its steps' requests have it as their
     /// [parent](nanograph::message::ExecutionRequest::trace_parent).
     pub trace_parent: Option<TraceParent>,
+    /// Makes spans of the run and of its steps, which are then the parents in place of that.
+    pub tracer: Option<Tracer>,
 }
 
 impl Default for RunOptions {
@@ -88,6 +92,7 @@ impl Default for RunOptions {
             assets: None,
             abort_grace: Duration::from_secs(5),
             trace_parent: None,
+            tracer: None,
         }
     }
 }
@@ -174,13 +179,13 @@ impl<I: NodeInvoker + 'static> Engine<I> {
             assets: options.assets.clone(),
             steps: options.steps.clone(),
         };
-        let trace_parent = options.trace_parent;
+        let trace = RunTrace::begin(options.tracer.clone(), options.trace_parent, &run_id);
         let driver = Driver::new(
             Scheduler::new(Arc::new(plan), settings(&run_id, options), now()),
             self.invoker.clone(),
             hooks,
             (events.clone(), abort.clone()),
-            trace_parent,
+            trace,
         );
         let closing = CloseOnDrop(events.clone());
         tokio::spawn(async move {
