@@ -48,7 +48,8 @@ pub(crate) fn parse(graph: &Graph, arguments: &[String]) -> Result<Vec<Input>, F
         let node = graph
             .find(name)
             .map_err(|error| Failure::usage(format!("--input {name}: {error}")))?;
-        let builtin = Builtin::of(node).filter(|builtin| builtin.parameter().is_some());
+        // One that names another server is run here if no server offers it; where one does, its parameter is the same.
+        let builtin = Builtin::with_uid(&node.uid).filter(|builtin| builtin.parameter().is_some());
         let builtin = builtin.ok_or_else(|| {
             Failure::usage(format!("--input {name}: the node is no input (its definition is `{}`); use --param for parameters", node.uid))
         })?;
@@ -286,7 +287,8 @@ fn param_target<'a>(argument: &str, target: &'a str) -> Result<(&'a str, &'a str
 fn is_text(node: &GraphNode, name: &str, value: &str, catalog: &dyn Catalog) -> bool {
     let definition = Builtin::of(node)
         .map(Builtin::definition)
-        .or_else(|| Some(catalog.resolve(node)?.definition));
+        .or_else(|| Some(catalog.resolve(node)?.definition))
+        .or_else(|| Builtin::with_uid(&node.uid).map(Builtin::definition));
     let Some(parameter) = definition
         .iter()
         .flat_map(|definition| &definition.parameters)

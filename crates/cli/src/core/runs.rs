@@ -95,7 +95,9 @@ async fn show(args: OneRunArgs) -> Result<(), Failure> {
     let run: Value = parse(&text)?;
     let status = cell(&run, "status");
     line("run", &args.run);
-    line("status", state(&status));
+    let waits = !run["waitingFor"].is_null();
+    let why = if waits { ", waiting for servers" } else { "" };
+    line("status", format_args!("{}{why}", state(&status)));
     for (name, key) in [
         ("name", "name"),
         ("submitted", "submittedAt"),
@@ -108,6 +110,12 @@ async fn show(args: OneRunArgs) -> Result<(), Failure> {
     }
     if !run["durationMs"].is_null() {
         line("took", milliseconds(&run["durationMs"]));
+    }
+    for missing in list(&run["waitingFor"], "missing") {
+        line("waits for", missing_node(missing));
+    }
+    if let Some(until) = run["waitingFor"]["until"].as_str() {
+        line("waits till", until);
     }
     for (name, key) in [
         ("place", "position"),
@@ -145,6 +153,17 @@ async fn show(args: OneRunArgs) -> Result<(), Failure> {
     }
     table.print();
     Ok(())
+}
+
+/// A node that no server offers, and the server that the graph names for it.
+fn missing_node(missing: &Value) -> String {
+    let uid = cell(missing, "uid");
+    let (server, package) = (&missing["serverUid"], &missing["serverPackageId"]);
+    match (server.as_str(), package.as_str()) {
+        (Some(server), _) => format!("{uid} of server {}", super::show::shortened(server)),
+        (None, Some(package)) => format!("{uid} of package {}", super::show::shortened(package)),
+        (None, None) => format!("{uid} of any server"),
+    }
 }
 
 fn line(name: &str, value: impl Display) {

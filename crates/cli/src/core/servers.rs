@@ -200,7 +200,9 @@ pub(super) async fn list(args: ListArgs) -> Result<(), Failure> {
             let status = live
                 .iter()
                 .find(|status| status["serverUid"] == entry.server_uid.as_str());
-            server["state"] = status.map_or(Value::Null, |status| status["state"].clone());
+            for key in ["state", "unresponsive"] {
+                server[key] = status.map_or(Value::Null, |status| status[key].clone());
+            }
             server
         })
         .collect();
@@ -223,13 +225,22 @@ pub(super) async fn list(args: ListArgs) -> Result<(), Failure> {
             cell(server, "serverDisplayName"),
             cell(server, "serverUid"),
             cell(server, "language"),
-            cell(server, "state"),
+            state_cell(server),
             cell(server, "port"),
             server[place].as_str().unwrap_or("-").to_owned(),
         ]);
     }
     table.print();
     Ok(())
+}
+
+/// What a server is up to, and whether it answers. spec: nanograph 13.3
+fn state_cell(server: &Value) -> String {
+    let state = cell(server, "state");
+    if server["unresponsive"] == true {
+        return format!("{state}, unresponsive");
+    }
+    state
 }
 
 /// How the daemon and its servers are.
@@ -240,7 +251,11 @@ pub(super) async fn status(args: StatusArgs) -> Result<(), Failure> {
     let answer: Value = daemon.read("/servers").await?;
     let servers = elements(&answer, "servers");
     if args.json {
-        terminal::json(json!({"url": daemon.url(), "info": info, "servers": servers}));
+        let mut status = json!({"url": daemon.url(), "info": info, "servers": servers});
+        if !answer["registryProblem"].is_null() {
+            status["registryProblem"] = answer["registryProblem"].clone();
+        }
+        terminal::json(status);
         return Ok(());
     }
     terminal::result(format_args!(
@@ -248,8 +263,18 @@ pub(super) async fn status(args: StatusArgs) -> Result<(), Failure> {
         terminal::plain(&cell(&info, "version")),
         daemon.url()
     ));
+    let problem = answer["registryProblem"].as_str();
+    if let Some(problem) = problem {
+        terminal::say(format_args!(
+            "{} the registry cannot be used, what it said before holds: {}; correct the file, or restore it from a copy",
+            terminal::warning_word(),
+            terminal::plain(problem)
+        ));
+    }
     if servers.is_empty() {
-        terminal::say("no servers are registered; see `nodewire register`");
+        if problem.is_none() {
+            terminal::say("no servers are registered; see `nodewire register`");
+        }
         return Ok(());
     }
     let mut table = Table::new(&[
@@ -259,7 +284,7 @@ pub(super) async fn status(args: StatusArgs) -> Result<(), Failure> {
         table.row([
             cell(server, "serverDisplayName"),
             cell(server, "serverUid"),
-            cell(server, "state"),
+            state_cell(server),
             cell(server, "port"),
             cell(server, "pid"),
             count(server, "nodes"),
@@ -285,6 +310,13 @@ fn remarks(server: &Value) {
             terminal::plain(text)
         ));
     };
+    if server["unresponsive"] == true {
+        let uid = cell(server, "serverUid");
+        let text = format!(
+            "it has not answered for a while, though nodes run on it; it may be busy: if it stays so, `nodewire restart {uid}`"
+        );
+        say(&terminal::warning_word(), &text);
+    }
     if let Some(message) = server["lastError"]["message"].as_str() {
         say(&terminal::error_word(), message);
     }

@@ -11,3 +11,4 @@ mod place;
 mod refusals;
 mod registering;
 mod signals;
+mod waiting;

@@ -1,14 +1,14 @@
 //! Why a run is refused, and why a question about one has no answer.
 
 use crate::db::DatabaseError;
-use crate::workflow::Problem;
+use crate::workflow::{Problem, lacks_offers_only};
 
 /// Why a run was not accepted. Nothing of it is kept.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubmitError {
     /// The graph cannot run.
-    #[error("the graph cannot run: {}", count_of(problems.len()))]
+    #[error("the graph cannot run: {}{}", count_of(problems.len()), hint(problems))]
     Invalid {
         /// Everything that was found; at least one is an error.
         problems: Vec<Problem>,
@@ -95,6 +95,14 @@ pub enum StartError {
     /// The runs of the process before could not be looked through.
     #[error("the runs of the last time could not be read")]
     Database(#[from] DatabaseError),
+}
+
+/// What helps if nothing but servers is missing, such as one that is just being restarted.
+fn hint(problems: &[Problem]) -> &'static str {
+    if !lacks_offers_only(problems) {
+        return "";
+    }
+    "; if the server is only away, such as for a restart, submit it with `waitServers` (`--wait-servers`): it runs once its nodes are offered"
 }
 
 fn count_of(problems: usize) -> String {

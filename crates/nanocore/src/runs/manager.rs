@@ -1,12 +1,13 @@
 //! [`RunManager`]: the calls.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nodewire_json::Json;
-use serde::{Deserialize, Serialize};
 use nodewire_telemetry::Tracer;
+use serde::{Deserialize, Serialize};
 
 use super::options::{RunManagerCounters, RunManagerOptions};
 use super::queue::{QueueView, Whereabouts};
@@ -30,9 +31,9 @@ pub struct RunManagerParts {
     pub events: EventHub,
     /// The assets that values may name.
     pub assets: Option<Arc<dyn AssetLinks>>,
-    /// The limits.
     /// Makes spans of runs and their steps.
     pub tracer: Option<Tracer>,
+    /// The limits.
     pub options: RunManagerOptions,
 }
 
@@ -159,8 +160,8 @@ impl RunManager {
             db,
             events,
             assets,
-            options,
             tracer,
+            options,
         } = parts;
         let cache = match options.cache {
             Some(limits) => Some(SqliteCache::open(db.clone(), assets.clone(), limits).await?),
@@ -276,8 +277,14 @@ impl RunManager {
                     .map(|(_, node)| budget.shortened(node, run_id))
                     .collect();
             }
-            Whereabouts::Waiting { position: at } => position = Some(at),
-            Whereabouts::WaitingForServers(wait) => waiting_for = Some(wait),
+            Whereabouts::Waiting { position: at } => {
+                nodes = with_planned(planned(&kept, None), nodes);
+                position = Some(at);
+            }
+            Whereabouts::WaitingForServers(wait) => {
+                nodes = with_planned(planned(&kept, Some(&wait)), nodes);
+                waiting_for = Some(wait);
+            }
             Whereabouts::Active(_) | Whereabouts::Elsewhere => {}
         }
         Ok(RunRecord {
@@ -295,18 +302,24 @@ impl RunManager {
     /// # Errors
     /// If there is no such run or no such node in it, or the database fails.
     pub async fn node(&self, run_id: &str, node_id: u64) -> Result<NodeRecord, RunError> {
-        if let Whereabouts::Active(active) = self.shared.queue().find(run_id)
+        let whereabouts = self.shared.queue().find(run_id);
+        if let Whereabouts::Active(active) = &whereabouts
             && let Some(node) = active.live.node(node_id)
         {
             return Ok(node);
         }
+        let wait = match whereabouts {
+            Whereabouts::WaitingForServers(wait) => Some(wait),
+            Whereabouts::Active(_) | Whereabouts::Waiting { .. } | Whereabouts::Elsewhere => None,
+        };
         let id = run_id.to_owned();
         let read = self.shared.db.read(move |connection| {
             if let Some(node) = store::record_node(connection, &id, node_id)? {
                 return Ok(Some(Some(node)));
             }
             let kept = store::record(connection, &id)?;
-            Ok(kept.map(|kept| planned(kept, node_id)))
+            let of_run = |kept| planned(&kept, wait.as_ref()).into_iter();
+            Ok(kept.map(|kept| of_run(kept).find(|node| node.node_id == node_id)))
         });
         let node = read.await?.ok_or_else(|| not_found(run_id))?;
         node.ok_or_else(|| RunError::NodeNotFound {
@@ -419,6 +432,16 @@ pub(super) fn not_found(run_id: &str) -> RunError {
     RunError::NotFound {
         run_id: run_id.to_owned(),
     }
+}
+
+/// What is planned, but for nodes of which more is known: those that an earlier process has executed.
+fn with_planned(planned: Vec<NodeRecord>, known: Vec<NodeRecord>) -> Vec<NodeRecord> {
+    let known = known.into_iter().map(|node| (node.node_id, node));
+    let mut known: HashMap<u64, NodeRecord> = known.collect();
+    let nodes = planned.into_iter();
+    nodes
+        .map(|node| known.remove(&node.node_id).unwrap_or(node))
+        .collect()
 }
 
 /// How much of a record's values is left to be told.

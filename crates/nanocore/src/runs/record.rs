@@ -168,7 +168,7 @@ pub struct RunRecord {
     /// The request without the graph.
     #[schemars(with = "serde_json::Value")]
     pub options: Json,
-    /// Each node that took part so far, in file order.
+    /// Each node that takes part, in file order.
     pub nodes: Vec<NodeRecord>,
 }
 
@@ -183,7 +183,8 @@ pub struct NodeRecord {
     /// Its label in the graph.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What it is in: one of [`NodeState`](crate::workflow::NodeState)'s words.
+    /// What it is in: one of [`NodeState`](crate::workflow::NodeState)'s words, or `missing` while its run waits for a
+    /// server that offers it.
     pub state: String,
     /// How often it was sent to a server.
     pub attempts: u32,

@@ -8,6 +8,7 @@ use nodewire_telemetry::TraceParent;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::SubmitError;
+use super::offers::ServerWait;
 use super::record::NodeRecord;
 use super::store::Kept;
 use crate::workflow::{Exec, Graph, GraphNode, NodeState, OnError, RunCacheMode, TypeCheck};
@@ -300,18 +301,39 @@ pub(super) fn will_run(graph: &Graph, targets: &[u64]) -> Vec<u64> {
         .collect()
 }
 
-/// A node of a run that has not ended, and of which nothing was told yet.
-pub(super) fn planned(run: Kept, node_id: u64) -> Option<NodeRecord> {
+/// The state of a node that no server offers. spec: nanograph 14.1
+const MISSING: &str = "missing";
+
+/// The nodes of a run that has not ended, in file order, as long as nothing else was told of them.
+pub(super) fn planned(run: &Kept, wait: Option<&ServerWait>) -> Vec<NodeRecord> {
     if run.summary.status.is_finished() {
-        return None;
+        return Vec::new();
     }
-    let mut request: RunRequest = serde_json::from_str(run.options.as_str()).ok()?;
-    request.graph = run.graph;
-    let graph = request.graph().ok()?;
-    let node = graph.nodes.iter().find(|node| node.id == node_id)?;
-    let is_planned = will_run(&graph, &request.targets).contains(&node_id);
-    let state = NodeState::Pending.as_str();
-    is_planned.then(|| NodeRecord::new(node_id, &node.uid, node.name.as_deref(), state))
+    let Ok(mut request) = serde_json::from_str::<RunRequest>(run.options.as_str()) else {
+        return Vec::new();
+    };
+    request.graph = run.graph.clone();
+    let Ok(graph) = request.graph() else {
+        return Vec::new();
+    };
+    let wanted: HashSet<u64> = will_run(&graph, &request.targets).into_iter().collect();
+    let missing = wait.map(|wait| wait.missing.as_slice()).unwrap_or_default();
+    let missing: HashSet<&str> = missing.iter().map(|node| node.uid.as_str()).collect();
+    let record = |node: &GraphNode| {
+        // A node that is pinned, or shown by a user interface, needs no server.
+        let needs_server = node.pin.is_none() && !node.client && !node.muted;
+        let state = if needs_server && missing.contains(node.uid.as_str()) {
+            MISSING
+        } else {
+            NodeState::Pending.as_str()
+        };
+        NodeRecord::new(node.id, &node.uid, node.name.as_deref(), state)
+    };
+    let nodes = graph.nodes.iter();
+    nodes
+        .filter(|node| wanted.contains(&node.id))
+        .map(record)
+        .collect()
 }
 
 /// The nodes that must not be executed twice. spec: nanograph 16.2

@@ -47,6 +47,9 @@ pub struct SupervisorOptions {
     pub start_timeout: Duration,
     /// How long to wait for the handshake of a server that is ready; 10 s.
     pub handshake_timeout: Duration,
+    /// How long a connection may be silent: then it is opened anew or, while executions are outstanding, the server
+    /// counts as unresponsive; 30 s.
+    pub keep_alive_timeout: Duration,
     /// How long executions may go on when a server is stopped or restarted; 30 s, zero for not at all.
     pub drain_timeout: Duration,
     /// Between looks at the registry and at servers' files; 1 s.
@@ -68,6 +71,7 @@ impl Default for SupervisorOptions {
             stop: StopTimes::default(),
             start_timeout: Duration::from_secs(300),
             handshake_timeout: Duration::from_secs(10),
+            keep_alive_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),
             watch_period: Duration::from_secs(1),
             watch: false,

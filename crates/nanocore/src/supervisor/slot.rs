@@ -50,13 +50,20 @@ impl Slot {
         self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether it says nothing although executions are outstanding. spec: nanograph 13.3
+    pub(super) fn is_unresponsive(&self) -> bool {
+        let link = self.link();
+        let client = link.client.as_ref();
+        client.is_some_and(|client| matches!(client.state(), ConnectionState::Unresponsive))
+    }
+
     /// The status with what changes all the time.
     pub(super) fn status(&self) -> ServerStatus {
         let mut status = self.status.borrow().clone();
         status.log = self.log.counters();
+        status.unresponsive = self.is_unresponsive();
         if let Some(client) = &self.link().client {
             status.running = client.counters().outstanding;
-            status.unresponsive = matches!(client.state(), ConnectionState::Unresponsive);
         }
         status
     }

@@ -39,18 +39,23 @@ impl Builtin {
         Self::Viewer,
     ];
 
-    /// Which builtin a graph node is, if any.
+    /// Which builtin a graph node names, if any.
     #[must_use]
     pub fn of(node: &GraphNode) -> Option<Self> {
         let is = |wanted: &str| {
             node.server_uid.as_deref() == Some(wanted)
                 || node.server_package_id.as_deref() == Some(wanted)
         };
-        let builtin = Self::ALL
-            .into_iter()
-            .find(|builtin| builtin.uid() == node.uid)?;
+        let builtin = Self::with_uid(&node.uid)?;
         let vendors_text = builtin == Self::Text && is(DEFAULT_SERVER_PACKAGE);
         (is(BUILTIN_SERVER) || vendors_text).then_some(builtin)
+    }
+
+    /// The builtin with this definition. It also runs nodes that name none or another server, if no server offers
+    /// them. spec: nanograph 14.1
+    #[must_use]
+    pub fn with_uid(uid: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|builtin| builtin.uid() == uid)
     }
 
     /// The definition's uid.

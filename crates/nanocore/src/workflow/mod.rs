@@ -74,6 +74,7 @@ pub use graph::{
 pub use in_process::InProcess;
 pub use invoker::{Call, NodeInvoker, Report};
 pub use pool::{ServerPool, ServerSettings};
+pub(crate) use problem::lacks_offers_only;
 pub use problem::{InvalidGraph, Level, Problem, ProblemCode};
 pub use result::{Counts, NodeResult, RunResult};
 pub use scheduler::Limits;

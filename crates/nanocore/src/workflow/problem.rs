@@ -224,10 +224,17 @@ impl InvalidGraph {
     /// Whether the graph could run if all of its nodes were offered.
     #[must_use]
     pub fn lacks_offers_only(&self) -> bool {
-        let errors = self.problems.iter().filter(|problem| problem.is_error());
-        let mut errors = errors.peekable();
-        errors.peek().is_some() && errors.all(|problem| problem.code == ProblemCode::NodeMissing)
+        lacks_offers_only(&self.problems)
     }
+}
+
+/// Whether a graph with these problems could run if all of its nodes were offered.
+pub(crate) fn lacks_offers_only(problems: &[Problem]) -> bool {
+    let mut errors = problems
+        .iter()
+        .filter(|problem| problem.is_error())
+        .peekable();
+    errors.peek().is_some() && errors.all(|problem| problem.code == ProblemCode::NodeMissing)
 }
 
 impl fmt::Display for InvalidGraph {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use nanocore::db::DatabaseOptions;
 use nanocore::runs::{RunManagerOptions, RunRequest, RunState, SubmitError};
-use serde_json::json;
+use nodewire_json::Json;
+use serde_json::{Value, json};
 
 use crate::support::{Daemon, Home, chain, durable};
 
@@ -65,6 +66,24 @@ async fn a_run_that_waits_for_servers_holds_no_place_and_comes_first_when_they_a
     assert_eq!(record["waitingFor"]["missing"], missing);
     assert!(record["waitingFor"]["until"].is_string(), "{record}");
     assert!(record.get("startedAt").is_none(), "{record}");
+    let states = |record: &Value| -> Vec<(u64, String)> {
+        let nodes = record["nodes"].as_array().unwrap().iter();
+        nodes
+            .map(|node| {
+                let state = node["state"].as_str().unwrap();
+                (node["nodeId"].as_u64().unwrap(), state.to_owned())
+            })
+            .collect()
+    };
+    let state = |id: u64, state: &str| (id, state.to_owned());
+    let planned = [
+        state(1, "pending"),
+        state(2, "missing"),
+        state(3, "pending"),
+    ];
+    assert_eq!(states(&record), planned, "{record}");
+    let node = daemon.runs.node(&low, 2).await.unwrap();
+    assert_eq!((&*node.uid, &*node.state), ("step", "missing"));
 
     home.world.set_away(false);
     for run in [&low, &high] {
@@ -88,6 +107,12 @@ async fn a_durable_run_waits_without_limit_also_after_a_kill_and_others_do_not()
     daemon.told("run_waiting", &kept).await;
     let record = daemon.record(&kept).await;
     assert!(record["waitingFor"].get("until").is_none(), "{record}");
+    // What was done before is told beside what is still to be done.
+    let nodes = &record["nodes"];
+    assert_eq!(nodes[1]["state"], "complete", "{record}");
+    assert_eq!(nodes[1]["outputs"], json!({"text": ["kept."]}));
+    assert_eq!(nodes[2]["uid"], "hold", "{record}");
+    assert_eq!(nodes[3]["state"], "pending", "{record}");
     let other = daemon.submit(waiting(chain("other", &["step"]))).await;
     let end = daemon.finished(&other.run_id).await;
     assert_eq!(end["status"], "error");
@@ -124,6 +149,20 @@ async fn a_run_that_waits_for_servers_can_be_aborted_and_counts_as_waiting() {
     assert!(
         matches!(refused, Err(SubmitError::Invalid { .. })),
         "only with the option: {refused:?}"
+    );
+    let message = refused.unwrap_err().to_string();
+    assert!(
+        message.contains("`waitServers`") && message.contains("--wait-servers"),
+        "{message}"
+    );
+    let mut cut = chain("a", &["step"]);
+    cut.graph = Json::from(
+        json!({"nodes": [{"id": 1, "uid": "step"}, {"id": 1, "uid": "step"}], "links": []}),
+    );
+    let refused = daemon.runs.submit(cut, None).await.unwrap_err();
+    assert!(
+        !refused.to_string().contains("waitServers"),
+        "waiting would not help: {refused}"
     );
     let run = daemon.submit(waiting(chain("a", &["step"]))).await;
     let warning = serde_json::to_value(&run.warnings).unwrap();

@@ -1,6 +1,8 @@
 //! Servers that do as they should.
 
-use nanocore::supervisor::{Followed, LogLevel, LogSource, ServerState, SupervisorError};
+use nanocore::supervisor::{
+    Followed, LogLevel, LogSource, ServerState, SupervisorError, SupervisorOptions,
+};
 use nanocore::workflow::{Engine, EventKind, Graph, RunOptions};
 use nanograph::client::probe;
 use nanograph::message::ExecutionRequest;
@@ -8,7 +10,7 @@ use nodewire_json::Json;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::support::{Bench, commanded, eventually, is_alive, javascript};
+use super::support::{Bench, commanded, eventually, is_alive, javascript, quick, signal};
 
 #[tokio::test]
 async fn a_registered_server_is_started_offered_and_stopped_with_everything() {
@@ -188,6 +190,41 @@ async fn a_restart_lets_executions_end_first() {
     );
     execution.outcome().await.unwrap();
     bench.ready_again("one", first.pid).await;
+    bench.supervisor.shutdown().await;
+}
+
+// spec: nanograph 13.3
+#[tokio::test]
+async fn a_server_that_does_not_answer_while_it_is_busy_is_told_as_unresponsive() {
+    let options = SupervisorOptions {
+        keep_alive_timeout: Duration::from_secs(2),
+        ..quick()
+    };
+    let mut bench = Bench::start_with(options, |home| vec![javascript(home, "one")]).await;
+    let status = bench.state("one", ServerState::Ready).await;
+    assert!(!status.unresponsive);
+    let client = bench.pool.clients().remove(0);
+    let node = serde_json::json!({"id": 1, "uid": "sleep", "parameters": [
+        {"name": "seconds", "value": 600},
+    ]});
+    let inputs = Json::parse("{}").unwrap();
+    let request = ExecutionRequest::new("wf", 1_u64.into(), "sleep", inputs, node.into());
+    let _execution = client.execute(request).await.unwrap();
+    let pid = status.pid.unwrap();
+    signal(pid, "-STOP");
+    let told = bench
+        .event("server_state", |event| event["unresponsive"] == true)
+        .await;
+    assert_eq!(told["state"], "ready", "the connection is kept: {told}");
+    let status = bench.supervisor.get("one").unwrap();
+    assert!(status.unresponsive && status.running == 1, "{status:?}");
+    signal(pid, "-CONT");
+    bench
+        .event("server_state", |event| event["unresponsive"] == false)
+        .await;
+    bench
+        .until("one", "responsive", |status| !status.unresponsive)
+        .await;
     bench.supervisor.shutdown().await;
 }
 

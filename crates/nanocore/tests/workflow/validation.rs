@@ -322,6 +322,41 @@ fn version_differs_and_server_substituted() {
     assert_eq!(texts(&graph), [""; 0]);
 }
 
+// spec: nanograph 14.1: at last, any server that offers the uid
+#[test]
+fn a_builtin_is_found_without_its_server_being_named() {
+    let mut graph = graph(
+        &[(1, "text-input"), (2, "viewer")],
+        &[(1, "text", 2, "value")],
+    );
+    for node in &mut graph.nodes {
+        node.server_uid = None;
+        node.server_package_id = None;
+    }
+    let unnamed = r#"runs on server "builtin" as it names none"#;
+    assert_eq!(
+        texts(&graph),
+        [
+            format!("warning server_substituted: node 1 (text-input) {unnamed}"),
+            format!("warning server_substituted: node 2 (viewer) {unnamed}"),
+        ]
+    );
+    graph.nodes[1].server_package_id = Some("builtin".to_owned());
+    graph.nodes[0].server_uid = Some("gone".to_owned());
+    only(
+        &graph,
+        r#"warning server_substituted: node 1 (text-input) runs on server "builtin" instead of the one it was placed from"#,
+    );
+    // A server that offers it goes first.
+    let mut servers = servers();
+    let own = definition("text-input", vec![], vec![port("text", "string")]);
+    servers.insert(server("gone"), [own]);
+    assert_eq!(validate(&graph, &servers, &ValidateOptions::default()), []);
+    graph.nodes[0].server_uid = None;
+    graph.nodes[0].muted = true;
+    assert_eq!(texts(&graph), [""; 0], "it is run nowhere");
+}
+
 #[test]
 fn no_outputs_used() {
     let loose = graph(

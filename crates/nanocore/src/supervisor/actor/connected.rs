@@ -44,6 +44,10 @@ impl Actor {
         match state {
             ConnectionState::Connected | ConnectionState::Unresponsive => {
                 self.event(Event::Back).await;
+                let is_told = self.slot.status.borrow().unresponsive;
+                if self.slot.is_unresponsive() != is_told {
+                    return self.publish(self.machine.state());
+                }
                 self.code_may_have_changed().await;
             }
             ConnectionState::Reconnecting { .. } => self.event(Event::Lost).await,

@@ -56,7 +56,9 @@ impl Actor {
             let wait = at.saturating_duration_since(Instant::now());
             Timestamp::now() + wait
         });
+        let is_unresponsive = self.slot.is_unresponsive();
         self.slot.status.send_modify(|status| {
+            status.unresponsive = is_unresponsive;
             if status.state != state {
                 status.since = Timestamp::now();
             }
@@ -71,6 +73,7 @@ impl Actor {
             "serverDisplayName": status.server_display_name,
             "state": state,
             "previous": before,
+            "unresponsive": status.unresponsive,
             "port": status.port,
             "pid": status.pid,
             "failedStarts": status.failed_starts,

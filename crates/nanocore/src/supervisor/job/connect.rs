@@ -43,6 +43,12 @@ pub(in crate::supervisor) async fn connect(
         // An idle Python server notices changes of its files only when something arrives. spec: nanograph N13
         config.keep_alive = KeepAlive::watching();
     }
+    // Several pings go out before silence means anything.
+    let timeout = options.keep_alive_timeout;
+    config.keep_alive = KeepAlive {
+        interval: config.keep_alive.interval.min(timeout / 2),
+        timeout,
+    };
     let end = tokio::time::Instant::now() + options.handshake_timeout;
     loop {
         let error = match Client::connect(&url, config.clone()).await {

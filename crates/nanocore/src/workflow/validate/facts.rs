@@ -14,7 +14,7 @@ pub(crate) struct NodeFacts {
     pub(crate) definition: Arc<NodeDefinition>,
     /// How it will run; `None` if nobody offers it.
     pub(crate) role: Option<Role>,
-    /// Another server than the named one will run it.
+    /// Another server than the named one, or a builtin that is not named, will run it.
     pub(crate) substituted: bool,
     /// Nobody announced the definition: it is made of the ports that the graph was saved with.
     pub(crate) from_graph: bool,
@@ -50,21 +50,30 @@ impl NodeFacts {
 
     fn of(node: &GraphNode, catalog: &dyn Catalog) -> Self {
         if let Some(builtin) = Builtin::of(node) {
-            let role = if node.muted {
-                Role::Muted
-            } else {
-                Role::Builtin(builtin)
-            };
-            return Self {
-                definition: builtin.definition(),
-                role: Some(role),
-                substituted: false,
-                from_graph: false,
-            };
+            return Self::builtin(node, builtin, false);
         }
+        // One that a user interface shows needs nobody to run it.
+        let stands_in = || Builtin::with_uid(&node.uid).filter(|_| !node.client);
         match catalog.resolve(node) {
             Some(resolved) => Self::announced(node, resolved),
-            None => Self::unknown(node),
+            None => match stands_in() {
+                Some(builtin) => Self::builtin(node, builtin, true),
+                None => Self::unknown(node),
+            },
+        }
+    }
+
+    fn builtin(node: &GraphNode, builtin: Builtin, substituted: bool) -> Self {
+        let role = if node.muted {
+            Role::Muted
+        } else {
+            Role::Builtin(builtin)
+        };
+        Self {
+            definition: builtin.definition(),
+            role: Some(role),
+            substituted,
+            from_graph: false,
         }
     }
 

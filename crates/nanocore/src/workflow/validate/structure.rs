@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::{Checked, MAX_NAMED, NodeFacts, ValidateOptions};
+use super::{Checked, MAX_NAMED, NodeFacts, Role, ValidateOptions};
+use crate::workflow::builtin::BUILTIN_SERVER;
 use crate::workflow::graph::GraphNode;
 use crate::workflow::problem::{Problem, ProblemCode};
 
@@ -160,10 +161,20 @@ fn version(node: &GraphNode, facts: &NodeFacts) -> Option<Problem> {
 }
 
 fn substituted(node: &GraphNode, facts: &NodeFacts) -> Option<Problem> {
-    let server = facts.server().filter(|_| facts.substituted)?;
-    let message = format!(
-        "{} runs on server \"{server}\" instead of the one it was placed from",
-        node.title()
-    );
+    if !facts.substituted {
+        return None;
+    }
+    let server = match facts.role.as_ref()? {
+        Role::Remote(server) => server.uid.as_str(),
+        Role::Builtin(_) => BUILTIN_SERVER,
+        Role::Client | Role::Muted | Role::Pinned | Role::Reused => return None,
+    };
+    let is_named = node.server_uid.is_some() || node.server_package_id.is_some();
+    let instead = if is_named {
+        "instead of the one it was placed from"
+    } else {
+        "as it names none"
+    };
+    let message = format!("{} runs on server \"{server}\" {instead}", node.title());
     Some(Problem::new(ProblemCode::ServerSubstituted, message).node(node.id))
 }
