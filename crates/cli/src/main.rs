@@ -22,6 +22,7 @@ mod servers;
 mod shell_command;
 mod signals;
 mod terminal;
+mod traces;
 mod validate;
 mod watching;
 

@@ -13,6 +13,7 @@ use crate::failure::{Failure, chain};
 use crate::progress::Progress;
 use crate::servers::Servers;
 use crate::signals::Signals;
+use crate::traces::{self, Traces};
 use crate::{core, inputs, outputs, terminal, validate};
 
 /// How long stopping may take before the person is told.
@@ -52,9 +53,12 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
         Ok(servers)
     });
     let mut servers = Box::pin(prepared).await.inspect_err(|_| progress.end())?;
+    let traces = Traces::start("nodewire-run");
     let options = RunOptions {
         targets: targets.clone(),
         types: args.graph.types.into(),
+        trace_parent: traces::parent(),
+        tracer: traces.tracer(),
         ..RunOptions::default()
     };
     let running = signals.unless_killed(execute(
@@ -68,7 +72,11 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
     progress.end();
     let reported =
         result.and_then(|result| report(&args, &graph, &targets, &result, assets.server.store()));
-    signals.unless_killed(stop(servers, assets)).await?;
+    let stopping = async {
+        let (stopped, ()) = tokio::join!(stop(servers, assets), traces.stop());
+        stopped
+    };
+    signals.unless_killed(stopping).await?;
     match terminal::lost_results() {
         Some(error) => {
             reported.and_then(|()| Err(Failure::node(format!("standard output: {error}"))))

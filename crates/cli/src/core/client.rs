@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use nanocore::home;
 use nanograph::assets::{AssetClient, AssetClientConfig};
+use nodewire_telemetry::TraceParent;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
@@ -147,10 +148,18 @@ impl Daemon {
     }
 
     /// Submits a run; the same key never submits a second one.
-    pub(super) async fn submit(&self, body: String, key: &str) -> Result<String, Failure> {
-        let request = self
+    pub(super) async fn submit(
+        &self,
+        body: String,
+        key: &str,
+        parent: Option<TraceParent>,
+    ) -> Result<String, Failure> {
+        let mut request = self
             .api(Method::POST, "/runs")
             .header("idempotency-key", key);
+        if let Some(parent) = parent {
+            request = request.header("traceparent", parent.to_string());
+        }
         self.send(
             request
                 .header("content-type", "application/json")

@@ -19,9 +19,17 @@ use crate::inputs::{self, Input, Uploads};
 use crate::outputs::{self, AssetFiles, Output};
 use crate::progress::Progress;
 use crate::signals::Signals;
+use crate::traces::{self, Traces};
 use crate::{run as own_run, terminal};
 
 pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
+    let traces = Traces::start("nodewire-run");
+    let ran = Box::pin(submit_and_follow(args, &traces)).await;
+    traces.stop().await;
+    ran
+}
+
+async fn submit_and_follow(args: RunArgs, traces: &Traces) -> Result<(), Failure> {
     let timeout = args
         .timeout
         .map(Duration::try_from_secs_f64)
@@ -41,7 +49,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
     }
     let daemon = Daemon::find(&args.on_daemon.at)?;
     let signals = Signals::listen()?;
-    let submitting = submit(&daemon, &args, &mut graph, given, &targets);
+    let submitting = submit((&daemon, traces), &args, &mut graph, given, &targets);
     let submitted = signals.unless_stopped(Box::pin(submitting)).await?;
     let run_id = submitted["runId"].as_str().unwrap_or_default().to_owned();
     if args.on_daemon.detach {
@@ -76,7 +84,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
 
 /// Puts parameters and inputs into the graph, and hands it over.
 async fn submit(
-    daemon: &Daemon,
+    (daemon, traces): (&Daemon, &Traces),
     args: &RunArgs,
     graph: &mut Graph,
     given: Vec<Input>,
@@ -106,7 +114,15 @@ async fn submit(
     body.insert_str(1, &format!("\"graph\":{},", graph.to_json()));
     // An answer that is lost on its way must not start a second run.
     let key = Uuid::new_v4().to_string();
-    parse(&daemon.submit(body, &key).await?)
+    let span = traces.request("submit run");
+    let parent = span
+        .as_ref()
+        .map_or_else(traces::parent, |span| Some(span.context()));
+    let answer = daemon.submit(body, &key, parent).await;
+    if let Some(span) = span {
+        span.end(answer.is_err().then_some("the run was not accepted"));
+    }
+    parse(&answer?)
 }
 
 /// What the daemon's servers offer.

@@ -16,12 +16,15 @@ use super::show::{cell, state};
 use crate::failure::{Failure, chain};
 use crate::signals::Signals;
 use crate::terminal;
+use crate::traces::Traces;
 
 /// Runs the daemon until a signal or a client ends it.
 pub(crate) async fn up(args: UpArgs) -> Result<(), Failure> {
     let place = Place::find(&args.place)?;
-    let options = settings::options(&args, &place)?;
+    let mut options = settings::options(&args, &place)?;
     let signals = Signals::listen()?;
+    let traces = Traces::start("nodewire-orchestrator");
+    options.tracer = traces.tracer();
     let starting = async {
         Daemon::start(options)
             .await
@@ -54,6 +57,7 @@ pub(crate) async fn up(args: UpArgs) -> Result<(), Failure> {
     }
     let ending = async {
         daemon.shutdown().await;
+        traces.stop().await;
         Ok(())
     };
     signals.unless_killed(Box::pin(ending)).await
