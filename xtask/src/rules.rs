@@ -95,6 +95,7 @@ pub(crate) const EDGES: &[(&str, &[&str])] = &[
 pub(crate) const TEST_EDGES: &[(&str, &[&str])] = &[
     ("nanograph", &["nodewire-testkit"]),
     ("autotrainer-api", &["nodewire-testkit"]),
+    ("nodewire-telemetry", &["nodewire-testkit"]),
     ("nats-broker", &["nodewire-testkit"]),
     ("nats-micro", &["nats-broker", "nodewire-testkit"]),
     ("nats-micro-macros", &["nats-micro"]),

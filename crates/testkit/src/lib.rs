@@ -72,6 +72,8 @@
 //! # Ok(()) }
 //! ```
 //!
+//! [`OtlpCollector`] takes traces, decoded with the types of the OpenTelemetry project.
+//!
 //! What must hold:
 //! 1. Peers listen on the loopback interface only, on ports that were free.
 //! 2. No peer outlives its harness: each has its own process group, which is killed when the harness is dropped.
@@ -86,6 +88,7 @@ mod nats_peers;
 mod nats_server;
 mod nnrp_peers;
 mod node_server_folders;
+mod otlp_collector;
 mod process;
 mod python_nanograph;
 
@@ -110,6 +113,7 @@ pub use nnrp_peers::{
     NnrpTraceStep, NnrpTransport, SelfSignedCertificate, nnrp_traces,
 };
 pub use node_server_folders::{javascript_server_folder, python_server_folder, rust_server_folder};
+pub use otlp_collector::{CollectedSpan, CollectorManner, OtlpCollector};
 pub use process::{PeerProcess, free_port};
 pub use python_nanograph::{PythonNodeServer, SdkVersion};
 
