@@ -181,7 +181,9 @@ impl Daemon {
         let endpoint = endpoint.unwrap_or_else(|| format!("http://{}", reachable(address)));
         let registered = Registered::default();
         let tokens = tokens(token, &registered);
-        let config = AssetServiceConfig::new(tokens.clone(), options.domain.clone(), &endpoint);
+        let domain = options.domain.clone();
+        let mut config = AssetServiceConfig::new(tokens.clone(), domain, &endpoint);
+        config.body_timeout = options.api.body_timeout;
         let links = StoreLinks::new(store.clone(), options.domain.clone());
         let events = EventHub::new(options.events);
         tell_of_assets(&store, &events, &options.domain);

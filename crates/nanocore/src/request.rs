@@ -1,9 +1,14 @@
-//! What comes with a request, read so that each refusal is an [`ApiError`].
+//! What comes with a request, read so that each refusal is an [`ApiError`] that names all that is wrong.
 
-use axum::body::{Body, HttpBody};
+use std::error::Error;
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::{FromRequestParts, Path as AxumPath, Query};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use bytes::Bytes;
+use nodewire_json::Json;
 use serde::de::DeserializeOwned;
 
 use crate::refusal::ApiError;
@@ -26,7 +31,10 @@ where
     }
 }
 
-/// What stands behind the question mark. A refusal names the parameter.
+/// What is looked at, one by one, of a query or body that does not fit; the rest is looked at when these are right.
+const PARTS_MAX: usize = 64;
+
+/// What stands behind the question mark. A refusal names each wrong parameter.
 #[derive(Debug)]
 pub(crate) struct Params<T>(pub(crate) T);
 
@@ -39,10 +47,89 @@ where
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
         let query = Query::try_from_uri(&parts.uri);
-        query
-            .map(|Query(params)| Self(params))
-            .map_err(|error| ApiError::bad_request(format!("the query does not fit: {error}")))
+        query.map(|Query(params)| Self(params)).map_err(|error| {
+            let wrong = wrong_params::<T>(parts.uri.query().unwrap_or_default());
+            let wrong = wrong.unwrap_or_else(|| cause(&error));
+            ApiError::bad_request(format!("the query does not fit: {wrong}"))
+        })
     }
+}
+
+/// The parameters that are wrong each for itself; `None` if that is not what is wrong.
+fn wrong_params<T: DeserializeOwned>(query: &str) -> Option<String> {
+    let pairs = query.split('&').take(PARTS_MAX);
+    let wrong = pairs.filter_map(|pair| {
+        let uri: Uri = format!("/?{pair}").parse().ok()?;
+        Some(cause(&Query::<T>::try_from_uri(&uri).err()?))
+    });
+    joined(wrong)
+}
+
+/// The members of a body that are wrong each for itself; `None` if that is not what is wrong.
+pub(crate) fn wrong_members<T: DeserializeOwned>(body: &Json) -> Option<String> {
+    let members = body.entries()?.into_iter().take(PARTS_MAX);
+    let wrong = members.filter_map(|(name, value)| {
+        let error = Json::object([(name.as_str(), value)]).decode::<T>().err()?;
+        let error = error.to_string();
+        // The place is one in a text that nobody sent.
+        let what = error
+            .rsplit_once(" at line ")
+            .map_or(&*error, |(what, _)| what);
+        let is_named = what.contains(&format!("`{name}`"));
+        Some(if is_named {
+            what.to_owned()
+        } else {
+            format!("{name}: {what}")
+        })
+    });
+    joined(wrong)
+}
+
+/// All that is wrong, without what each part lacks as it stands alone.
+fn joined(wrong: impl Iterator<Item = String>) -> Option<String> {
+    let wrong: Vec<String> = wrong
+        .filter(|what| !what.contains("missing field"))
+        .collect();
+    (!wrong.is_empty()).then(|| wrong.join("; "))
+}
+
+/// What is wrong, without the library's words around it.
+fn cause(error: &dyn Error) -> String {
+    error
+        .source()
+        .map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// Refuses a body that says beforehand that it is too long; nothing of it is read.
+pub(crate) fn refuse_announced(body: &Body, bytes_max: usize) -> Result<(), ApiError> {
+    if body.size_hint().lower() > bytes_max as u64 {
+        return Err(ApiError::too_large(format!(
+            "the body is longer than {bytes_max} bytes"
+        )));
+    }
+    Ok(())
+}
+
+/// A body of at most so many bytes that arrives in this time.
+pub(crate) async fn read_body(
+    body: Body,
+    bytes_max: usize,
+    time: Duration,
+) -> Result<Bytes, ApiError> {
+    refuse_announced(&body, bytes_max)?;
+    let read = tokio::time::timeout(time, to_bytes(body, bytes_max)).await;
+    let read = read.map_err(|_| {
+        let message = format!(
+            "the body took longer than {} s to arrive",
+            time.as_secs_f64()
+        );
+        ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", message)
+    })?;
+    read.map_err(|_| {
+        ApiError::too_large(format!(
+            "the body is cut off or longer than {bytes_max} bytes"
+        ))
+    })
 }
 
 /// Refuses a body that says it is something else than JSON. One that does not say what it is may be JSON.

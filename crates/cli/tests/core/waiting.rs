@@ -155,7 +155,9 @@ fn a_run_waits_for_servers_on_wish_and_is_shown_with_what_it_lacks() {
 #[test]
 fn a_run_that_is_followed_waits_for_servers_and_goes_on() {
     let (place, _daemon) = without_its_server();
-    let graph = place.file("graph.json", &single("count", &json!({})));
+    let counted = place.path("counted");
+    let params = json!({"file": counted, "label": "x"});
+    let graph = place.file("graph.json", &single("count", &params));
     let (run, lines) = Running::with_lines(place.nodewire(&[
         "run",
         &graph,

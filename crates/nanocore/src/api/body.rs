@@ -1,18 +1,13 @@
 //! What comes with a request: JSON bodies, limited in size, time and number.
 
-use std::time::Duration;
-
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use nodewire_json::{Json, Kind};
 use serde::de::DeserializeOwned;
 
 use super::Api;
 use crate::refusal::ApiError;
-use crate::request::expect_json;
-
-/// How long a body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+use crate::request::{expect_json, read_body, refuse_announced, wrong_members};
 
 /// A JSON body; an empty one counts as `{}`.
 #[derive(Debug)]
@@ -25,22 +20,19 @@ impl<T: DeserializeOwned> FromRequest<Api> for JsonBody<T> {
         expect_json(request.headers(), request.body())?;
         let json = read(request.into_body(), api).await?;
         let decoded = json.decode();
-        decoded
-            .map(Self)
-            .map_err(|error| ApiError::bad_request(format!("the body does not fit: {error}")))
+        decoded.map(Self).map_err(|error| {
+            let wrong = wrong_members::<T>(&json).unwrap_or_else(|| error.to_string());
+            ApiError::bad_request(format!("the body does not fit: {wrong}"))
+        })
     }
 }
 
 async fn read(body: Body, api: &Api) -> Result<Json, ApiError> {
+    let limit = api.options.body_bytes_max;
+    refuse_announced(&body, limit)?;
     // Closed never; as many bodies as this are in memory at most, and others wait unread.
     let _permit = api.bodies.acquire().await;
-    let limit = api.options.body_bytes_max;
-    let bytes = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, limit)).await;
-    let bytes = bytes
-        .map_err(|_| ApiError::bad_request("the body took longer than 60 s to arrive"))?
-        .map_err(|_| {
-            ApiError::too_large(format!("the body is cut off or longer than {limit} bytes"))
-        })?;
+    let bytes = read_body(body, limit, api.options.body_timeout).await?;
     if bytes.is_empty() {
         let none: [(&str, Json); 0] = [];
         return Ok(Json::object(none));

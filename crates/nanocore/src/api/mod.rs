@@ -59,6 +59,8 @@ pub struct ApiOptions {
     pub head_timeout: Duration,
     /// The longest JSON body, in bytes. Default 20 MiB.
     pub body_bytes_max: usize,
+    /// How long a JSON body may take to arrive. Default 60 s.
+    pub body_timeout: Duration,
     /// Bodies in memory at a time; further ones wait unread. Default 16.
     pub bodies_max: usize,
     /// Streams of events and logs at a time; further ones are refused. Default 2,048.
@@ -75,6 +77,7 @@ impl Default for ApiOptions {
             connections_max: 4_096,
             head_timeout: Duration::from_secs(30),
             body_bytes_max: 20 << 20,
+            body_timeout: Duration::from_secs(60),
             bodies_max: 16,
             streams_max: 2_048,
             allow_origins: Vec::new(),

@@ -268,13 +268,23 @@ async fn list(
     State(api): State<Api>,
     Params(query): Params<ListQuery>,
 ) -> Result<Json<Page<RunSummary>>, ApiError> {
-    let status = query.status.map(|word| {
-        RunState::from_word(&word).ok_or_else(|| {
-            ApiError::bad_request(format!("status: \"{word}\" is no state of a run"))
-        })
-    });
+    let status = query.status.as_deref().map(RunState::from_word);
+    let mut wrong = Vec::new();
+    if let (Some(word), Some(None)) = (&query.status, status) {
+        wrong.push(format!("status: \"{word}\" is no state of a run"));
+    }
+    if let Some(cursor) = query
+        .cursor
+        .clone()
+        .filter(|cursor| !RunFilter::is_cursor(cursor))
+    {
+        wrong.push(RunError::BadCursor { cursor }.to_string());
+    }
+    if !wrong.is_empty() {
+        return Err(ApiError::bad_request(wrong.join("; ")));
+    }
     let filter = RunFilter {
-        status: status.transpose()?,
+        status: status.flatten(),
         client_id: query.client_id,
         limit: query.limit,
         cursor: query.cursor,

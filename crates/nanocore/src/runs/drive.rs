@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use nodewire_json::Json;
@@ -80,6 +81,7 @@ enum NotStarted {
 /// `None` if there is nothing to be written: the run is gone, it waits for node servers, or it will be resumed.
 async fn execute(shared: &Arc<Shared>, active: &Active) -> Option<Told> {
     let begun = begin(shared, active).await?;
+    active.note_first_start(begun.started_at);
     let durable = begun.durable || shared.options.resume;
     let mut run = match start(shared, active, begun, durable).await {
         Ok(run) => run,
@@ -103,7 +105,9 @@ async fn execute(shared: &Arc<Shared>, active: &Active) -> Option<Told> {
     if is_broken_off && durable {
         return None;
     }
-    Some(told(&result, last, is_broken_off))
+    let before = active.started_at.0 - active.first_started_at().0;
+    let before = Duration::from_millis(u64::try_from(before).unwrap_or_default());
+    Some(told(&result, before, last, is_broken_off))
 }
 
 /// Gives the place back until servers offer what is missing; `None` if it waits.
@@ -189,6 +193,8 @@ async fn start(
         finished: known.iter().filter_map(outputs).collect(),
         lost: lost_ids,
         steps: Some(steps.shared()),
+        // A durable run waits as long as it takes.
+        away_wait: (!durable).then_some(shared.options.offers_wait),
         ..shared.run_options(&request)
     };
     if active.stop.is_cancelled() {
@@ -296,14 +302,25 @@ fn not_executed(active: &Active, state: RunState, reason: Option<String>) -> Tol
     let end = End {
         state,
         at,
-        duration_ms: u64::try_from(at.0 - active.started_at.0).ok(),
+        duration_ms: u64::try_from(at.0 - active.first_started_at().0).ok(),
         counts: None,
         reason,
     };
     Told { end, event: None }
 }
 
-fn told(result: &RunResult, event: Option<Event>, is_broken_off: bool) -> Told {
+/// `before`: the time from its start in an earlier process to that in this one.
+fn told(
+    result: &RunResult,
+    before: Duration,
+    mut event: Option<Event>,
+    is_broken_off: bool,
+) -> Told {
+    if let Some(EventKind::RunFinished { duration, .. }) =
+        event.as_mut().map(|event| &mut event.kind)
+    {
+        *duration += before;
+    }
     let (state, reason) = if is_broken_off {
         (
             RunState::Interrupted,
@@ -315,7 +332,7 @@ fn told(result: &RunResult, event: Option<Event>, is_broken_off: bool) -> Told {
     let end = End {
         state,
         at: Time::now(),
-        duration_ms: u64::try_from(result.duration.as_millis()).ok(),
+        duration_ms: u64::try_from((before + result.duration).as_millis()).ok(),
         counts: serde_json::to_string(&result.counts()).ok(),
         reason,
     };

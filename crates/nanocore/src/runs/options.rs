@@ -20,8 +20,8 @@ pub struct RunManagerOptions {
     /// How long nodes may take to stop. Default 5 s.
     pub abort_grace: Duration,
     /// How long a run waits for node servers to offer all of its nodes, from its turn on; others run meanwhile. After a
-    /// start of the process they are not ready yet. A durable run waits as long as it takes. Default 5 minutes, as long
-    /// as a server may take to start.
+    /// start of the process they are not ready yet. Later its nodes wait as long for a server that is restarted. A
+    /// durable run waits as long as it takes, both times. Default 5 minutes, as long as a server may take to start.
     pub offers_wait: Duration,
     /// Treat every run as if it were durable: after the process was killed, all go on.
     pub resume: bool,

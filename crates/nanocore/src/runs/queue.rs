@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -84,7 +84,10 @@ pub(super) struct Active {
     /// Its row.
     pub(super) seq: i64,
     pub(super) priority: i32,
+    /// When this process began with it.
     pub(super) started_at: Time,
+    /// When an earlier process did, if one did.
+    first_started_at: Arc<OnceLock<Time>>,
     /// Stops it.
     pub(super) stop: CancellationToken,
     /// Somebody wants it to end.
@@ -101,6 +104,16 @@ impl Active {
 
     pub(super) fn is_aborted(&self) -> bool {
         self.aborted.is_cancelled()
+    }
+
+    /// Notes when it began first. Later ones do not count.
+    pub(super) fn note_first_start(&self, at: Time) {
+        let _ = self.first_started_at.set(at);
+    }
+
+    /// When it began, in this process or an earlier one.
+    pub(super) fn first_started_at(&self) -> Time {
+        *self.first_started_at.get().unwrap_or(&self.started_at)
     }
 }
 
@@ -148,6 +161,7 @@ impl Queue {
             seq,
             priority,
             started_at: Time::now(),
+            first_started_at: Arc::default(),
             stop: CancellationToken::new(),
             aborted: CancellationToken::new(),
             live: Live::default(),
@@ -278,11 +292,11 @@ impl Queue {
 
     pub(super) fn view(&self) -> QueueView {
         let mut running: Vec<&Active> = self.active.values().collect();
-        running.sort_by_key(|active| (active.started_at, active.seq));
+        running.sort_by_key(|active| (active.first_started_at(), active.seq));
         let running = running.into_iter().map(|active| RunningRun {
             run_id: active.run_id.clone(),
             priority: active.priority,
-            started_at: active.started_at,
+            started_at: active.first_started_at(),
         });
         let waiting = (0..)
             .zip(&self.waiting)

@@ -129,13 +129,13 @@ pub struct RunSummary {
     pub rerun_of: Option<String>,
     /// When it was accepted.
     pub submitted_at: Time,
-    /// When it began; of one that was resumed, the last time.
+    /// When it began; of one that was resumed, the first time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Time>,
-    /// How long it took, from its start.
+    /// How long it took, from its start on; of one that was resumed, with the time in between.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
     /// How many nodes ended in which state: an object without zeros.
@@ -282,6 +282,13 @@ pub struct RunFilter {
     pub limit: Option<usize>,
     /// Where the page before ended: its [`Page::next_cursor`].
     pub cursor: Option<String>,
+}
+
+impl RunFilter {
+    /// Whether a page can have given this out as its cursor.
+    pub(crate) fn is_cursor(text: &str) -> bool {
+        text.parse::<i64>().is_ok()
+    }
 }
 
 /// A part of a list, newest first.

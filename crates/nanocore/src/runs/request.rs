@@ -177,17 +177,23 @@ impl RunRequest {
         let mut graph = parsed.map_err(|invalid| SubmitError::Invalid {
             problems: invalid.problems,
         })?;
+        let mut wrong = Vec::new();
         for (path, value) in &self.params {
-            let (node, name) = placed(&mut graph, path, "params")?;
-            node.set_param(name, value.clone());
+            match placed(&mut graph, path, "params") {
+                Ok((node, name)) => node.set_param(name, value.clone()),
+                Err(message) => wrong.push(message),
+            }
         }
         for (path, list) in &self.values {
-            if list.kind() != Kind::Array {
-                return Err(bad(format!("values: \"{path}\" must be a list")));
+            match placed(&mut graph, path, "values") {
+                Ok(_) if list.kind() != Kind::Array => {
+                    wrong.push(format!("values: \"{path}\" must be a list"));
+                }
+                Ok((node, port)) => node.set_value(port, list.clone()),
+                Err(message) => wrong.push(message),
             }
-            let (node, port) = placed(&mut graph, path, "values")?;
-            node.set_value(port, list.clone());
         }
+        all_of(wrong)?;
         Ok(graph)
     }
 
@@ -197,31 +203,40 @@ impl RunRequest {
         if bytes > bytes_max {
             return Err(SubmitError::TooLarge { bytes, bytes_max });
         }
-        if !PRIORITIES.contains(&self.priority) {
-            return Err(bad("priority: must be from -1000 to 1000"));
-        }
-        if self.retries.is_some_and(|retries| retries > RETRIES_MAX) {
-            return Err(bad(format!("retries: at most {RETRIES_MAX}")));
-        }
+        let mut wrong = Vec::new();
+        let mut check = |is_right: bool, message: String| {
+            if !is_right {
+                wrong.push(message);
+            }
+        };
         let is_time = |timeout: f64| timeout > 0.0 && timeout <= TIMEOUT_S_MAX;
-        if self.timeout.is_some_and(|timeout| !is_time(timeout)) {
-            return Err(bad("timeout: must be seconds, above 0 and at most 30 days"));
-        }
-        if self.tags.len() > TAGS_MAX {
-            return Err(bad(format!("tags: at most {TAGS_MAX}")));
-        }
         let mut labels = self.tags.iter().chain(&self.client_id);
-        if labels.any(|label| label.len() > LABEL_BYTES_MAX) {
-            return Err(bad(format!(
-                "tags and clientId: at most {LABEL_BYTES_MAX} bytes each"
-            )));
-        }
-        if self.traceparent.is_some() && self.trace_parent().is_none() {
-            return Err(bad(
-                "traceparent: must be \"00-<trace id>-<span id>-<flags>\", as W3C trace context says",
-            ));
-        }
-        Ok(())
+        check(
+            PRIORITIES.contains(&self.priority),
+            "priority: must be from -1000 to 1000".to_owned(),
+        );
+        check(
+            self.retries.is_none_or(|retries| retries <= RETRIES_MAX),
+            format!("retries: at most {RETRIES_MAX}"),
+        );
+        check(
+            self.timeout.is_none_or(is_time),
+            "timeout: must be seconds, above 0 and at most 30 days".to_owned(),
+        );
+        check(
+            self.tags.len() <= TAGS_MAX,
+            format!("tags: at most {TAGS_MAX}"),
+        );
+        check(
+            labels.all(|label| label.len() <= LABEL_BYTES_MAX),
+            format!("tags and clientId: at most {LABEL_BYTES_MAX} bytes each"),
+        );
+        check(
+            self.traceparent.is_none() || self.trace_parent().is_some(),
+            "traceparent: must be \"00-<trace id>-<span id>-<flags>\", as W3C trace context says"
+                .to_owned(),
+        );
+        all_of(wrong)
     }
 
     /// Without the graph: what is kept beside it, and told as `options`.
@@ -366,15 +381,29 @@ fn placed<'g, 'p>(
     graph: &'g mut Graph,
     path: &'p str,
     key: &str,
-) -> Result<(&'g mut GraphNode, &'p str), SubmitError> {
+) -> Result<(&'g mut GraphNode, &'p str), String> {
     let Some((id, name)) = split(path) else {
-        return Err(bad(format!(
-            "{key}: \"{path}\" is not \"<node id>.<name>\""
-        )));
+        return Err(format!("{key}: \"{path}\" is not \"<node id>.<name>\""));
     };
     let found = graph.nodes.iter_mut().find(|node| node.id == id);
-    let node = found.ok_or_else(|| bad(format!("{key}: \"{path}\": there is no node {id}")))?;
+    let node = found.ok_or_else(|| format!("{key}: \"{path}\": there is no node {id}"))?;
     Ok((node, name))
+}
+
+/// How much of what is wrong is told at once.
+const WRONG_MAX: usize = 64;
+
+/// A refusal with all that is wrong, if anything is.
+fn all_of(mut wrong: Vec<String>) -> Result<(), SubmitError> {
+    let more = wrong.len().saturating_sub(WRONG_MAX);
+    wrong.truncate(WRONG_MAX);
+    if more > 0 {
+        wrong.push(format!("and {more} more"));
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    Err(bad(wrong.join("; ")))
 }
 
 fn split(path: &str) -> Option<(u64, &str)> {

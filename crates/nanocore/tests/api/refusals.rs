@@ -1,10 +1,14 @@
 //! Every refusal is the API's error, whoever refuses.
 
+use std::time::Duration;
+
 use nanocore::api::openapi;
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::http::Answer;
-use crate::support::{Setup, start};
+use crate::support::{LIMIT, Setup, start, start_with};
 
 /// A request that is to be refused.
 struct Refused {
@@ -123,6 +127,127 @@ async fn what_the_libraries_refuse_keeps_its_status() {
     let answer = client.send("POST", "/assets", &form, b"x").await;
     assert_eq!(answer.status, 400);
     is_error(&answer);
+    setup.daemon.shutdown().await;
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_is_told_at_once() {
+    let setup = start().await;
+    let told = async |method: &str, path: &str, body: &str| {
+        let headers = [("Content-Type", "application/json")];
+        let client = &setup.client;
+        let answer = client.send(method, path, &headers, body.as_bytes()).await;
+        assert_eq!(answer.status, 400, "{path} {body}");
+        is_error(&answer)
+    };
+    let run = json!({"graph": crate::support::texts("a"), "priority": 9_999, "retries": 9_999,
+                     "timeout": -1, "traceparent": "x"});
+    let types = json!({"priority": "high", "durable": 1, "colour": "red"});
+    let paths = json!({"graph": crate::support::texts("a"), "params": {"9.text": "a", "text": "b"},
+                       "values": {"2.value": 1}});
+    let cases: [(&str, &str, String, &[&str]); 8] = [
+        (
+            "GET",
+            "/api/v1/runs?status=odd&cursor=x",
+            String::new(),
+            &["status", "cursor"],
+        ),
+        (
+            "GET",
+            "/assets?order=odd&hash=x&cursor=y",
+            String::new(),
+            &["order", "hash", "cursor"],
+        ),
+        (
+            "GET",
+            "/api/v1/servers/1/logs?tail=x&follow=y",
+            String::new(),
+            &["tail", "follow"],
+        ),
+        (
+            "POST",
+            "/api/v1/runs",
+            run.to_string(),
+            &["priority", "retries", "timeout", "traceparent"],
+        ),
+        (
+            "POST",
+            "/api/v1/runs",
+            types.to_string(),
+            &["priority", "durable", "colour"],
+        ),
+        (
+            "POST",
+            "/api/v1/runs",
+            paths.to_string(),
+            &["9.text", "\"text\"", "2.value"],
+        ),
+        (
+            "POST",
+            "/api/v1/queue",
+            json!({"clear": 1, "delete": 2}).to_string(),
+            &["clear", "delete"],
+        ),
+        (
+            "POST",
+            "/resources",
+            json!({"serverUid": 1, "action": 2}).to_string(),
+            &["serverUid", "action"],
+        ),
+    ];
+    for (method, path, body, names) in cases {
+        let message = told(method, path, &body).await;
+        for name in names {
+            assert!(message.contains(name), "{path} {body}: {name}: {message}");
+        }
+    }
+    setup.daemon.shutdown().await;
+}
+
+/// What is answered to a head that announces so many bytes, of which none comes.
+async fn announced(setup: &Setup, (method, path): (&str, &str), bytes: u64) -> Answer {
+    let mut stream = TcpStream::connect(setup.daemon.address()).await.unwrap();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nContent-Length: {bytes}\r\n\r\n",
+        setup.client.token
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let reading = stream.read_to_end(&mut answer);
+    tokio::time::timeout(LIMIT, reading)
+        .await
+        .expect("it is refused and closed")
+        .unwrap();
+    crate::http::parse(&answer)
+}
+
+#[tokio::test]
+async fn a_body_that_announces_too_much_is_refused_unread() {
+    let setup = start().await;
+    for address in [
+        ("POST", "/api/v1/runs"),
+        ("POST", "/resources"),
+        ("PATCH", "/assets/00000000-0000-4000-8000-000000000000"),
+    ] {
+        let answer = announced(&setup, address, 1 << 40).await;
+        assert_eq!(answer.status, 413, "{address:?}");
+        assert_eq!(answer.error_code(), "too_large");
+    }
+    setup.daemon.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_waited_for_only_so_long() {
+    let setup = start_with(|options| options.api.body_timeout = Duration::from_millis(100)).await;
+    for address in [
+        ("POST", "/api/v1/runs"),
+        ("POST", "/resources"),
+        ("PATCH", "/assets/00000000-0000-4000-8000-000000000000"),
+    ] {
+        let answer = announced(&setup, address, 10).await;
+        assert_eq!(answer.status, 408, "{address:?}");
+        assert_eq!(answer.error_code(), "body_timeout");
+    }
     setup.daemon.shutdown().await;
 }
 

@@ -87,7 +87,7 @@ impl Client {
     }
 }
 
-fn parse(answer: &[u8]) -> Answer {
+pub(crate) fn parse(answer: &[u8]) -> Answer {
     let end = answer
         .windows(4)
         .position(|window| window == b"\r\n\r\n")

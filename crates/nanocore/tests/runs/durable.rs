@@ -46,6 +46,35 @@ async fn a_durable_run_goes_on_where_it_was_killed() {
 }
 
 #[tokio::test]
+async fn a_resumed_run_tells_its_first_start_and_the_time_since() {
+    let home = Home::new();
+    let daemon = home
+        .start_with(uncached(), DatabaseOptions::default())
+        .await;
+    let run = daemon.submit(durable(chain("a", &["hold"]))).await.run_id;
+    home.world.called("a").await;
+    let first = daemon.record(&run).await["startedAt"].clone();
+    assert!(first.is_string(), "{first}");
+    daemon.kill().await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+
+    // Also after it has waited for its servers.
+    home.world.set_away(true);
+    let mut daemon = home
+        .start_with(uncached(), DatabaseOptions::default())
+        .await;
+    daemon.told("run_waiting", &run).await;
+    assert_eq!(daemon.record(&run).await["startedAt"], first);
+    home.world.open("a");
+    home.world.set_away(false);
+    let told = daemon.finished(&run).await;
+    let record = daemon.record(&run).await;
+    assert_eq!(record["startedAt"], first, "{record}");
+    assert!(record["durationMs"].as_u64().unwrap() >= 1_500, "{record}");
+    assert_eq!(told["durationMs"], record["durationMs"], "{told}");
+}
+
+#[tokio::test]
 async fn other_runs_are_recorded_as_interrupted_and_those_that_waited_run() {
     let home = Home::new();
     let options = RunManagerOptions {

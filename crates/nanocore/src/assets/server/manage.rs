@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -18,7 +18,7 @@ use crate::assets::id::AssetId;
 use crate::assets::index::{Cursor, Filter, Order};
 use crate::assets::tokens::Caller;
 use crate::refusal::ApiError;
-use crate::request::{Params, Path, expect_json};
+use crate::request::{Params, Path, expect_json, read_body, wrong_members};
 
 /// Longest JSON body read.
 const JSON_BYTES_MAX: usize = 1 << 20;
@@ -54,30 +54,32 @@ pub(super) async fn list(
     State(shared): Shares,
     Params(query): Params<ListQuery>,
 ) -> Result<Response, ApiError> {
+    let mut wrong = Vec::new();
     let order = match query.order.as_deref() {
         None | Some("newest" | "desc") => Order::Newest,
         Some("oldest" | "asc") => Order::Oldest,
-        Some(_) => return Err(ApiError::bad_request("order is newest or oldest")),
+        Some(_) => {
+            wrong.push("order is newest or oldest");
+            Order::Newest
+        }
     };
-    let malformed = |what: &'static str| move |_| ApiError::bad_request(what);
-    let hash = query
-        .hash
-        .map(|hash| {
-            hash.parse()
-                .map_err(malformed("hash is sha256:<64 hex digits>"))
-        })
-        .transpose()?;
-    let after = query.cursor.map(|cursor| {
-        cursor
-            .parse()
-            .map_err(|_| ApiError::bad_request("cursor is not from an earlier list"))
-    });
+    let hash = query.hash.map(|hash| hash.parse());
+    if matches!(hash, Some(Err(_))) {
+        wrong.push("hash is sha256:<64 hex digits>");
+    }
+    let after = query.cursor.map(|cursor| cursor.parse());
+    if matches!(after, Some(Err(_))) {
+        wrong.push("cursor is not from an earlier list");
+    }
+    if !wrong.is_empty() {
+        return Err(ApiError::bad_request(wrong.join("; ")));
+    }
     let limit = query.limit.map(|limit| limit.saturating_add(1));
     let filter = Filter {
         kind: query.kind,
-        hash,
+        hash: hash.and_then(Result::ok),
         name: query.name,
-        after: after.transpose()?,
+        after: after.and_then(Result::ok),
         limit,
         order,
     };
@@ -145,7 +147,7 @@ pub(super) async fn change(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let patch = read_json::<Patch>(&headers, body).await?;
+    let patch = read_json::<Patch>(&shared, &headers, body).await?;
     let entry = find_own(&shared, &caller, &id)?;
     let entry = shared.store.update(entry.hash.into(), patch).await?;
     Ok(Json(entry.show(&shared.config.domain, true)).into_response())
@@ -189,7 +191,7 @@ pub(super) async fn resource(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
-    let message: ResourceMessage = read_json(&headers, body).await?;
+    let message: ResourceMessage = read_json(&shared, &headers, body).await?;
     if matches!(&caller, Caller::Server(uid) if **uid != *message.server_uid) {
         return Err(ApiError::forbidden(
             "a node server may speak of its own resources only",
@@ -223,16 +225,18 @@ pub(super) async fn resources(State(shared): Shares) -> Response {
     Json(shared.resources.list()).into_response()
 }
 
-async fn read_json<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, ApiError> {
+async fn read_json<T: DeserializeOwned>(
+    shared: &Shared,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<T, ApiError> {
     expect_json(headers, &body)?;
-    let bytes = to_bytes(body, JSON_BYTES_MAX).await.map_err(|_| {
-        ApiError::too_large(format!(
-            "the body is cut off or longer than {JSON_BYTES_MAX} bytes"
-        ))
-    })?;
+    let bytes = read_body(body, JSON_BYTES_MAX, shared.config.body_timeout).await?;
     // Python writes tokens that strict JSON does not have.
     let json = nodewire_json::Json::parse_bytes(bytes)
         .map_err(|error| ApiError::bad_request(format!("the body is not JSON: {error}")))?;
-    json.decode()
-        .map_err(|error| ApiError::bad_request(error.to_string()))
+    json.decode().map_err(|error| {
+        let wrong = wrong_members::<T>(&json).unwrap_or_else(|| error.to_string());
+        ApiError::bad_request(format!("the body does not fit: {wrong}"))
+    })
 }

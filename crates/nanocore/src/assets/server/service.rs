@@ -24,6 +24,8 @@ pub struct AssetServiceConfig {
     pub endpoint: String,
     /// How long an upload may stay silent. [`AssetServiceConfig::new`] sets 60 s.
     pub upload_idle_timeout: Duration,
+    /// How long a JSON body may take to arrive. [`AssetServiceConfig::new`] sets 60 s.
+    pub body_timeout: Duration,
 }
 
 impl AssetServiceConfig {
@@ -35,6 +37,7 @@ impl AssetServiceConfig {
             domain: domain.into(),
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             upload_idle_timeout: Duration::from_secs(60),
+            body_timeout: Duration::from_secs(60),
         }
     }
 }

@@ -124,6 +124,8 @@ pub(in crate::runs) struct Begun {
     pub(in crate::runs) graph: String,
     pub(in crate::runs) options: String,
     pub(in crate::runs) durable: bool,
+    /// When it began first, maybe in an earlier process.
+    pub(in crate::runs) started_at: Time,
     /// Nodes that were executed already.
     pub(in crate::runs) finished: Vec<NodeRecord>,
     /// Nodes that were being executed when the process ended.
@@ -136,13 +138,15 @@ pub(in crate::runs) fn begin(
     seq: i64,
     at: Time,
 ) -> rusqlite::Result<Option<Begun>> {
-    let update = "UPDATE runs SET status = 'running', started_at = ?2 WHERE seq = ?1 AND status = 'queued' \
-                  RETURNING graph, durable";
-    let begun: Option<(i64, bool)> = connection
+    let update = "UPDATE runs SET status = 'running', started_at = coalesce(started_at, ?2) \
+                  WHERE seq = ?1 AND status = 'queued' RETURNING graph, durable, started_at";
+    let begun: Option<(i64, bool, i64)> = connection
         .prepare_cached(update)?
-        .query_row(params![seq, at.0], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row(params![seq, at.0], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
         .optional()?;
-    let Some((graph, durable)) = begun else {
+    let Some((graph, durable, started_at)) = begun else {
         return Ok(None);
     };
     let request = "SELECT request FROM run_requests WHERE run = ?1";
@@ -152,14 +156,16 @@ pub(in crate::runs) fn begin(
         graph: blobs::text(connection, graph)?.unwrap_or_default(),
         options,
         durable,
+        started_at: Time(started_at),
         finished: finished(connection, seq)?,
         sent: sent(connection, seq)?,
     }))
 }
 
-/// Writes down that a run waits again, of which nothing was executed.
+/// Writes down that a run waits again, of which this process has executed nothing.
 pub(in crate::runs) fn put_back(connection: &Connection, seq: i64) -> rusqlite::Result<()> {
-    let update = "UPDATE runs SET status = 'queued', started_at = NULL WHERE seq = ?1 AND status = 'running'";
+    let update = "UPDATE runs SET status = 'queued', started_at = CASE WHEN resumed > 0 THEN started_at END \
+                  WHERE seq = ?1 AND status = 'running'";
     connection.prepare_cached(update)?.execute([seq]).map(drop)
 }
 

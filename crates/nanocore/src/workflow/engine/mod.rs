@@ -65,6 +65,9 @@ pub struct RunOptions {
     pub steps: Option<Arc<dyn StepLog>>,
     /// The assets that values may name; without, references are text like any other.
     pub assets: Option<Arc<dyn AssetLinks>>,
+    /// How long nodes wait for a server that is away and will be back; `None` for as long as it takes. Then they are sent
+    /// all the same, and fail as its loss has it. Default 300 s, as long as a server may take to start.
+    pub away_wait: Option<Duration>,
     /// How long nodes may take to stop; 30 days at most.
     pub abort_grace: Duration,
     /// The trace that the run is part of: its steps' requests have it as their
@@ -90,6 +93,7 @@ impl Default for RunOptions {
             lost: HashSet::new(),
             steps: None,
             assets: None,
+            away_wait: Some(Duration::from_secs(300)),
             abort_grace: Duration::from_secs(5),
             trace_parent: None,
             tracer: None,
@@ -222,6 +226,7 @@ fn settings(run_id: &Arc<str>, options: RunOptions) -> Settings {
         logs_steps: options.steps.is_some(),
         assets: options.assets,
         abort_grace: options.abort_grace.min(MAX_TIME),
+        away_wait: options.away_wait,
         seed: options.run_id.as_u64_pair().0,
     }
 }

@@ -1,21 +1,19 @@
 //! Servers that are away and will be back: nodes that were not sent yet wait for them. spec: nanograph 16.2
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Scheduler;
 use super::timers::{RUN, TimerKind};
+use crate::workflow::graph::MAX_TIME;
 use crate::workflow::state::NodeState;
-
-/// How long nodes wait for a server that is away: as long as one may take to start. Then they are sent all the same, and
-/// fail as its loss has it, so that no run is held up for ever by a server that never comes back.
-pub(super) const AWAY_WAIT: Duration = Duration::from_secs(300);
 
 /// How a server is, as the run sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Presence {
     Here,
-    /// Nodes wait for it until then.
-    AwayUntil(Instant),
+    /// Nodes wait for it until then; then they are sent all the same, and fail as its loss has it. `None` if they wait
+    /// as long as it takes.
+    Away(Option<Instant>),
     /// It was away for too long.
     GivenUp,
 }
@@ -31,10 +29,12 @@ impl Scheduler {
 
     pub(super) fn note_away(&mut self, away: &[bool], now: Instant) {
         self.servers.resize(away.len(), Presence::Here);
+        let wait = self.settings.away_wait.map(|wait| wait.min(MAX_TIME));
+        let until = wait.map(|wait| now + wait);
         for (server, is_away) in self.servers.iter_mut().zip(away) {
             *server = match (is_away, *server) {
                 (false, _) => Presence::Here,
-                (true, Presence::Here) => Presence::AwayUntil(now + AWAY_WAIT),
+                (true, Presence::Here) => Presence::Away(until),
                 (true, before) => before,
             };
         }
@@ -45,7 +45,7 @@ impl Scheduler {
     pub(super) fn give_up_away(&mut self, now: Instant) {
         self.is_away_timer_set = false;
         for server in &mut self.servers {
-            if matches!(*server, Presence::AwayUntil(until) if until <= now) {
+            if matches!(*server, Presence::Away(Some(until)) if until <= now) {
                 *server = Presence::GivenUp;
             }
         }
@@ -57,13 +57,13 @@ impl Scheduler {
     pub(super) fn is_away(&self, node: usize) -> bool {
         let remote = self.plan.nodes[node].remote();
         let presence = remote.and_then(|remote| self.servers.get(remote.server));
-        matches!(presence, Some(Presence::AwayUntil(_)))
+        matches!(presence, Some(Presence::Away(_)))
     }
 
     /// One timer at a time, for whichever server is to be given up first.
     fn set_away_timer(&mut self) {
         let until = |server: &Presence| match server {
-            Presence::AwayUntil(until) => Some(*until),
+            Presence::Away(until) => *until,
             Presence::Here | Presence::GivenUp => None,
         };
         let first = self.servers.iter().filter_map(until).min();

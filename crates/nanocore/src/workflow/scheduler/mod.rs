@@ -109,6 +109,8 @@ pub(crate) struct Settings {
     /// The assets that values may name.
     pub(crate) assets: Option<Arc<dyn AssetLinks>>,
     pub(crate) abort_grace: Duration,
+    /// How long nodes wait for a server that is away; `None` for as long as it takes.
+    pub(crate) away_wait: Option<Duration>,
     /// Makes the jitter of retry delays.
     pub(crate) seed: u64,
 }

@@ -213,6 +213,7 @@ impl Case {
             logs_steps: self.logs_steps,
             assets: None,
             abort_grace: Duration::from_secs(5),
+            away_wait: Some(Duration::from_secs(300)),
             seed: 7,
         };
         let options = PlanOptions {

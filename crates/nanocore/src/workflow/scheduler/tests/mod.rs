@@ -106,9 +106,9 @@ fn check_together(runs: &[Harness<'_>], limits: Limits) {
     }
 }
 
-#[test]
-fn a_server_that_never_comes_back_holds_up_no_run() {
-    let case = Case {
+/// One node on one server, which executes it.
+fn single() -> Case {
+    Case {
         nodes: vec![NodeCase {
             required: 0,
             optional: 0,
@@ -125,16 +125,39 @@ fn a_server_that_never_comes_back_holds_up_no_run() {
         logs_steps: false,
         choices: vec![0],
         abort_at: None,
-    };
+    }
+}
+
+fn is_sent(scheduler: &mut Scheduler) -> bool {
+    let outputs = std::iter::from_fn(|| scheduler.poll_output());
+    outputs
+        .filter(|output| matches!(output, Output::Dispatch(..)))
+        .count()
+        > 0
+}
+
+#[test]
+fn a_run_without_a_limit_waits_for_a_server_as_long_as_it_takes() {
+    let case = single();
+    let mut harness = Harness::new(&case);
+    harness.scheduler.settings.away_wait = None;
+    let servers = harness.scheduler.plan().servers.len();
+    harness.scheduler.start(&vec![true; servers], harness.now);
+    assert_eq!(harness.scheduler.poll_timeout(), None, "nothing is due");
+    let late = harness.now + Duration::from_secs(30 * 24 * 3_600);
+    harness.scheduler.handle_timeout(late);
+    assert!(!is_sent(&mut harness.scheduler), "it still waits");
+    harness
+        .scheduler
+        .handle_servers(&vec![false; servers], late);
+    assert!(is_sent(&mut harness.scheduler), "it is back");
+}
+
+#[test]
+fn a_server_that_never_comes_back_holds_up_no_run() {
+    let case = single();
     let mut harness = Harness::new(&case);
     let away = vec![true; harness.scheduler.plan().servers.len()];
-    let is_sent = |scheduler: &mut Scheduler| {
-        let outputs = std::iter::from_fn(|| scheduler.poll_output());
-        outputs
-            .filter(|output| matches!(output, Output::Dispatch(..)))
-            .count()
-            > 0
-    };
     harness.scheduler.start(&away, harness.now);
     assert!(!is_sent(&mut harness.scheduler), "it waits");
     let at = harness.scheduler.poll_timeout().unwrap();
