@@ -25,10 +25,10 @@ impl Context {
         self.running.id
     }
 
-    /// What goes in.
+    /// What goes in. References to assets at inputs of type `bytes` are replaced by what they refer to.
     #[must_use]
     pub fn inputs(&self) -> &Inputs {
-        &self.running.request.inputs
+        self.running.inputs()
     }
 
     /// The parameters that were set.

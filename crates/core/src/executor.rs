@@ -31,6 +31,12 @@ pub struct ExecutorConfig {
     pub queue: usize,
     /// How long a handler may take to react to a cancellation or deadline before it is abandoned; 2 s by default.
     pub grace: Duration,
+    /// Bytes of assets that are fetched for the inputs of one execution, all together; 256 MiB by default.
+    pub asset_bytes_max: usize,
+    /// Executions that have assets fetched for their inputs at once; others wait, in their places. 16 by default.
+    pub asset_fetches_max: usize,
+    /// How long it may take to fetch the assets of one execution's inputs, and each call of [`Assets`]; 2 min by default.
+    pub asset_timeout: Duration,
 }
 
 impl Default for ExecutorConfig {
@@ -40,6 +46,9 @@ impl Default for ExecutorConfig {
             concurrency: 256,
             queue: 1_024,
             grace: Duration::from_secs(2),
+            asset_bytes_max: 256 << 20,
+            asset_fetches_max: 16,
+            asset_timeout: Duration::from_secs(120),
         }
     }
 }
@@ -76,9 +85,12 @@ impl Executor {
     }
 
     /// The same executor with a place for assets, for what is submitted through this handle and its clones.
+    ///
+    /// References at inputs of type `bytes` are fetched from there before the node is called. The execution has its place
+    /// and is started then, so that its limits, deadline and cancellation hold for that, too.
     #[must_use]
     pub fn with_assets(mut self, store: Arc<dyn AssetStore>) -> Self {
-        self.assets = Assets::new(store);
+        self.assets = Assets::new(store, self.shared.config.asset_timeout);
         self
     }
 
@@ -161,9 +173,17 @@ impl Executor {
             self.shared.refuse(self.origin, refusal.kind());
             self.shared.unreserve();
         })?;
+        self.shared.live.add(&running);
         running.deliver(ExecutionEvent::Accepted);
         self.start(&running, admission);
         Ok(CancelHandle::new(running))
+    }
+
+    /// Cancels everything that was accepted before and has not ended, whoever submitted it: what runs is asked to stop, what
+    /// waits is not started. Tells how many end in [`ExecutionEvent::Cancelled`] for this; the others were ending already.
+    /// What is submitted later is not touched, and what is submitted meanwhile may or may not be.
+    pub fn cancel_all(&self) -> usize {
+        self.shared.live.cancel()
     }
 
     /// Stops taking requests, drops what waits, gives what runs `drain` to finish, then cancels it and waits for it

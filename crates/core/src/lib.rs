@@ -41,6 +41,8 @@ mod error;
 mod event;
 mod execution;
 mod executor;
+mod fetch;
+mod live;
 mod node;
 mod observe;
 mod origin;

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::Notify;
@@ -15,7 +15,7 @@ use crate::observe::{Ended, Watch};
 use crate::queue::{NodeEntry, Turn};
 use crate::request::ExecutionRequest;
 use crate::sink::EventSink;
-use crate::value::Outputs;
+use crate::value::{Inputs, Outputs};
 
 /// Why a handler should stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub(crate) struct Running {
     pub(crate) origin: Option<&'static str>,
     pub(crate) assets: Assets,
     pub(crate) accepted_at: Instant,
+    /// The inputs with what they referred to, where that was fetched.
+    pub(crate) fetched: OnceLock<Inputs>,
     /// Notified when a place was taken for this execution.
     pub(crate) turn: Notify,
     sink: Arc<dyn EventSink>,
@@ -79,6 +81,7 @@ impl Running {
             origin: door.origin,
             assets: door.assets,
             accepted_at: Instant::now(),
+            fetched: OnceLock::new(),
             turn: Notify::new(),
             sink,
             watch: door.watch,
@@ -87,6 +90,11 @@ impl Running {
             stop_changed: Notify::new(),
             gate: Mutex::default(),
         }
+    }
+
+    /// What goes into the node.
+    pub(crate) fn inputs(&self) -> &Inputs {
+        self.fetched.get().unwrap_or(&self.request.inputs)
     }
 
     pub(crate) fn queue_key(&self) -> Turn {

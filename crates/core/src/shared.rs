@@ -8,6 +8,8 @@ use tokio::sync::Notify;
 
 use crate::error::{Refusal, RefusalKind};
 use crate::executor::ExecutorConfig;
+use crate::fetch::Fetches;
+use crate::live::Live;
 use crate::origin::{ByOrigin, OriginRefusals, RefusalCounts};
 use crate::registry::Registry;
 use crate::request::ExecutionRequest;
@@ -24,6 +26,8 @@ pub(crate) struct Shared {
     counters: Mutex<Counters>,
     // As well.
     refusals: Mutex<ByOrigin<RefusalCounts>>,
+    pub(crate) live: Live,
+    pub(crate) fetches: Fetches,
     pub(crate) runners: Runners,
     pub(crate) shutdown: Shutdown,
     /// Accepted executions whose terminal event was not delivered yet. The counters know of an end before it is
@@ -41,6 +45,8 @@ impl Shared {
             next_id: AtomicU64::new(1),
             counters: Mutex::default(),
             refusals: Mutex::default(),
+            live: Live::default(),
+            fetches: Fetches::new(&config),
             runners: Runners::default(),
             shutdown: Shutdown::default(),
             untold: AtomicUsize::new(0),

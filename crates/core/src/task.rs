@@ -13,6 +13,7 @@ use futures_util::future::CatchUnwind;
 use crate::context::Context;
 use crate::error::{NodeError, NodeErrorKind};
 use crate::event::{DropReason, ExecutionEvent};
+use crate::fetch;
 use crate::node::{BoxFuture, DynNode};
 use crate::observe::Ended;
 use crate::running::{Running, SlotGuard, StopReason};
@@ -118,7 +119,7 @@ impl Task {
         self.running.deliver(ExecutionEvent::Started);
         let context = Context::new(Arc::clone(&self.running));
         // The call itself may panic, too.
-        let called = std::panic::catch_unwind(AssertUnwindSafe(|| node.execute_boxed(context)));
+        let called = std::panic::catch_unwind(AssertUnwindSafe(|| self.call(node, context)));
         let mut handler = match called {
             Ok(handler) => AssertUnwindSafe(handler).catch_unwind(),
             Err(panic) => {
@@ -138,6 +139,22 @@ impl Task {
             Poll::Pending => drop(tokio::spawn(self.supervise(handler))),
         }
         polled_at
+    }
+
+    /// Calls the handler, behind the assets that its inputs refer to where there are any.
+    fn call(
+        &self,
+        node: Arc<dyn DynNode>,
+        context: Context,
+    ) -> BoxFuture<'static, Result<Outputs, NodeError>> {
+        if !fetch::is_needed(&self.running.request.inputs, node.definition()) {
+            return node.execute_boxed(context);
+        }
+        let (running, shared) = (Arc::clone(&self.running), Arc::clone(&self.shared));
+        Box::pin(async move {
+            shared.fetches.fetch(&running, node.definition()).await?;
+            node.execute_boxed(context).await
+        })
     }
 
     /// Waits for the handler, or for a stop and then the grace time.
@@ -211,6 +228,7 @@ impl Task {
             .entry
             .end(running.origin, ending, ended.queue_time, ended.run_time);
         self.shared.counters().end(ending);
+        self.shared.live.remove(running.id);
         running.tell_watch(&ended);
         running.deliver(event);
         self.shared.told();

@@ -852,3 +852,44 @@ fn a_cancellation_that_was_taken_holds_when_the_runtime_goes_down() {
         (1, 0)
     );
 }
+
+#[tokio::test]
+async fn cancelling_all_reaches_what_runs_what_waits_and_nodes_that_are_gone() {
+    let gate = Arc::new(Semaphore::new(0));
+    let executor = executor(gated(narrow("n", 1, 2), &gate));
+    let other = executor.clone().with_origin("other");
+    other
+        .registry()
+        .insert(gated(definition("gone"), &gate))
+        .unwrap();
+    let ended = executor.submit(ExecutionRequest::new("nope"));
+    assert!(ended.is_err());
+    let mut all = Vec::new();
+    for node in ["n", "n", "n", "gone"] {
+        all.push(other.submit(ExecutionRequest::new(node)).unwrap());
+    }
+    until_started(&mut all[0]).await;
+    until_started(&mut all[3]).await;
+    assert!(executor.registry().remove("gone"));
+    assert!(all[1].cancel());
+    assert_eq!(executor.cancel_all(), 3);
+    assert_eq!(executor.cancel_all(), 0);
+    for execution in all {
+        let events = events(execution).await;
+        let terminal = events.iter().filter(|event| event.is_terminal()).count();
+        assert_eq!(terminal, 1, "{events:?}");
+        let last = events.last().unwrap();
+        assert!(
+            matches!(last, ExecutionEvent::Cancelled { abandoned: false }),
+            "{last:?}"
+        );
+    }
+    let counters = executor.counters();
+    assert_eq!((counters.cancelled, counters.in_flight), (4, 0));
+    assert_balanced(&executor);
+    // What comes later is not touched.
+    gate.add_permits(1);
+    let later = executor.submit(ExecutionRequest::new("n")).unwrap();
+    later.outputs().await.unwrap();
+    assert_eq!(executor.cancel_all(), 0);
+}

@@ -33,6 +33,7 @@ enum Step {
         deadline_us: Option<u64>,
     },
     Cancel(prop::sample::Index),
+    CancelAll,
     Drop(prop::sample::Index),
     Yield(u8),
     Replace,
@@ -56,6 +57,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (behaviour(), -2..3_i32, prop::option::weighted(0.2, 0..3_000_u64))
             .prop_map(|(behaviour, priority, deadline_us)| Step::Submit { behaviour, priority, deadline_us }),
         2 => any::<prop::sample::Index>().prop_map(Step::Cancel),
+        1 => Just(Step::CancelAll),
         1 => any::<prop::sample::Index>().prop_map(Step::Drop),
         2 => (0..20_u8).prop_map(Step::Yield),
         1 => Just(Step::Replace),
@@ -204,6 +206,7 @@ async fn scenario(steps: Vec<Step>) -> Result<(), TestCaseError> {
     let doors = ["one", "another"].map(|origin| executor.clone().with_origin(origin));
     let mut live: Vec<(Execution, bool)> = Vec::new();
     let mut submitted = 0_u64;
+    let mut cancelled_all = 0;
     for step in steps {
         match step {
             Step::Submit {
@@ -224,6 +227,15 @@ async fn scenario(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 let (execution, cancelled) = index.get_mut(&mut live);
                 *cancelled |= execution.cancel();
             }
+            Step::CancelAll => {
+                let in_flight = executor.counters().in_flight;
+                let cancelled = executor.cancel_all() as u64;
+                prop_assert!(cancelled <= in_flight, "{} of {}", cancelled, in_flight);
+                cancelled_all += cancelled;
+                for (execution, _) in &live {
+                    prop_assert!(!execution.cancel(), "none is left that can be cancelled");
+                }
+            }
             Step::Drop(index) if !live.is_empty() => {
                 drop(live.swap_remove(index.index(live.len())))
             }
@@ -240,6 +252,10 @@ async fn scenario(steps: Vec<Step>) -> Result<(), TestCaseError> {
     executor.shutdown(Duration::from_micros(100)).await;
     let counters = executor.counters();
     prop_assert_eq!(counters.in_flight, 0);
+    prop_assert!(
+        counters.cancelled >= cancelled_all,
+        "what was cancelled ends so"
+    );
     prop_assert_eq!(counters.accepted + counters.refused(), submitted);
     let refusals = executor.refusals();
     let refused: [u64; RefusalKind::ALL.len()] =
