@@ -226,8 +226,11 @@ async fn ports(
                 .unwrap_or_else(|| format!("{}-{node_id}", node.uid))
         },
     );
-    let is_viewer =
-        known.is_some_and(|node| node.client || Builtin::of(node) == Some(Builtin::Viewer));
+    // Whatever server the graph names: none has executed it.
+    let is_here = member("serverUid").is_none();
+    let is_viewer = known.is_some_and(|node| {
+        node.client || (is_here && Builtin::with_uid(&node.uid) == Some(Builtin::Viewer))
+    });
     if !outputs::is_result(graph, targets, node_id, is_viewer) {
         return Ok(Vec::new());
     }
