@@ -19,7 +19,8 @@
 //! ```
 //!
 //! Started beside a `nanoserver.json`, this program is a node server that any Nanograph orchestrator can use:
-//! `nodewire run` among them.
+//! `nodewire run` among them. What else it serves, and how, is in a `nodewire.toml`, in its environment and in its flags:
+//! see [`config`].
 //!
 //! # Invariants
 //! - A wire is one module here that joins it to the [`Executor`]; wires know nothing of nodes, nodes nothing of wires.
@@ -31,8 +32,14 @@
 #[cfg(feature = "autotrainer")]
 pub mod autotrainer;
 pub mod capability;
+#[cfg(feature = "client")]
+pub mod client;
+#[cfg(feature = "config")]
+pub mod config;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "mcp")]
+pub mod mcp;
 pub mod metrics;
 pub mod nanograph;
 #[cfg(feature = "nats")]

@@ -1,0 +1,103 @@
+//! Servers that are not there, go away, or are something else.
+
+use std::net::TcpListener;
+
+use nodewire::capability::Wire;
+use nodewire::client::{Call, Remote, RemoteErrorKind, RemoteOptions, Target};
+
+use crate::support::{Served, WIRES, install_tls, soon};
+
+fn hasty() -> RemoteOptions {
+    let mut options = RemoteOptions::default();
+    options.connect_timeout = std::time::Duration::from_millis(500);
+    options.answer_timeout = std::time::Duration::from_millis(500);
+    options.heartbeat_timeout = std::time::Duration::from_millis(200);
+    options
+}
+
+fn target(wire: Wire, port: u16) -> Target {
+    let text = match wire {
+        Wire::Autotrainer => format!("{port},{port}"),
+        _ => format!("127.0.0.1:{port}"),
+    };
+    Target::parse(wire, &text).unwrap()
+}
+
+async fn failure(target: &Target) -> RemoteErrorKind {
+    match soon(Remote::connect(target, hasty())).await {
+        Ok(remote) => {
+            let executed = soon(remote.call(Call::new("echo"))).await.unwrap_err();
+            let described = soon(remote.describe()).await.unwrap_err();
+            assert_eq!(executed.kind(), described.kind(), "{target}");
+            described.kind()
+        }
+        Err(error) => error.kind(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_there() {
+    install_tls();
+    for wire in WIRES {
+        // Bound, so that nobody else gets it, and closed again.
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        assert_eq!(
+            failure(&target(wire, port)).await,
+            RemoteErrorKind::Unreachable,
+            "{wire}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn somebody_is_there_who_says_nothing() {
+    install_tls();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    for wire in [Wire::Nanograph, Wire::Nats, Wire::Nnrp] {
+        assert_eq!(
+            failure(&target(wire, port)).await,
+            RemoteErrorKind::Unreachable,
+            "{wire}"
+        );
+    }
+    let remote = Remote::connect(&target(Wire::Http, port), hasty())
+        .await
+        .unwrap();
+    let error = soon(remote.describe()).await.unwrap_err();
+    assert_eq!(error.kind(), RemoteErrorKind::Unreachable);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_stops_fails_what_comes_after() {
+    let served = Served::start().await;
+    let mut remotes = Vec::new();
+    for wire in WIRES {
+        let remote = served.remote(wire).await;
+        soon(remote.call(Call::new("echo").input("text", "a")))
+            .await
+            .unwrap();
+        remotes.push(remote);
+    }
+    served.stop().await;
+    for remote in remotes {
+        let mut call = Call::new("echo").input("text", "a");
+        call = call.timeout(std::time::Duration::from_secs(2));
+        let error = soon(remote.call(call)).await.unwrap_err();
+        let kinds = [
+            RemoteErrorKind::Unreachable,
+            RemoteErrorKind::Lost,
+            RemoteErrorKind::Deadline,
+            RemoteErrorKind::UnknownNode,
+        ];
+        assert!(
+            kinds.contains(&error.kind()),
+            "{}: {error:?}",
+            remote.wire()
+        );
+    }
+}
