@@ -27,6 +27,8 @@ pub enum Wire {
     Nnrp,
     /// Plain HTTP/1.1: JSON, forms and server-sent events.
     Http,
+    /// The Model Context Protocol, over streamable HTTP and stdio.
+    Mcp,
 }
 
 /// Something of an execution that a wire can express or not.
@@ -79,12 +81,13 @@ pub struct Lost {
 
 impl Wire {
     /// Every wire, for tables that must be complete.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Nanograph,
         Self::Nats,
         Self::Autotrainer,
         Self::Nnrp,
         Self::Http,
+        Self::Mcp,
     ];
 
     /// A stable name for metrics, flags and configuration.
@@ -96,6 +99,7 @@ impl Wire {
             Self::Autotrainer => "autotrainer",
             Self::Nnrp => "nnrp",
             Self::Http => "http",
+            Self::Mcp => "mcp",
         }
     }
 }
@@ -165,6 +169,7 @@ pub const fn support(wire: Wire, feature: Feature) -> Support {
         Wire::Autotrainer => autotrainer(feature),
         Wire::Nnrp => nnrp(feature),
         Wire::Http => http(feature),
+        Wire::Mcp => mcp(feature),
     }
 }
 
@@ -212,7 +217,9 @@ const fn autotrainer(feature: Feature) -> Support {
         Feature::Progress | Feature::PartialOutputs => {
             Support::As("property changes, of which a slow subscriber may miss some")
         }
-        Feature::Cancel => Support::As("a command that names the nonce"),
+        Feature::Cancel => Support::As(
+            "a command that names the nonce; an emergency stop cancels what all wires have asked for",
+        ),
         Feature::Bytes => Support::As("base64 in `data`, within the length of a message"),
         Feature::Deadline | Feature::Priority | Feature::Assets | Feature::TraceContext => {
             Support::As("members of `data`")
@@ -261,6 +268,23 @@ const fn http(feature: Feature) -> Support {
         | Feature::TraceContext
         | Feature::ErrorKinds
         | Feature::Stats => Support::Full,
+    }
+}
+
+const fn mcp(feature: Feature) -> Support {
+    match feature {
+        Feature::Progress => Support::As("notifications, where the request has a progress token"),
+        Feature::PartialOutputs => Support::No("a call has one result"),
+        Feature::Cancel => Support::As("a notification, or the end of the request's connection"),
+        Feature::Deadline | Feature::Priority | Feature::TraceContext => {
+            Support::As("members of the request's `_meta`")
+        }
+        Feature::Bytes => Support::As("base64: images and resources among a result's content"),
+        Feature::Assets => Support::As("references in arguments and structured content"),
+        Feature::ErrorKinds => {
+            Support::As("a member of the result's `_meta`, or of an error's data")
+        }
+        Feature::Stats => Support::No("the protocol has no place for them"),
     }
 }
 

@@ -31,7 +31,8 @@
 //! The JSON of [`plain`](crate::plain); or bytes, where these were asked for and there is exactly one value (else JSON); or
 //! server-sent events, each with its name in `event` and the JSON of an event in `data`. The last one is `completed`,
 //! `failed`, `cancelled` or `dropped`. A reader that is slow makes the node wait at its next partial outputs; progress
-//! that has no room is dropped, and counted. A comment every 15 s keeps the connection in use.
+//! that has no room is dropped, and counted. A comment every 15 s keeps the connection in use. A client that takes nothing
+//! for [`HttpConfig::write_timeout`] is disconnected.
 //!
 //! **A client that disconnects cancels its execution**, in any of these forms. A connection has one execution at a time.
 //!
@@ -56,18 +57,27 @@
 //! In a stream, what happens after an execution was accepted is an event, and the status is 200.
 
 mod answer;
+mod bodies;
 mod config;
 mod counts;
 mod error;
 mod form;
 mod listener;
 mod openapi;
+mod patience;
 mod read;
 mod routes;
+mod running;
 mod shared;
 mod token;
 
 pub use self::config::HttpConfig;
 pub use self::error::HttpError;
-pub(crate) use self::listener::start;
+pub(crate) use self::running::start;
 pub use self::token::HttpToken;
+#[cfg(feature = "mcp")]
+pub(crate) use self::{
+    bodies::{Bodies, Room},
+    error::{Problem, dropped},
+    listener::{ConnectionCounts, ConnectionLimits, Listening},
+};

@@ -36,6 +36,8 @@ pub use answer::{answer, event, failure, output_value, outputs, refusal};
 pub use definition::definition;
 pub use request::{PlainRequest, input_value};
 pub use schema::schema;
+#[cfg(feature = "mcp")]
+pub(crate) use schema::{input_schema, parameter_schema};
 pub use stats::{counters, stats};
 #[cfg(feature = "nats")]
 pub(crate) use stats::{counters_by_name, node_by_name};

@@ -3,6 +3,9 @@
 //! The one place in the libraries that touches the process: it is the `main` that node authors would otherwise write
 //! themselves, each a little differently.
 
+#[cfg(feature = "config")]
+mod configure;
+
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 
@@ -11,6 +14,8 @@ use nanograph::config::{ConfigError, ServerConfig, Severity};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
+#[cfg(feature = "config")]
+pub(crate) use self::configure::configure;
 use crate::nanograph::NanographConfig;
 use crate::telemetry::{Telemetry, TelemetryConfig};
 
@@ -19,6 +24,9 @@ const READY_LINE: &str = "[NANOSERVER_READY]";
 
 /// Where the log level comes from, the first that is set and not empty. spec: nanograph 2.4
 const LOG_LEVEL_VARIABLES: [&str; 3] = ["NANOSDK_LOG_LEVEL", "NANOCORE_LOG_LEVEL", "LOG_LEVEL"];
+
+/// How log lines look, for a program that has no other settings.
+const LOG_FORMAT_VARIABLE: &str = "NODEWIRE_LOG_FORMAT";
 
 /// `nanoserver.json` in the working directory, with the environment's overrides.
 ///
@@ -40,18 +48,42 @@ pub(crate) fn nanograph_config() -> Result<NanographConfig, ConfigError> {
     Ok(config)
 }
 
-/// Sends the log to standard error, unless the program has set up its own.
-pub(crate) fn init_log() {
-    let level = LOG_LEVEL_VARIABLES
-        .iter()
-        .find_map(|name| variable(name).filter(|value| !value.is_empty()));
+/// How the program logs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct LogSettings {
+    /// One JSON object a line; text unless set, and if `NODEWIRE_LOG_FORMAT` does not say so.
+    pub(crate) is_json: bool,
+    /// The level; without it the variables of [`LOG_LEVEL_VARIABLES`], and then [`Self::level_otherwise`], count.
+    pub(crate) level: Option<String>,
+    /// The level where neither the environment nor a flag says anything.
+    pub(crate) level_otherwise: Option<String>,
+}
+
+/// Sends the log to standard error, unless the program has set up its own. What else is to be told of executions is set up
+/// here, too.
+pub(crate) fn init_log(settings: &LogSettings) {
+    let by_variable = || {
+        LOG_LEVEL_VARIABLES
+            .iter()
+            .find_map(|name| variable(name).filter(|value| !value.is_empty()))
+    };
+    let level = settings
+        .level
+        .clone()
+        .or_else(by_variable)
+        .or_else(|| settings.level_otherwise.clone());
     let level = level_filter(level.as_deref().unwrap_or("info"));
+    let is_json = settings.is_json || variable(LOG_FORMAT_VARIABLE).as_deref() == Some("json");
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(std::io::stderr().is_terminal() && !is_json)
         .with_writer(std::io::stderr);
     // It fails when there is a subscriber already, which is then the right one.
-    let _ = subscriber.try_init();
+    let _ = if is_json {
+        subscriber.json().flatten_event(true).try_init()
+    } else {
+        subscriber.try_init()
+    };
 }
 
 /// Chooses ring for TLS, unless the program has chosen already.
@@ -78,6 +110,31 @@ pub(crate) fn announce_ready() {
     let mut stdout = std::io::stdout().lock();
     // Nobody may be listening, and that is fine; `println!` would panic then.
     let _ = writeln!(stdout, "{READY_LINE}").and_then(|()| stdout.flush());
+}
+
+/// The process's standard input. It is read by a thread of its own, as a read that waits would keep the process from
+/// ending; what was read and not taken is four pieces at most.
+#[cfg(feature = "mcp")]
+pub(crate) fn standard_input() -> impl tokio::io::AsyncRead + Send + Unpin + 'static {
+    const PIECE_BYTES: usize = 64 * 1024;
+    let (pieces, mut taken) = tokio::sync::mpsc::channel(4);
+    std::thread::spawn(move || {
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            let read = std::io::Read::read(&mut std::io::stdin(), &mut piece);
+            let read = match read {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Ok(0) => return,
+                read => read.map(|bytes| bytes::Bytes::copy_from_slice(&piece[..bytes])),
+            };
+            let has_failed = read.is_err();
+            if pieces.blocking_send(read).is_err() || has_failed {
+                return;
+            }
+        }
+    });
+    let pieces = futures_util::stream::poll_fn(move |context| taken.poll_recv(context));
+    tokio_util::io::StreamReader::new(pieces)
 }
 
 /// Completes at the first SIGINT or SIGTERM. A second one ends the process at once, as if nothing had been caught.
@@ -118,6 +175,7 @@ fn level_filter(word: &str) -> LevelFilter {
         "error" => LevelFilter::ERROR,
         "warn" | "warning" => LevelFilter::WARN,
         "debug" => LevelFilter::DEBUG,
+        "trace" => LevelFilter::TRACE,
         _ => LevelFilter::INFO,
     }
 }

@@ -9,14 +9,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nodewire_core::{AssetStore, DynNode, Executor, ExecutorConfig};
+#[cfg(feature = "mcp")]
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::shutdown::ShutdownHandler;
-use self::wires::Wires;
+pub(crate) use self::wires::Wires;
 #[cfg(feature = "autotrainer")]
 use crate::autotrainer::AutotrainerConfig;
 use crate::capability::Losses;
+#[cfg(feature = "config")]
+use crate::config::{self, NodewireConfig, Problems, Surroundings};
 #[cfg(feature = "http")]
 use crate::http::HttpConfig;
+#[cfg(feature = "mcp")]
+use crate::mcp::{McpConfig, McpOptions, StdioStreams};
 use crate::metrics::{Metrics, MetricsConfig};
 use crate::nanograph::{self, NanographConfig};
 #[cfg(feature = "nats")]
@@ -50,13 +56,27 @@ pub struct NodeServer {
 #[must_use]
 pub struct NodeServerBuilder {
     nodes: Vec<Arc<dyn DynNode>>,
-    executor: ExecutorConfig,
-    wires: Wires,
+    parts: Parts,
+    #[cfg(feature = "config")]
+    config: Option<NodewireConfig>,
+    #[cfg(feature = "config")]
+    has_own_arguments: bool,
     metrics: Option<MetricsConfig>,
     telemetry: Option<Telemetry>,
     assets: Option<AssetsFrom>,
-    drain: Option<Duration>,
     shutdown_handlers: Vec<ShutdownHandler>,
+}
+
+/// What a configuration may change.
+#[derive(Debug, Default)]
+pub(crate) struct Parts {
+    pub(crate) executor: ExecutorConfig,
+    pub(crate) wires: Wires,
+    pub(crate) drain: Option<Duration>,
+    #[cfg(feature = "config")]
+    pub(crate) name: Option<String>,
+    #[cfg(feature = "config")]
+    pub(crate) version: Option<String>,
 }
 
 /// A store of the author's own.
@@ -77,41 +97,55 @@ impl NodeServerBuilder {
 
     /// Sets the executor's bounds.
     pub fn executor(mut self, config: ExecutorConfig) -> Self {
-        self.executor = config;
+        self.parts.executor = config;
         self
     }
 
     /// Serves on the Nanograph wire. [`Self::run`] does so by itself if no wire is configured.
     pub fn nanograph(mut self, config: NanographConfig) -> Self {
-        self.wires.nanograph = Some(config);
+        self.parts.wires.nanograph = Some(config);
         self
     }
 
     /// Serves on the NATS wire, as one service.
     #[cfg(feature = "nats")]
     pub fn nats(mut self, config: NatsConfig) -> Self {
-        self.wires.nats = Some(config);
+        self.parts.wires.nats = Some(config);
         self
     }
 
     /// Serves on the Autotrainer wire, as one device service.
     #[cfg(feature = "autotrainer")]
     pub fn autotrainer(mut self, config: AutotrainerConfig) -> Self {
-        self.wires.autotrainer = Some(config);
+        self.parts.wires.autotrainer = Some(config);
         self
     }
 
     /// Serves on the NNRP wire.
     #[cfg(feature = "nnrp")]
     pub fn nnrp(mut self, config: NnrpConfig) -> Self {
-        self.wires.nnrp = Some(config);
+        self.parts.wires.nnrp = Some(config);
         self
     }
 
     /// Serves plain HTTP.
     #[cfg(feature = "http")]
     pub fn http(mut self, config: HttpConfig) -> Self {
-        self.wires.http = Some(config);
+        self.parts.wires.http = Some(config);
+        self
+    }
+
+    /// Serves MCP over streamable HTTP.
+    #[cfg(feature = "mcp")]
+    pub fn mcp(mut self, config: McpConfig) -> Self {
+        self.parts.wires.mcp = Some(config);
+        self
+    }
+
+    /// How MCP presents the nodes and what it bounds, over HTTP and stdio.
+    #[cfg(feature = "mcp")]
+    pub fn mcp_options(mut self, options: McpOptions) -> Self {
+        self.parts.wires.mcp_options = options;
         self
     }
 
@@ -128,6 +162,36 @@ impl NodeServerBuilder {
         self
     }
 
+    /// What the server is called where nobody says otherwise: in help, as NATS service, as device. The program's file name
+    /// by default.
+    #[cfg(feature = "config")]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.parts.name = Some(name.into());
+        self
+    }
+
+    /// The server's version, by Semantic Versioning: `env!("CARGO_PKG_VERSION")` for instance.
+    #[cfg(feature = "config")]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.parts.version = Some(version.into());
+        self
+    }
+
+    /// Takes settings from here, which win over what the code configures. [`Self::run`] does not look for a
+    /// `nodewire.toml` then, unless it is told to by a flag or a variable.
+    #[cfg(feature = "config")]
+    pub fn config(mut self, config: NodewireConfig) -> Self {
+        self.config = Some(config);
+        self
+    }
+
+    /// Leaves the command line to the program: [`Self::run`] takes no flags from it.
+    #[cfg(feature = "config")]
+    pub fn own_arguments(mut self) -> Self {
+        self.has_own_arguments = true;
+        self
+    }
+
     /// Keeps assets here, instead of on the orchestrator's asset server.
     pub fn assets(mut self, store: Arc<dyn AssetStore>) -> Self {
         self.assets = Some(AssetsFrom(store));
@@ -136,7 +200,7 @@ impl NodeServerBuilder {
 
     /// How long executions may go on after a stop was asked for; 5 s by default. Then they are cancelled.
     pub fn drain(mut self, drain: Duration) -> Self {
-        self.drain = Some(drain);
+        self.parts.drain = Some(drain);
         self
     }
 
@@ -158,9 +222,24 @@ impl NodeServerBuilder {
     /// The server, not yet started.
     ///
     /// # Errors
-    /// If two nodes have the same uid.
-    pub fn build(self) -> Result<NodeServer, ServeError> {
-        let executor = Executor::new(self.executor);
+    /// If two nodes have the same uid, or the configuration that was given is wrong. Of the environment nothing is looked
+    /// at.
+    #[cfg_attr(
+        not(feature = "config"),
+        expect(unused_mut, reason = "a configuration changes it")
+    )]
+    pub fn build(mut self) -> Result<NodeServer, ServeError> {
+        #[cfg(feature = "config")]
+        if let Some(config) = self.config.take() {
+            // Of a library nobody expects that it looks around.
+            let around = Surroundings {
+                lookup: &|_| None,
+                folder: None,
+                name: "node-server",
+            };
+            config::apply(&mut self.parts, &config.layers, around, Problems::default())?;
+        }
+        let executor = Executor::new(self.parts.executor);
         executor.registry().replace_all(self.nodes)?;
         let executor = match self.assets {
             Some(assets) => executor.with_assets(assets.0),
@@ -168,19 +247,32 @@ impl NodeServerBuilder {
         };
         Ok(NodeServer {
             executor,
-            wires: self.wires,
+            wires: self.parts.wires,
             metrics: self.metrics,
             telemetry: self.telemetry,
-            drain: self.drain.unwrap_or(DRAIN_DEFAULT),
+            drain: self.parts.drain.unwrap_or(DRAIN_DEFAULT),
             shutdown_handlers: self.shutdown_handlers,
         })
     }
 
-    /// Builds and runs as a program; see [`NodeServer::run`].
+    /// Builds and runs as a program: with `nodewire.toml`, the environment and the program's flags
+    /// ([`config`](crate::config)), and then as [`NodeServer::run`]. Returns at once if it is only asked for help, its
+    /// version or its configuration.
     ///
     /// # Errors
     /// As [`Self::build`] and [`NodeServer::run`].
-    pub async fn run(self) -> Result<(), ServeError> {
+    ///
+    /// # Cancel safety
+    /// Dropping this ends the server without a graceful stop.
+    #[cfg_attr(
+        not(feature = "config"),
+        expect(unused_mut, reason = "a configuration changes it")
+    )]
+    pub async fn run(mut self) -> Result<(), ServeError> {
+        #[cfg(feature = "config")]
+        if !program::configure(&mut self.parts, self.config.take(), self.has_own_arguments)? {
+            return Ok(());
+        }
         // The configurations of all wires are in it.
         Box::pin(self.build()?.run()).await
     }
@@ -209,7 +301,7 @@ impl NodeServer {
     /// # Cancel safety
     /// Dropping this ends the server without a graceful stop.
     pub async fn run(mut self) -> Result<(), ServeError> {
-        program::init_log();
+        program::init_log(&program::LogSettings::default());
         program::init_tls();
         if self.wires.is_empty() {
             self.wires.nanograph = Some(program::nanograph_config()?);
@@ -228,6 +320,60 @@ impl NodeServer {
         if let Some(exporter) = exporter {
             exporter.stop().await;
         }
+        Ok(())
+    }
+
+    /// Serves MCP to one client over a pair of streams, and on whatever wires are configured, until the client closes the
+    /// input; then it stops gracefully.
+    ///
+    /// # Errors
+    /// If a wire cannot start. Nothing is left running then.
+    ///
+    /// # Cancel safety
+    /// Dropping this stops the server gracefully, in the background.
+    #[cfg(feature = "mcp")]
+    pub async fn serve_mcp_stdio(
+        self,
+        input: impl AsyncRead + Send + Unpin + 'static,
+        output: impl AsyncWrite + Send + Unpin + 'static,
+    ) -> Result<(), ServeError> {
+        let never = std::future::pending();
+        self.serve_mcp_until(input, output, never).await
+    }
+
+    /// As [`Self::run`], but as a server of MCP on the process's standard input and output, and on whatever wires are
+    /// configured, until the client closes the input, or SIGINT or SIGTERM. The log goes to standard error; there is no
+    /// ready line.
+    ///
+    /// # Errors
+    /// As [`Self::serve_mcp_stdio`], or if signals cannot be caught.
+    ///
+    /// # Cancel safety
+    /// As [`Self::serve_mcp_stdio`].
+    #[cfg(feature = "mcp")]
+    pub async fn run_mcp_stdio(self) -> Result<(), ServeError> {
+        program::init_log(&program::LogSettings::default());
+        program::init_tls();
+        let stop_signal = program::stop_signal().map_err(ServeError::Signals)?;
+        let (input, output) = (program::standard_input(), tokio::io::stdout());
+        self.serve_mcp_until(input, output, stop_signal).await
+    }
+
+    #[cfg(feature = "mcp")]
+    async fn serve_mcp_until(
+        mut self,
+        input: impl AsyncRead + Send + Unpin + 'static,
+        output: impl AsyncWrite + Send + Unpin + 'static,
+        stop: impl Future<Output = ()> + Send,
+    ) -> Result<(), ServeError> {
+        let (streams, ended) = StdioStreams::new(input, output);
+        self.wires.mcp_stdio = Some(streams);
+        let running = self.start().await?;
+        tokio::select! {
+            () = ended.cancelled() => {}
+            () = stop => {}
+        }
+        running.stop().await;
         Ok(())
     }
 

@@ -11,9 +11,10 @@ use bytes::Bytes;
 use futures_util::stream;
 use nodewire_core::{Execution, ExecutionEvent, NodeError, NodeErrorKind, Outputs, Value};
 
+use super::bodies::Room;
 use super::error::{self, Problem, dropped};
 use super::read::{Asked, Form};
-use super::shared::{Room, Shared};
+use super::shared::Shared;
 use crate::capability::{Feature, Losses, Wire};
 use crate::plain;
 

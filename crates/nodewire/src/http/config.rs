@@ -24,6 +24,9 @@ pub struct HttpConfig {
     pub body_timeout: Duration,
     /// How long a request's head may take to arrive, which is also how long a connection may be idle; 60 s by default.
     pub head_timeout: Duration,
+    /// How long a client may take nothing of what is sent to it; 60 s by default. Then its connection is closed, and its
+    /// execution cancelled.
+    pub write_timeout: Duration,
     /// Connections at once, each of which has one execution at a time; 1,024 by default. Further ones wait in the system's
     /// queue.
     pub connections_max: usize,
@@ -42,6 +45,7 @@ impl HttpConfig {
             bodies_bytes_max: 256 << 20,
             body_timeout: Duration::from_secs(60),
             head_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(60),
             connections_max: 1_024,
             parts_max: 1_024,
         }

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 
+use super::listener::ConnectionCounts;
+
 /// Statuses of errors that are answered, each counted by itself.
 const STATUSES: [u16; 15] = [
     400, 401, 403, 404, 405, 406, 408, 413, 415, 429, 499, 500, 501, 503, 504,
@@ -13,8 +15,6 @@ const STATUSES: [u16; 15] = [
 /// What the wire counts.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    pub(super) connections: AtomicU64,
-    pub(super) silent_connections: AtomicU64,
     requests: AtomicU64,
     errors: [AtomicU64; STATUSES.len()],
 }
@@ -28,7 +28,7 @@ impl Counts {
         }
     }
 
-    pub(super) fn told(&self) -> Value {
+    pub(super) fn told(&self, connections: &ConnectionCounts) -> Value {
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let errors: Map<_, _> = STATUSES
             .iter()
@@ -36,8 +36,9 @@ impl Counts {
             .map(|(status, errors)| (status.to_string(), json!(count(errors))))
             .collect();
         json!({
-            "connections": count(&self.connections),
-            "silentConnections": count(&self.silent_connections),
+            "connections": count(&connections.accepted),
+            "silentConnections": count(&connections.silent),
+            "stalledConnections": count(&connections.stalled),
             "requestsAnswered": count(&self.requests),
             "errors": errors,
         })

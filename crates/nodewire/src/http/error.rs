@@ -1,6 +1,7 @@
 //! What can go wrong, and how the wire says it. The table is in the [module](super).
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
@@ -32,19 +33,38 @@ pub enum HttpError {
 
 /// An error as an answer.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     status: StatusCode,
     body: Json,
 }
 
 impl Problem {
     /// An error of the wire's own.
-    pub(super) fn new(status: StatusCode, kind: &str, message: &str) -> Self {
+    pub(crate) fn new(status: StatusCode, kind: &str, message: &str) -> Self {
         let error = Json::object([("kind", Json::from(kind)), ("message", Json::from(message))]);
         Self {
             status,
             body: Json::object([("error", error)]),
         }
+    }
+
+    /// An error in the words of another protocol.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn with_body(status: StatusCode, body: Json) -> Self {
+        Self { status, body }
+    }
+
+    /// A body that is too large.
+    pub(crate) fn too_large(max: usize) -> Self {
+        let text = format!("the body is larger than {max} bytes; pass large values as assets");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &text)
+    }
+
+    /// A body that took longer than this to arrive.
+    pub(crate) fn too_slow(time: Duration) -> Self {
+        let ms = time.as_millis();
+        let text = format!("the body took longer than {ms} ms to arrive");
+        Self::new(StatusCode::REQUEST_TIMEOUT, "too_slow", &text)
     }
 }
 
@@ -91,7 +111,7 @@ pub(super) fn json(status: StatusCode, body: Json) -> Response {
 }
 
 /// The error that an execution was dropped with.
-pub(super) fn dropped(reason: DropReason) -> NodeError {
+pub(crate) fn dropped(reason: DropReason) -> NodeError {
     let kind = match reason {
         DropReason::DeadlinePassed => NodeErrorKind::Deadline,
         DropReason::Shutdown => NodeErrorKind::Unavailable,

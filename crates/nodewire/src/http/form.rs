@@ -11,7 +11,6 @@ use nodewire_json::{Json, Kind};
 
 use super::config::HttpConfig;
 use super::error::Problem;
-use super::shared::too_large;
 use crate::plain::input_value;
 
 /// The part that is no input.
@@ -134,7 +133,7 @@ fn json_value(port: Option<&Port>, json: Json) -> Result<PortValue, NodeError> {
 
 fn problem(config: &HttpConfig, error: &MultipartError) -> Problem {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return too_large(config.body_bytes_max);
+        return Problem::too_large(config.body_bytes_max);
     }
     unreadable(&error.body_text())
 }

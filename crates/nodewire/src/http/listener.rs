@@ -1,9 +1,10 @@
-//! The listener and its connections: limited in number, and in how long they may be silent.
+//! A listener and its connections: limited in number, in how long they may be silent, and in how long their client may
+//! take nothing of what is sent.
 
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -11,19 +12,13 @@ use axum::serve::Listener;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use nodewire_core::{BoxFuture, Executor};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::config::HttpConfig;
 use super::error::HttpError;
-use super::routes;
-use super::shared::Shared;
-use crate::capability::Losses;
-use crate::metrics::Metrics;
-use crate::server::RunningWire;
+use super::patience::{Patient, is_stalled};
 
 /// Last answers have so much time to leave the process, however short the drain time is.
 const CLOSE_MIN: Duration = Duration::from_secs(1);
@@ -31,81 +26,87 @@ const CLOSE_MIN: Duration = Duration::from_secs(1);
 /// Bytes that a connection reads ahead or has to write; so a head has no more.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// The wire, serving. Dropping it cuts its connections off.
+/// What bounds connections.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ConnectionLimits {
+    /// At once. Further ones wait in the system's queue.
+    pub(crate) connections_max: usize,
+    /// For a request's head to arrive.
+    pub(crate) head_timeout: Duration,
+    /// For a client to take something of what is sent.
+    pub(crate) write_timeout: Duration,
+}
+
+/// What became of connections.
+#[derive(Debug, Default)]
+pub(crate) struct ConnectionCounts {
+    pub(crate) accepted: AtomicU64,
+    pub(crate) silent: AtomicU64,
+    pub(crate) stalled: AtomicU64,
+}
+
+/// A listener, serving. Dropping it cuts its connections off.
 #[derive(Debug)]
-pub(crate) struct RunningHttp {
+pub(crate) struct Listening {
     address: SocketAddr,
-    shared: Arc<Shared>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
-/// Listens, and serves the nodes that the executor has at any time.
-///
-/// # Errors
-/// See [`HttpError`].
-///
-/// Dropping the future leaves nothing behind.
-pub(crate) async fn start(
-    config: HttpConfig,
-    executor: Executor,
-    losses: Losses,
-    metrics: Metrics,
-) -> Result<RunningHttp, HttpError> {
-    if config.token.as_ref().is_some_and(|token| token.is_empty()) {
-        return Err(HttpError::EmptyToken);
+impl Listening {
+    /// Listens, and serves the routes.
+    ///
+    /// # Errors
+    /// The address cannot be listened on.
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub(crate) async fn start(
+        address: SocketAddr,
+        limits: ConnectionLimits,
+        counts: Arc<ConnectionCounts>,
+        router: Router,
+    ) -> Result<Self, HttpError> {
+        let failed = |source| HttpError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        if !address.ip().is_loopback() {
+            tracing::warn!(%address, "HTTP without TLS is served beyond this machine");
+        }
+        let stop = CancellationToken::new();
+        let accepting = Accepting {
+            listener,
+            places: Arc::new(Semaphore::new(
+                limits.connections_max.clamp(1, Semaphore::MAX_PERMITS),
+            )),
+            serving: Serving {
+                router,
+                limits,
+                counts,
+                stop: stop.clone(),
+            },
+        };
+        Ok(Self {
+            address,
+            stop,
+            task: tokio::spawn(accepting.run()),
+        })
     }
-    let address = config.address;
-    let failed = |source| HttpError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    if !address.ip().is_loopback() {
-        tracing::warn!(%address, "plain HTTP without TLS is served beyond this machine");
-    }
-    let shared = Arc::new(Shared::new(config, executor, losses, metrics));
-    let stop = CancellationToken::new();
-    let accepting = Accepting {
-        listener,
-        places: Arc::new(Semaphore::new(shared.config.connections_max.max(1))),
-        serving: Serving {
-            router: routes::router(&shared),
-            shared: Arc::clone(&shared),
-            stop: stop.clone(),
-        },
-    };
-    Ok(RunningHttp {
-        address,
-        shared,
-        stop,
-        task: tokio::spawn(accepting.run()),
-    })
-}
 
-impl RunningHttp {
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
-}
 
-impl RunningWire for RunningHttp {
-    fn leave(&mut self) -> BoxFuture<'_, ()> {
-        // Requests that still come are told by the executor that the server stops.
-        self.shared.is_leaving.store(true, Ordering::Relaxed);
-        Box::pin(std::future::ready(()))
-    }
-
-    fn close(mut self: Box<Self>, time: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(async move {
-            self.stop.cancel();
-            let ended = tokio::time::timeout(time.max(CLOSE_MIN), &mut self.task).await;
-            if ended.is_err() {
-                tracing::warn!("HTTP connections were cut off: their clients take their time");
-            }
-        })
+    /// Takes no further requests, and waits so long for the answers under way to go out.
+    pub(crate) async fn close(mut self, time: Duration) {
+        self.stop.cancel();
+        let ended = tokio::time::timeout(time.max(CLOSE_MIN), &mut self.task).await;
+        if ended.is_err() {
+            tracing::warn!("HTTP connections were cut off: their clients take their time");
+        }
     }
 }
 
-impl Drop for RunningHttp {
+impl Drop for Listening {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -152,7 +153,8 @@ impl Accepting {
 #[derive(Clone)]
 struct Serving {
     router: Router,
-    shared: Arc<Shared>,
+    limits: ConnectionLimits,
+    counts: Arc<ConnectionCounts>,
     stop: CancellationToken,
 }
 
@@ -160,11 +162,11 @@ impl Serving {
     /// Serves one connection. When its client goes away, the request under way is dropped, and so its execution is
     /// cancelled.
     async fn run(self, stream: TcpStream, _place: OwnedSemaphorePermit) {
-        let counts = &self.shared.counts;
-        counts.connections.fetch_add(1, Ordering::Relaxed);
+        self.counts.accepted.fetch_add(1, Ordering::Relaxed);
+        let stream = Patient::new(stream, self.limits.write_timeout);
         let serving = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.shared.config.head_timeout)
+            .header_read_timeout(self.limits.head_timeout)
             .max_buf_size(BUFFER_BYTES)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.router));
         let mut serving = pin!(serving);
@@ -177,7 +179,9 @@ impl Serving {
         };
         if let Err(error) = ended {
             if error.is_timeout() {
-                counts.silent_connections.fetch_add(1, Ordering::Relaxed);
+                self.counts.silent.fetch_add(1, Ordering::Relaxed);
+            } else if is_stalled(&error) {
+                self.counts.stalled.fetch_add(1, Ordering::Relaxed);
             }
             tracing::debug!(%error, "an HTTP connection ended");
         }

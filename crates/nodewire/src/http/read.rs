@@ -9,9 +9,10 @@ use axum::http::{HeaderMap, HeaderName, StatusCode};
 use bytes::Bytes;
 use nodewire_core::{ExecutionRequest, Inputs, NodeDefinition, NodeError};
 
+use super::bodies::Room;
 use super::error::Problem;
 use super::form;
-use super::shared::{Room, Shared, too_large};
+use super::shared::Shared;
 use crate::plain::PlainRequest;
 
 const JSON: &str = "application/json";
@@ -51,7 +52,7 @@ pub(super) async fn read(
     request: Request,
 ) -> Result<Asked, Problem> {
     let form = answer_form(request.headers(), definition)?;
-    let mut room = shared.room(&request)?;
+    let mut room = shared.bodies.room(&request)?;
     let headers = request.headers().clone();
     let time = shared.config.body_timeout;
     let body = tokio::time::timeout(time, read_body(shared, definition, request));
@@ -59,7 +60,7 @@ pub(super) async fn read(
         mut plain,
         inputs,
         bytes,
-    } = body.await.map_err(|_| too_slow(time))??;
+    } = body.await.map_err(|_| Problem::too_slow(time))??;
     room.keep(bytes);
     if let Some(named) = plain.node.take().filter(|named| *named != *uid) {
         return Err(Problem::from(NodeError::invalid_input(format!(
@@ -131,20 +132,7 @@ async fn read_body(
 
 async fn read_bytes(shared: &Shared, request: Request) -> Result<Bytes, Problem> {
     let body = request.extract::<Bytes, _>().await;
-    body.map_err(|error| {
-        if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            return too_large(shared.config.body_bytes_max);
-        }
-        Problem::new(StatusCode::BAD_REQUEST, "invalid_input", &error.body_text())
-    })
-}
-
-fn too_slow(time: Duration) -> Problem {
-    let text = format!(
-        "the body took longer than {} ms to arrive",
-        time.as_millis()
-    );
-    Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", &text)
+    body.map_err(|error| shared.bodies.problem(&error))
 }
 
 /// A media type without its parameters.

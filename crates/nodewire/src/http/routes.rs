@@ -167,7 +167,7 @@ async fn stats(State(shared): State<Arc<Shared>>) -> Response {
     let body = Json::object([
         ("executor", plain::counters(&shared.executor.counters())),
         ("nodes", nodes),
-        ("http", shared.counts.told().into()),
+        ("http", shared.counts.told(&shared.connections).into()),
         ("lost", Value::Object(lost).into()),
     ]);
     error::json(StatusCode::OK, body)

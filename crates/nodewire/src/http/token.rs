@@ -29,12 +29,12 @@ impl HttpToken {
         &self.0
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Whether an `Authorization` header has this token. Takes as long for any token of the same length.
-    pub(super) fn admits(&self, authorization: &[u8]) -> bool {
+    pub(crate) fn admits(&self, authorization: &[u8]) -> bool {
         const SCHEME: &[u8] = b"Bearer ";
         let Some((scheme, token)) = authorization.split_at_checked(SCHEME.len()) else {
             return false;

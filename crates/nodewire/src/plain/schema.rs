@@ -22,8 +22,8 @@ pub fn schema(definition: &NodeDefinition) -> Json {
         "type": "object",
         "properties": {
             "node": {"const": &*definition.uid},
-            "inputs": object(inputs.map(|port| (port.name.clone(), input(port))).collect()),
-            "parameters": object(parameters.map(|each| (each.name.clone(), parameter(each))).collect()),
+            "inputs": object(inputs.map(|port| (port.name.clone(), input_schema(port))).collect()),
+            "parameters": object(parameters.map(|each| (each.name.clone(), parameter_schema(each))).collect()),
             "timeoutMs": {"type": "integer", "minimum": 0},
             "priority": {"type": "integer", "minimum": i32::MIN, "maximum": i32::MAX},
             "callerId": {"type": "string", "maxLength": PlainRequest::TEXT_LENGTH_MAX},
@@ -51,7 +51,7 @@ fn describe(schema: &mut Value, description: &str) {
 }
 
 /// One value or a list of them.
-fn input(port: &Port) -> Value {
+pub(crate) fn input_schema(port: &Port) -> Value {
     let one = one_value(&port.kind);
     let mut schema = json!({"anyOf": [one, {"type": "array", "items": one}]});
     describe(&mut schema, &port.description);
@@ -84,7 +84,8 @@ fn one_value(kind: &str) -> Value {
     }
 }
 
-fn parameter(parameter: &Parameter) -> Value {
+/// What a parameter takes.
+pub(crate) fn parameter_schema(parameter: &Parameter) -> Value {
     let mut schema = match &parameter.kind {
         ParameterKind::Number(range) | ParameterKind::Slider(range) => number(*range),
         ParameterKind::Text { .. } | ParameterKind::Color => json!({"type": "string"}),

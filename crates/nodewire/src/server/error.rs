@@ -13,6 +13,10 @@ pub enum ServeError {
     /// `nanoserver.json` is missing or wrong.
     #[error(transparent)]
     Config(#[from] ::nanograph::config::ConfigError),
+    /// `nodewire.toml`, the environment or a flag is wrong.
+    #[cfg(feature = "config")]
+    #[error(transparent)]
+    Settings(#[from] crate::config::ConfigError),
     /// The asset server's address or token cannot be used.
     #[error(transparent)]
     Assets(#[from] ::nanograph::assets::AssetError),
@@ -35,6 +39,10 @@ pub enum ServeError {
     #[cfg(feature = "http")]
     #[error(transparent)]
     Http(#[from] crate::http::HttpError),
+    /// MCP cannot start.
+    #[cfg(feature = "mcp")]
+    #[error(transparent)]
+    Mcp(#[from] crate::mcp::McpError),
     /// The metrics' own listener cannot start.
     #[error(transparent)]
     Metrics(#[from] crate::metrics::MetricsError),

@@ -11,6 +11,8 @@ use super::wires::{Addresses, Started};
 #[cfg(feature = "autotrainer")]
 use crate::autotrainer::{AutotrainerAddress, AutotrainerCounts};
 use crate::capability::{Losses, Lost};
+#[cfg(feature = "mcp")]
+use crate::mcp::McpCounts;
 use crate::metrics::Metrics;
 #[cfg(feature = "nats")]
 use crate::nats::NatsAddress;
@@ -104,6 +106,20 @@ impl RunningServer {
     /// Never, as far as is known: the library that writes them could fail.
     pub fn metrics(&self) -> Result<String, std::fmt::Error> {
         self.metrics.text()
+    }
+
+    /// Where MCP is served over HTTP, at `/mcp`, if it is.
+    #[cfg(feature = "mcp")]
+    #[must_use]
+    pub fn mcp_address(&self) -> Option<SocketAddr> {
+        self.addresses.mcp.as_ref().map(|(address, _)| *address)
+    }
+
+    /// What MCP over HTTP counts, if it is served.
+    #[cfg(feature = "mcp")]
+    #[must_use]
+    pub fn mcp_counts(&self) -> Option<McpCounts> {
+        self.addresses.mcp.as_ref().map(|(_, it)| it.snapshot())
     }
 
     /// The executor behind all wires.

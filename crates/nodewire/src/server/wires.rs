@@ -12,6 +12,8 @@ use crate::autotrainer::{self, AutotrainerConfig};
 use crate::capability::{self, Losses, Wire};
 #[cfg(feature = "http")]
 use crate::http::{self, HttpConfig};
+#[cfg(feature = "mcp")]
+use crate::mcp::{self, McpConfig, McpOptions};
 use crate::metrics::{self, Metrics, MetricsConfig};
 use crate::nanograph::{self, NanographConfig};
 #[cfg(feature = "nats")]
@@ -39,16 +41,22 @@ pub(crate) trait RunningWire: Send + 'static {
 
 /// What is to be served on.
 #[derive(Debug, Default)]
-pub(super) struct Wires {
-    pub(super) nanograph: Option<NanographConfig>,
+pub(crate) struct Wires {
+    pub(crate) nanograph: Option<NanographConfig>,
     #[cfg(feature = "nats")]
-    pub(super) nats: Option<NatsConfig>,
+    pub(crate) nats: Option<NatsConfig>,
     #[cfg(feature = "autotrainer")]
-    pub(super) autotrainer: Option<AutotrainerConfig>,
+    pub(crate) autotrainer: Option<AutotrainerConfig>,
     #[cfg(feature = "nnrp")]
-    pub(super) nnrp: Option<NnrpConfig>,
+    pub(crate) nnrp: Option<NnrpConfig>,
     #[cfg(feature = "http")]
-    pub(super) http: Option<HttpConfig>,
+    pub(crate) http: Option<HttpConfig>,
+    #[cfg(feature = "mcp")]
+    pub(crate) mcp: Option<McpConfig>,
+    #[cfg(feature = "mcp")]
+    pub(crate) mcp_options: McpOptions,
+    #[cfg(feature = "mcp")]
+    pub(crate) mcp_stdio: Option<mcp::StdioStreams>,
 }
 
 /// Where the wires can be reached.
@@ -63,6 +71,8 @@ pub(super) struct Addresses {
     pub(super) nnrp: Option<SocketAddr>,
     #[cfg(feature = "http")]
     pub(super) http: Option<SocketAddr>,
+    #[cfg(feature = "mcp")]
+    pub(super) mcp: Option<(SocketAddr, mcp::Counted)>,
     pub(super) metrics: Option<SocketAddr>,
 }
 
@@ -75,7 +85,7 @@ pub(super) struct Started {
 }
 
 impl Wires {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.served().is_empty()
     }
 
@@ -91,6 +101,8 @@ impl Wires {
             Wire::Nnrp => self.nnrp.is_some(),
             #[cfg(feature = "http")]
             Wire::Http => self.http.is_some(),
+            #[cfg(feature = "mcp")]
+            Wire::Mcp => self.mcp.is_some() || self.mcp_stdio.is_some(),
             #[cfg(not(all(
                 feature = "autotrainer",
                 feature = "http",
@@ -166,12 +178,33 @@ impl Wires {
             started.addresses.nnrp = Some(wire.address());
             started.add(Wire::Nnrp, wire);
         }
+        #[cfg(feature = "mcp")]
+        let mcp = {
+            let options = || self.mcp_options.clone();
+            if let Some(streams) = self.mcp_stdio {
+                let executor = from(Wire::Mcp);
+                let wire = mcp::start_stdio(streams, options(), executor, losses.clone());
+                started.add(Wire::Mcp, wire);
+            }
+            let prepare = |config| mcp::prepare(config, options(), from(Wire::Mcp), losses.clone());
+            self.mcp.map(prepare).transpose()?
+        };
         #[cfg(feature = "http")]
         if let Some(config) = self.http {
-            let wire =
-                http::start(config, from(Wire::Http), losses.clone(), metrics.clone()).await?;
+            #[cfg(feature = "mcp")]
+            let further = mcp.as_ref().and_then(mcp::Prepared::beside_http);
+            #[cfg(not(feature = "mcp"))]
+            let further = None;
+            let (executor, metrics) = (from(Wire::Http), metrics.clone());
+            let wire = http::start(config, executor, losses.clone(), metrics, further).await?;
             started.addresses.http = Some(wire.address());
             started.add(Wire::Http, wire);
+        }
+        #[cfg(feature = "mcp")]
+        if let Some(mcp) = mcp {
+            let wire = mcp.start(started.addresses.http).await?;
+            started.addresses.mcp = Some((wire.address(), wire.counted()));
+            started.add(Wire::Mcp, wire);
         }
         if let Some(config) = own_listener {
             let listener = metrics::start(config, metrics).await?;
@@ -225,6 +258,10 @@ impl Addresses {
         #[cfg(feature = "http")]
         if let Some(address) = self.http {
             tracing::info!(%address, "serving plain HTTP");
+        }
+        #[cfg(feature = "mcp")]
+        if let Some((address, _)) = &self.mcp {
+            tracing::info!(%address, "serving MCP at /mcp");
         }
         if let Some(address) = self.metrics {
             tracing::info!(%address, "serving metrics");

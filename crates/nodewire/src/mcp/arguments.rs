@@ -1,0 +1,129 @@
+//! From a call to an execution.
+
+use std::time::{Duration, Instant};
+
+use bytestring::ByteString;
+use nodewire_core::{ExecutionRequest, NodeError, Port, PortValue};
+use nodewire_json::Json;
+use rmcp::ErrorData;
+use rmcp::model::{JsonObject, RequestMetaObject};
+use serde_json::Value;
+
+use super::catalogue::Described;
+use super::tool::Argument;
+use crate::plain::{self, PlainRequest};
+
+/// The longest `tracestate` in bytes, as W3C asks to keep.
+const TRACE_STATE_LENGTH_MAX: usize = 512;
+
+/// The execution of a tool with these arguments.
+///
+/// # Errors
+/// `InvalidInput`, with the argument that is not known or cannot be read.
+pub(super) fn execution(
+    described: &Described,
+    arguments: JsonObject,
+) -> Result<ExecutionRequest, NodeError> {
+    let definition = &described.definition;
+    let mut request = ExecutionRequest::new(&*definition.uid);
+    for (name, value) in arguments {
+        let argument = described
+            .argument(&name)
+            .ok_or_else(|| unknown(described, &name))?;
+        if value.is_null() {
+            continue;
+        }
+        let value = Json::from(value);
+        match argument {
+            Argument::Input(i) => {
+                let port = &definition.inputs[i];
+                let value = port_value(port, value)?;
+                request.inputs.insert(port.name.as_str(), value);
+            }
+            Argument::Parameter(i) => {
+                let name = definition.parameters[i].name.as_str();
+                request.parameters.insert(name, value);
+            }
+        }
+    }
+    Ok(request)
+}
+
+/// Adds what a call says besides its arguments.
+///
+/// # Errors
+/// A member that cannot be read.
+pub(super) fn add_meta(
+    request: &mut ExecutionRequest,
+    meta: &RequestMetaObject,
+    timeout_max: Option<Duration>,
+) -> Result<(), ErrorData> {
+    let asked = whole(meta, "nodewire/timeoutMs")?.map(Duration::from_millis);
+    let timeout = match (asked, timeout_max) {
+        (Some(asked), Some(max)) => Some(asked.min(max)),
+        (asked, max) => asked.or(max),
+    };
+    // A time beyond what the clock can say is none.
+    request.deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    if let Some(priority) = meta.get("nodewire/priority") {
+        let priority = priority.as_i64().and_then(|it| i32::try_from(it).ok());
+        request.priority =
+            priority.ok_or_else(|| unreadable("nodewire/priority", "a whole number of 32 bits"))?;
+    }
+    let length_max = PlainRequest::TEXT_LENGTH_MAX;
+    if let Some(id) = text(meta, "nodewire/callerId", length_max)? {
+        request.caller_id = ByteString::from(id);
+    }
+    request.trace_parent = text(meta, "traceparent", length_max)?.map(str::to_owned);
+    let state = text(meta, "tracestate", TRACE_STATE_LENGTH_MAX)?;
+    request.trace_state = state.map(str::to_owned);
+    Ok(())
+}
+
+fn port_value(port: &Port, given: Json) -> Result<PortValue, NodeError> {
+    let Some(elements) = given.elements() else {
+        return Ok(PortValue::Single(plain::input_value(port, given)?));
+    };
+    let values = elements
+        .into_iter()
+        .map(|element| plain::input_value(port, element));
+    Ok(PortValue::List(values.collect::<Result<_, _>>()?))
+}
+
+fn unknown(described: &Described, name: &str) -> NodeError {
+    let name: String = name.chars().take(60).collect();
+    NodeError::invalid_input(format!(
+        "there is no argument `{name}`; see the schema of the tool `{}`",
+        described.tool.name
+    ))
+}
+
+fn whole(meta: &RequestMetaObject, key: &str) -> Result<Option<u64>, ErrorData> {
+    let Some(value) = meta.get(key) else {
+        return Ok(None);
+    };
+    let whole = value.as_u64();
+    whole
+        .map(Some)
+        .ok_or_else(|| unreadable(key, "a whole number, 0 or more"))
+}
+
+fn text<'a>(
+    meta: &'a RequestMetaObject,
+    key: &str,
+    length_max: usize,
+) -> Result<Option<&'a str>, ErrorData> {
+    let Some(value) = meta.get(key) else {
+        return Ok(None);
+    };
+    let text = match value {
+        Value::String(text) if text.len() <= length_max => Some(text.as_str()),
+        _ => None,
+    };
+    text.map(Some)
+        .ok_or_else(|| unreadable(key, &format!("a string of at most {length_max} bytes")))
+}
+
+fn unreadable(key: &str, wanted: &str) -> ErrorData {
+    ErrorData::invalid_params(format!("`_meta`: `{key}` must be {wanted}"), None)
+}

@@ -1,0 +1,17 @@
+//! Nodes served over MCP, over sockets and pipes: asked by a bare client, and by the official SDK for Python.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+mod asking;
+mod ending;
+mod limits;
+#[path = "../common/nodes.rs"]
+mod nodes;
+
+mod sessions;
+mod stdio;
+mod support;
