@@ -1,0 +1,183 @@
+//! Values of settings, and how they are read from text.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What a setting takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Any text but an empty one.
+    Text,
+    /// Addresses that may have a password in them, separated by commas.
+    Url,
+    /// A file. A relative one in a file starts at the file's folder.
+    Path,
+    /// Yes or no.
+    Switch,
+    /// A whole number in these bounds.
+    Number(i64, i64),
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// An address and a port.
+    Address,
+    /// A name as in the DNS, with or without a port.
+    Domain,
+    /// IP addresses.
+    Ips,
+    /// Texts.
+    Words,
+    /// Numbers by name.
+    Numbers,
+}
+
+/// A value that fits its [`Kind`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Value {
+    Text(String),
+    Path(PathBuf),
+    Switch(bool),
+    Number(i64),
+    Address(SocketAddr),
+    Ips(Vec<IpAddr>),
+    Words(Vec<String>),
+    Numbers(BTreeMap<String, i64>),
+}
+
+impl Kind {
+    /// What stands for the value in help.
+    pub(super) const fn placeholder(self) -> &'static str {
+        match self {
+            Self::Text => "TEXT",
+            Self::Url => "URL",
+            Self::Path => "FILE",
+            Self::Switch => "true|false",
+            Self::Number(..) => "NUMBER",
+            Self::Choice(_) => "WORD",
+            Self::Address => "IP:PORT",
+            Self::Domain => "NAME",
+            Self::Ips => "IP,…",
+            Self::Words => "TEXT,…",
+            Self::Numbers => "NAME=NUMBER,…",
+        }
+    }
+
+    /// What a value must be, as the end of a sentence.
+    pub(super) fn rule(self) -> String {
+        match self {
+            Self::Text => "a text that is not empty".to_owned(),
+            Self::Url => "an address such as nats://127.0.0.1:4222, or several".to_owned(),
+            Self::Path => "the path of a file".to_owned(),
+            Self::Switch => "true or false".to_owned(),
+            Self::Number(min, max) => format!("a whole number from {min} to {max}"),
+            Self::Choice(words) => format!("one of {}", words.join(", ")),
+            Self::Address => "an IP address and a port, such as 127.0.0.1:8080".to_owned(),
+            Self::Domain => {
+                "a name of letters, digits, `.`, `_` and `-`, with or without a port".to_owned()
+            }
+            Self::Ips => "IP addresses, at least one".to_owned(),
+            Self::Words => "texts, none of them empty".to_owned(),
+            Self::Numbers => "names with whole numbers".to_owned(),
+        }
+    }
+
+    /// Reads the text of a variable or a flag. Several values are separated by commas.
+    pub(super) fn parse(self, text: &str) -> Option<Value> {
+        match self {
+            Self::Text | Self::Url => is_text(text).then(|| Value::Text(text.to_owned())),
+            Self::Path => is_text(text).then(|| Value::Path(text.into())),
+            Self::Switch => text.parse().ok().map(Value::Switch),
+            Self::Number(..) => self.number(text.parse().ok()?),
+            Self::Choice(words) => words.contains(&text).then(|| Value::Text(text.to_owned())),
+            Self::Address => text.parse().ok().map(Value::Address),
+            Self::Domain => is_domain(text).then(|| Value::Text(text.to_owned())),
+            Self::Ips | Self::Words => {
+                let parts = text.split(',').map(str::trim).map(str::to_owned);
+                self.list(parts.filter(|part| !part.is_empty()).collect())
+            }
+            Self::Numbers => text
+                .split(',')
+                .map(|part| {
+                    let (name, number) = part.split_once('=')?;
+                    Some((name.trim().to_owned(), number.trim().parse().ok()?))
+                })
+                .collect::<Option<_>>()
+                .map(Value::Numbers),
+        }
+    }
+
+    /// A number, if it is in bounds.
+    pub(super) fn number(self, number: i64) -> Option<Value> {
+        match self {
+            Self::Number(min, max) if (min..=max).contains(&number) => Some(Value::Number(number)),
+            _ => None,
+        }
+    }
+
+    /// A list of texts.
+    pub(super) fn list(self, texts: Vec<String>) -> Option<Value> {
+        match self {
+            Self::Words => texts
+                .iter()
+                .all(|text| is_text(text))
+                .then_some(Value::Words(texts)),
+            Self::Ips if !texts.is_empty() => texts
+                .iter()
+                .map(|text| text.parse().ok())
+                .collect::<Option<_>>()
+                .map(Value::Ips),
+            _ => None,
+        }
+    }
+}
+
+fn is_text(text: &str) -> bool {
+    !text.is_empty() && !text.contains('\0')
+}
+
+/// spec: nanograph 12.3
+fn is_domain(text: &str) -> bool {
+    let (name, port) = match text.split_once(':') {
+        Some((name, port)) => (name, Some(port)),
+        None => (text, None),
+    };
+    let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    !name.is_empty() && name.chars().all(is_letter) && port.is_none_or(is_port)
+}
+
+/// What a [`Value`] becomes in a wire's own configuration.
+pub(super) trait FromValue: Sized {
+    fn from_value(value: &Value) -> Option<Self>;
+}
+
+macro_rules! from_value {
+    ($($type:ty: $pattern:pat => $result:expr;)+) => {$(
+        impl FromValue for $type {
+            fn from_value(value: &Value) -> Option<Self> {
+                match value {
+                    $pattern => $result,
+                    _ => None,
+                }
+            }
+        }
+    )+};
+}
+
+from_value! {
+    String: Value::Text(text) => Some(text.clone());
+    PathBuf: Value::Path(path) => Some(path.clone());
+    bool: Value::Switch(switch) => Some(*switch);
+    u16: Value::Number(number) => u16::try_from(*number).ok();
+    u64: Value::Number(number) => u64::try_from(*number).ok();
+    usize: Value::Number(number) => usize::try_from(*number).ok();
+    i64: Value::Number(number) => Some(*number);
+    // All durations are in milliseconds.
+    Duration: Value::Number(number) => u64::try_from(*number).ok().map(Self::from_millis);
+    SocketAddr: Value::Address(address) => Some(*address);
+    Vec<IpAddr>: Value::Ips(ips) => Some(ips.clone());
+    Vec<String>: Value::Words(words) => Some(words.clone());
+    BTreeSet<String>: Value::Words(words) => Some(words.iter().cloned().collect());
+    BTreeMap<String, i64>: Value::Numbers(numbers) => Some(numbers.clone());
+}
