@@ -20,9 +20,12 @@
 //!
 //! Other commands: `customCommand` [`cancel_command`](AutotrainerConfig::cancel_command) with `{"nonce": 7}` cancels, and
 //! [`nodes_command`](AutotrainerConfig::nodes_command) tells the nodes with their numbers, schemas and statistics,
-//! all or with `{"node": "echo"}` one, and what the wire can express and has lost. `EMERGENCY_STOP` cancels everything that runs by this wire and
-//! has executions refused until `EMERGENCY_RESUME`; both publish their event. `GET_CONFIGURATION` tells identifier and
-//! version, `NONE` is answered `SUCCESS`, everything else `UNRECOGNIZED`. spec: autotrainer 7, 8.5, 15.3
+//! all or with `{"node": "echo"}` one, and what the wire can express and has lost. `GET_CONFIGURATION` tells identifier and
+//! version, `NONE` is answered `SUCCESS`, everything else `UNRECOGNIZED`. spec: autotrainer 7, 8.5
+//!
+//! `EMERGENCY_STOP` cancels everything that runs or waits on this server, whichever wire asked for it: there it ends as
+//! cancelled. It has executions of this wire refused until `EMERGENCY_RESUME`; other wires go on to take requests, as their
+//! callers know nothing of it. Both publish their event. spec: autotrainer 15.3
 //!
 //! Answers and results, with the numbers of [`error_code`]:
 //!

@@ -276,10 +276,15 @@ impl Binding {
         CommandResponse::success().with_verbatim_data(told)
     }
 
-    /// spec: autotrainer 15.3
+    /// Whatever runs may move the device, whoever asked for it. spec: autotrainer 15.3
     async fn emergency_stop(&self) -> CommandResponse {
-        let cancelled = self.outlet.executions.stop();
-        tracing::warn!(cancelled, "emergency stop: everything was cancelled");
+        // In this order, so that nothing of this wire gets in between.
+        self.outlet.executions.stop();
+        let cancelled = self.executor.cancel_all();
+        tracing::warn!(
+            cancelled,
+            "emergency stop: everything on this server was cancelled"
+        );
         let payload = EventPayload::EmergencyStop(ActiveAlarms {
             reason: BY_COMMAND.to_owned(),
             reason_code: EmergencyStopReason::RpcService,
