@@ -106,6 +106,7 @@ impl Wires {
             #[cfg(not(all(
                 feature = "autotrainer",
                 feature = "http",
+                feature = "mcp",
                 feature = "nats",
                 feature = "nnrp"
             )))]
