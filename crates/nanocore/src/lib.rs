@@ -15,7 +15,7 @@
 //! # Ok::<(), nanocore::workflow::InvalidGraph>(())
 //! ```
 //!
-//! Invariants: node servers are reached through the public client of the `nanograph` crate only; a graph names no
+//! Invariants: node servers are reached through the public client of the `nanograph` crate, or by [`nats`], only; a graph names no
 //! command and no path to execute; every queue, retry and wait has a limit.
 
 #![forbid(unsafe_code)]
@@ -27,6 +27,7 @@ pub mod daemon;
 pub mod db;
 pub mod events;
 pub mod home;
+pub mod nats;
 pub mod process;
 mod refusal;
 pub mod register;

@@ -15,6 +15,7 @@ Examples:
   nodewire register                      # the folder we are in
   nodewire register servers/image-tools --upgrade
   nodewire register . --fix              # writes a nanoserver.json that Python servers can read
+  nodewire register --nats greeter       # all instances of a NATS service as one server
 
 Needs no daemon; one that runs sees the new entry by itself and starts the server.
 Exit status: 0 registered, 1 the installation failed (nothing is registered then), 2 the folder or its nanoserver.json is wrong.";
@@ -26,7 +27,9 @@ The first Ctrl-C ends everything in order: running graphs are stopped, then the 
 Settings are taken from flags, else from NANOCORE_… variables, else from config.json in the data folder:
   {\"bind\": \"127.0.0.1:3001\", \"python\": \"/usr/bin/python3.12\", \"serverLogLevel\": \"info\",
    \"limits\": {\"activeRuns\": 2, \"historyBytes\": \"1GiB\"},
+   \"nats\": {\"url\": \"tls://nats.example\", \"credentials\": \"/etc/nodewire.creds\"},
    \"s3\": {\"bucket\": \"assets\", \"endpoint\": \"https://s3.example\", \"accessKeyId\": \"…\"}}
+nats may also be a text, as for --nats, or have user and password, token, and tlsCa.
 limits has a member for each flag under Limits; `nodewire status --json` shows those in force.
 With s3, the contents of assets lie in that bucket; AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN are its keys.
 
@@ -160,6 +163,12 @@ pub(crate) struct RegisterArgs {
     /// The folder with nanoserver.json.
     #[arg(value_name = "PATH", default_value = ".")]
     pub(crate) path: PathBuf,
+    /// Register a service on NATS instead: its instances are started by somebody else, and share its load.
+    #[arg(long, value_name = "SERVICE", conflicts_with_all = ["path", "fix", "upgrade", "python", "install_project"])]
+    pub(crate) nats: Option<String>,
+    /// Where that NATS is, if not where the daemon's is: nats://HOST:PORT or tls://USER:PASSWORD@HOST.
+    #[arg(long, value_name = "URL", requires = "nats")]
+    pub(crate) nats_url: Option<String>,
     /// Write a nanoserver.json that the server's SDK can read, and keep the old one as nanoserver.json.bak.
     #[arg(long)]
     pub(crate) fix: bool,
@@ -269,6 +278,10 @@ pub(crate) struct UpArgs {
     /// The Python interpreter for new virtual environments [NODEWIRE_PYTHON; python3].
     #[arg(long, value_name = "EXE")]
     pub(crate) python: Option<PathBuf>,
+    /// The NATS to look for servers on: embedded, off or an address [NODEWIRE_NATS; embedded]. The embedded one listens
+    /// on this machine only, with a password that is in nats-url in the data folder; servers get NODEWIRE_NATS_URL.
+    #[arg(long, value_name = "WHERE")]
+    pub(crate) nats: Option<String>,
     /// What node servers log: error, warn, info, debug (NODEWIRE_SERVER_LOG_LEVEL).
     #[arg(long, value_name = "LEVEL")]
     pub(crate) server_log_level: Option<String>,

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::args::DoctorArgs;
 use super::client::Daemon;
 use super::place::Place;
+use super::servers::service;
 use super::show::{cell, list, state};
 use crate::failure::{Failure, chain};
 use crate::terminal;
@@ -138,6 +139,9 @@ fn live(server: &Value) -> Finding {
             "it does not answer",
             "it may be busy; if it stays so, restart it",
         );
+    }
+    if server["nats"].is_object() {
+        return Finding::ok(name, format!("{word}: {}", service(server)));
     }
     Finding::ok(name, word)
 }

@@ -35,7 +35,10 @@ pub(super) async fn nodes(args: StatusArgs) -> Result<(), Failure> {
             cell(definition, "version"),
             ports(definition, "inputs"),
             ports(definition, "outputs"),
-            cell(node, "serverPackageId"),
+            match node["instances"].as_u64() {
+                Some(instances) => format!("{} ({instances})", cell(node, "serverPackageId")),
+                None => cell(node, "serverPackageId"),
+            },
             if node["available"].as_bool().unwrap_or(true) {
                 "yes"
             } else {

@@ -43,9 +43,40 @@ pub(super) struct Settings {
     pub(super) server_log_level: Option<String>,
     /// The bucket for the contents of assets, in place of the data folder.
     pub(super) s3: Option<Bucket>,
+    /// The NATS to look for servers on.
+    pub(super) nats: Option<NatsSetting>,
     /// The daemon's limits.
     #[serde(default)]
     pub(super) limits: LimitSettings,
+}
+
+/// A NATS: `embedded`, `off` or an address; or an address and who we are there.
+#[derive(Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "nats must be embedded, off, an address, or an object with a url"
+)]
+pub(super) enum NatsSetting {
+    Word(String),
+    Place(NatsPlace),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct NatsPlace {
+    pub(super) url: String,
+    pub(super) credentials: Option<PathBuf>,
+    pub(super) user: Option<String>,
+    pub(super) password: Option<String>,
+    pub(super) token: Option<String>,
+    pub(super) tls_ca: Option<PathBuf>,
+}
+
+/// Without secrets.
+impl std::fmt::Debug for NatsPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NatsPlace").finish_non_exhaustive()
+    }
 }
 
 /// Limits: numbers, or sizes such as `"4GiB"`.

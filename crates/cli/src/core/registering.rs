@@ -1,5 +1,7 @@
 //! `register`, `unregister`, `env`, and `validate` of a folder: on the registry file, without a daemon.
 
+mod service;
+
 use std::path::Path;
 
 use nanocore::process::Tools;
@@ -19,6 +21,9 @@ pub(crate) fn is_server_folder(path: &Path) -> bool {
 
 pub(super) async fn register(args: RegisterArgs) -> Result<(), Failure> {
     let place = Place::find(&args.place)?;
+    if let Some(service) = &args.nats {
+        return service::register(&args, service, &place);
+    }
     let options = RegisterOptions {
         fix: args.fix,
         upgrade: args.upgrade,
@@ -270,6 +275,15 @@ fn print_findings(findings: &[Finding]) {
     }
 }
 
+/// Where a server is that somebody else starts, without credentials.
+fn url_of(entry: &Entry) -> Option<String> {
+    let nats = entry.nats.as_ref();
+    let address = nats.and_then(|nats| nats.address.as_ref());
+    address
+        .map(|address| address.shown())
+        .or_else(|| entry.url.clone())
+}
+
 /// An entry with the registry's own keys.
 pub(super) fn entry_json(entry: &Entry) -> Value {
     json!({
@@ -278,7 +292,8 @@ pub(super) fn entry_json(entry: &Entry) -> Value {
         "serverDisplayName": entry.server_display_name,
         "language": entry.language.as_str(),
         "path": entry.path,
-        "url": entry.url,
+        "url": url_of(entry),
+        "nats": entry.nats.as_ref().map(|nats| json!({"service": nats.service})),
         "port": entry.port,
         "enabled": entry.enabled,
         "env": entry.env,

@@ -203,6 +203,10 @@ pub(super) async fn list(args: ListArgs) -> Result<(), Failure> {
             for key in ["state", "unresponsive"] {
                 server[key] = status.map_or(Value::Null, |status| status[key].clone());
             }
+            let nats = status.map(|status| &status["nats"]);
+            if let Some(nats) = nats.filter(|nats| nats.is_object()) {
+                server["nats"] = nats.clone();
+            }
             server
         })
         .collect();
@@ -221,13 +225,22 @@ pub(super) async fn list(args: ListArgs) -> Result<(), Failure> {
         } else {
             "path"
         };
+        let is_service = server["nats"].is_object();
         table.row([
             cell(server, "serverDisplayName"),
             cell(server, "serverUid"),
-            cell(server, "language"),
+            if is_service {
+                "-".to_owned()
+            } else {
+                cell(server, "language")
+            },
             state_cell(server),
             cell(server, "port"),
-            server[place].as_str().unwrap_or("-").to_owned(),
+            if is_service {
+                service(server)
+            } else {
+                server[place].as_str().unwrap_or("-").to_owned()
+            },
         ]);
     }
     table.print();
@@ -241,6 +254,18 @@ fn state_cell(server: &Value) -> String {
         return format!("{state}, unresponsive");
     }
     state
+}
+
+/// `NATS greeter, 2 instances`
+pub(super) fn service(server: &Value) -> String {
+    let nats = &server["nats"];
+    let url = server["url"].as_str().map(|url| format!(" on {url}"));
+    let text = format!("NATS {}{}", cell(nats, "service"), url.unwrap_or_default());
+    match nats["instances"].as_u64() {
+        Some(1) => format!("{text}, 1 instance"),
+        Some(instances) => format!("{text}, {instances} instances"),
+        None => text,
+    }
 }
 
 /// How the daemon and its servers are.
@@ -263,6 +288,7 @@ pub(super) async fn status(args: StatusArgs) -> Result<(), Failure> {
         terminal::plain(&cell(&info, "version")),
         daemon.url()
     ));
+    tell_nats(&info["nats"]);
     let problem = answer["registryProblem"].as_str();
     if let Some(problem) = problem {
         terminal::say(format_args!(
@@ -300,8 +326,25 @@ pub(super) async fn status(args: StatusArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The NATS on which servers are looked for whose entry names none.
+fn tell_nats(nats: &Value) {
+    let Some(url) = nats["url"].as_str() else {
+        return;
+    };
+    let what = match nats["embedded"].as_bool() {
+        Some(true) => "embedded; its address with the password is in nats-url in the data folder",
+        Some(false) | None => "for servers whose entry names none",
+    };
+    terminal::result(format_args!("NATS at {} ({what})", terminal::plain(url)));
+}
+
 /// What an operator should know about a server.
 fn remarks(server: &Value) {
+    if server["nats"].is_object() {
+        let name = cell(server, "serverDisplayName");
+        let text = format!("{}: {}", name, service(server));
+        terminal::say(terminal::plain(&text));
+    }
     let name = cell(server, "serverDisplayName");
     let say = |word: &dyn std::fmt::Display, text: &str| {
         terminal::say(format_args!(

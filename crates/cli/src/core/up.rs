@@ -1,6 +1,7 @@
 //! `up`: the daemon.
 
 mod limits;
+mod nats;
 mod settings;
 
 use std::collections::HashSet;
@@ -22,15 +23,21 @@ use crate::traces::Traces;
 pub(crate) async fn up(args: UpArgs) -> Result<(), Failure> {
     let place = Place::find(&args.place)?;
     let mut options = settings::options(&args, &place)?;
+    let nats = nats::wanted(&args, &place)?;
     let signals = Signals::listen()?;
     let traces = Traces::start("nodewire-orchestrator");
     options.tracer = traces.tracer();
+    let data = place.data.clone();
     let starting = async {
-        Daemon::start(options)
-            .await
-            .map_err(|error| refused(&error))
+        let mut embedded = nats.apply(&mut options).await?;
+        let started = Daemon::start(options).await;
+        let daemon = started.map_err(|error| refused(&error))?;
+        if let Some(embedded) = &mut embedded {
+            embedded.tell(&data)?;
+        }
+        Ok((daemon, embedded))
     };
-    let daemon = signals.unless_stopped(Box::pin(starting)).await?;
+    let (daemon, embedded) = signals.unless_stopped(Box::pin(starting)).await?;
     if !args.json {
         terminal::say(format_args!(
             "the daemon listens on {}, its data is in {}; Ctrl-C ends it",
@@ -57,6 +64,9 @@ pub(crate) async fn up(args: UpArgs) -> Result<(), Failure> {
     }
     let ending = async {
         daemon.shutdown().await;
+        if let Some(embedded) = embedded {
+            embedded.end().await;
+        }
         traces.stop().await;
         Ok(())
     };

@@ -71,7 +71,19 @@ struct Info {
     epoch: String,
     /// The number of the newest event.
     seq: u64,
+    /// The NATS on which servers are looked for whose entry names none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nats: Option<Nats>,
     limits: Limits,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Nats {
+    /// Its address, without credentials.
+    url: String,
+    /// Whether it is a broker inside the daemon.
+    embedded: bool,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -109,6 +121,10 @@ async fn show(State(api): State<Api>) -> Json<Info> {
         started_at: api.started_at,
         epoch: api.events.epoch().to_owned(),
         seq: api.events.seq(),
+        nats: api
+            .supervisor
+            .nats()
+            .map(|(url, embedded)| Nats { url, embedded }),
         limits: Limits {
             body_bytes_max: api.options.body_bytes_max,
             events_kept: api.events.options().events_max,

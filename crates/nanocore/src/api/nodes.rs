@@ -50,6 +50,9 @@ struct Node {
     server_uid: String,
     server_package_id: String,
     domain: String,
+    /// How many instances of the server share the load, if it is reached over NATS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instances: Option<usize>,
     /// Whether it can be run now.
     available: bool,
     /// As the server announced it.
@@ -76,6 +79,7 @@ fn nodes(api: &Api, wanted: impl Fn(&str) -> bool) -> Nodes {
         server_uid: BUILTIN_SERVER.to_owned(),
         server_package_id: BUILTIN_SERVER.to_owned(),
         domain: api.domain.clone(),
+        instances: None,
         available: true,
         definition: builtin.definition().to_json(),
     });
@@ -97,6 +101,7 @@ fn of_server<'a>(api: &'a Api, offer: &'a Offer) -> impl Iterator<Item = Node> +
             server_uid: offer.server.server_uid.clone(),
             server_package_id: offer.server.server_package_id.clone(),
             domain: domain.clone(),
+            instances: offer.server.nats.as_ref().map(|nats| nats.instances),
             available: offer.available,
             definition: definition.to_json(),
         };

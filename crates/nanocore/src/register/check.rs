@@ -218,7 +218,8 @@ impl Checker<'_> {
                 .path
                 .as_ref()
                 .map(|path| path.display().to_string())
-                .or_else(|| entry.url.clone());
+                .or_else(|| entry.url.clone())
+                .or_else(|| Some(format!("the NATS service {}", entry.nats.as_ref()?.service)));
             let reason = format!(
                 "{server_uid:?} is registered at {}; unregister that first, or leave out the uid here and get one",
                 place.unwrap_or_default()

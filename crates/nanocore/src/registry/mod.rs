@@ -19,12 +19,14 @@ mod entries;
 mod entry;
 mod error;
 mod file;
+mod nats;
 
 pub use entries::Entries;
 pub use entry::{AssetRefs, Entry};
 pub use error::{NameError, RegistryError};
 pub use file::Registry;
 pub(crate) use file::replace_file;
+pub use nats::NatsService;
 
 #[cfg(test)]
 mod tests;

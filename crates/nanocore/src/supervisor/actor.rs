@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
-use nanograph::client::{Client, ConnectionState};
+use nanograph::client::ConnectionState;
 use nanograph::message::Handshake;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior};
@@ -18,8 +18,9 @@ use tokio::time::{Interval, MissedTickBehavior};
 use super::Shared;
 use super::files::{Code, Content};
 use super::job::{self, InstallFailure, Prepared, Running, StartFailure};
-use super::machine::{Do, Event, Machine};
-use super::slot::{Command, Slot};
+use super::machine::{Do, Event, Machine, RestartPolicy};
+use super::remote::Remote;
+use super::slot::{Command, Slot, nats_of, url_of};
 use super::status::ServerState;
 use crate::process::Exit;
 use crate::registry::{AssetRefs, Entry};
@@ -61,7 +62,7 @@ enum Done {
     Installed(Content, Box<Result<Prepared, InstallFailure>>),
     /// The same, beside a process that runs.
     Updated(Box<Result<Prepared, InstallFailure>>),
-    Connected(Result<Client, StartFailure>),
+    Connected(Result<Remote, StartFailure>),
     Stopped,
 }
 
@@ -77,9 +78,10 @@ enum Input {
 
 impl Actor {
     pub(super) fn new(shared: Arc<Shared>, slot: Arc<Slot>, entry: Entry) -> Self {
-        let is_ours = entry.url.is_none();
+        let is_ours = entry.path.is_some();
+        let restart = restart_policy(shared.parts.options.restart, &entry);
         Self {
-            machine: Machine::new(shared.parts.options.restart, is_ours),
+            machine: Machine::new(restart, is_ours),
             shared,
             slot,
             entry,
@@ -100,7 +102,7 @@ impl Actor {
 
     /// Runs until the server was removed or everything ends, and it is stopped.
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
-        if self.entry.enabled {
+        if self.entry.enabled && !self.shared.stopping.is_cancelled() {
             self.event(Event::Start).await;
         }
         let mut looks = tokio::time::interval(self.shared.parts.options.watch_period);
@@ -193,9 +195,10 @@ impl Actor {
             status.language = entry.language;
             status.path.clone_from(&entry.path);
             // The address of one that we start is that of its process.
-            if entry.url.is_some() {
-                status.url.clone_from(&entry.url);
+            if entry.path.is_none() {
+                status.url = url_of(entry);
             }
+            status.nats = nats_of(entry);
         });
         match (was_enabled, self.entry.enabled) {
             _ if self.ending => {}
@@ -257,6 +260,17 @@ impl Actor {
             }
         }
         None
+    }
+}
+
+/// A service is waited for while it is being started, not between starts.
+fn restart_policy(usual: RestartPolicy, entry: &Entry) -> RestartPolicy {
+    if entry.nats.is_none() {
+        return usual;
+    }
+    RestartPolicy {
+        backoff_max: usual.backoff_min,
+        ..usual
     }
 }
 

@@ -1,20 +1,22 @@
 //! What takes long about a server: installing, becoming ready, stopping.
 
 mod connect;
+mod find;
 mod install;
 mod spawn;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use nanograph::client::Client;
 use nanograph::config::ServerConfig;
 
 use super::Shared;
 use super::files::Code;
+use super::remote::Remote;
 use crate::process::{Exit, Launch, ServerProcess};
 use crate::register::{Finding, Sdk};
 pub(super) use connect::connect;
+pub(super) use find::find;
 pub(super) use install::{install, watched_nodes};
 pub(super) use spawn::spawn;
 
@@ -84,7 +86,7 @@ pub(super) async fn blocking<T: Send + 'static>(
 pub(super) async fn stop(
     shared: Arc<Shared>,
     server_uid: String,
-    client: Option<Client>,
+    client: Option<Remote>,
     running: Option<Running>,
     drain: bool,
 ) -> Option<Exit> {
@@ -92,7 +94,7 @@ pub(super) async fn stop(
     if let Some(client) = client {
         if drain {
             let drained = async {
-                while client.counters().outstanding > 0 {
+                while client.outstanding() > 0 {
                     tokio::time::sleep(DRAIN_PERIOD).await;
                 }
             };

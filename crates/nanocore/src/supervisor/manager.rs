@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::actor::Actor;
 use super::job::blocking;
-use super::logs::ServerLog;
+use super::logs::{LogSource, ServerLog};
 use super::slot::{Command, Link, Slot, first_status};
 use super::{Shared, lock};
 use crate::registry::{Entries, Entry};
@@ -41,6 +41,36 @@ pub(super) async fn watch(shared: Arc<Shared>) {
             () = shared.stopping.cancelled() => {}
         }
     }
+}
+
+/// Ends what an earlier supervisor left behind, and lets servers start then.
+pub(super) async fn end_orphans(shared: Arc<Shared>) {
+    let (ending, times) = (Arc::clone(&shared), shared.parts.options.stop);
+    let ended = blocking(move || ending.records.end_all(times)).await;
+    if let Some(Err(error)) = ended {
+        tracing::warn!(
+            path = %shared.records.path().display(),
+            %error,
+            "the record of processes cannot be written; servers start all the same, but what a killed daemon leaves behind then may stay: free some room on the disk"
+        );
+    }
+    shared.orphans_gone.cancel();
+}
+
+/// Waits until nothing of an earlier supervisor is left, or everything ends.
+async fn wait_for_orphans(shared: &Shared, slot: &Slot) {
+    if shared.orphans_gone.is_cancelled() {
+        return;
+    }
+    let note = "it may start once the node servers that an earlier daemon left behind have ended";
+    slot.log.push(LogSource::Supervisor, note);
+    slot.status
+        .send_modify(|status| status.notes = vec![note.to_owned()]);
+    tokio::select! {
+        () = shared.orphans_gone.cancelled() => {}
+        () = shared.stopping.cancelled() => {}
+    }
+    slot.status.send_modify(|status| status.notes.clear());
 }
 
 async fn read(shared: &Arc<Shared>) {
@@ -112,6 +142,7 @@ fn add(shared: &Arc<Shared>, entry: &Entry) {
         }
         let log = slot.log.clone();
         blocking(move || log.recall()).await;
+        wait_for_orphans(&shared, &slot).await;
         actor.run(taken).await;
         let mut slots = lock(&shared.slots);
         if slots

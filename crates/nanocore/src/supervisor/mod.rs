@@ -20,6 +20,7 @@ mod manager;
 mod options;
 mod orphans;
 mod ports;
+mod remote;
 mod slot;
 mod status;
 
@@ -36,7 +37,7 @@ use tokio_util::task::TaskTracker;
 pub use logs::{Followed, LogFollower, LogLevel, LogLine, LogOptions, LogSource};
 pub use machine::RestartPolicy;
 pub use options::{SupervisorOptions, SupervisorParts};
-pub use status::{LastError, LogCounters, ServerState, ServerStatus};
+pub use status::{LastError, LogCounters, NatsCounters, NatsStatus, ServerState, ServerStatus};
 
 use crate::registry::{Entries, NameError, RegistryError};
 use orphans::Records;
@@ -86,6 +87,8 @@ struct Shared {
     reload: Notify,
     /// Counts how often the registry was looked at.
     looked: watch::Sender<u64>,
+    /// What an earlier supervisor left behind has ended; before that, no server is started.
+    orphans_gone: CancellationToken,
     stopping: CancellationToken,
     tasks: TaskTracker,
 }
@@ -102,10 +105,10 @@ pub struct Offer {
 }
 
 impl Supervisor {
-    /// Ends what an earlier supervisor left behind, and starts all enabled servers of the registry; does not wait until
-    /// they are ready.
+    /// Begins to end what an earlier supervisor left behind, which may take some seconds; once that has ended, all enabled
+    /// servers of the registry are started. Waits for neither.
     ///
-    /// Cancel safety: if dropped, nothing was started; some of what was left behind may have been ended.
+    /// Cancel safety: if dropped, nothing was started or ended.
     ///
     /// # Errors
     /// The registry or the record of processes cannot be read.
@@ -120,14 +123,6 @@ impl Supervisor {
             .await
             .ok_or(SupervisorError::Stopping)??;
         let records = Records::open(path.clone()).map_err(error)?;
-        let times = parts.options.stop;
-        let (records, ended) = job::blocking(move || {
-            let ended = records.end_all(times);
-            (records, ended)
-        })
-        .await
-        .ok_or(SupervisorError::Stopping)?;
-        ended.map_err(error)?;
         let shared = Arc::new(Shared {
             parts,
             records,
@@ -137,9 +132,17 @@ impl Supervisor {
             registry_problem: Mutex::default(),
             reload: Notify::new(),
             looked: watch::Sender::new(0),
+            orphans_gone: CancellationToken::new(),
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
+        if shared.records.is_empty() {
+            shared.orphans_gone.cancel();
+        } else {
+            shared
+                .tasks
+                .spawn(manager::end_orphans(Arc::clone(&shared)));
+        }
         manager::apply(&shared, entries);
         shared.tasks.spawn(manager::watch(Arc::clone(&shared)));
         Ok(Self { shared })
@@ -230,6 +233,14 @@ impl Supervisor {
         tail: usize,
     ) -> Result<(Vec<Arc<LogLine>>, LogFollower), SupervisorError> {
         Ok(self.slot(name)?.log.tail_and_follow(tail))
+    }
+
+    /// The NATS on which servers are looked for that name no address, without credentials, and whether it is embedded.
+    #[must_use]
+    pub fn nats(&self) -> Option<(String, bool)> {
+        let options = &self.shared.parts.options.nats;
+        let broker = options.broker.as_ref()?;
+        Some((broker.shown(), options.is_embedded))
     }
 
     /// Whether the registry has a server with this uid.

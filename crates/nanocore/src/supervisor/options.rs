@@ -7,6 +7,7 @@ use super::logs::LogOptions;
 use super::machine::RestartPolicy;
 use crate::assets::{AssetService, Tokens};
 use crate::events::EventHub;
+use crate::nats::NatsOptions;
 use crate::process::{StopTimes, Tools};
 use crate::registry::Registry;
 use crate::workflow::ServerPool;
@@ -56,6 +57,8 @@ pub struct SupervisorOptions {
     pub watch_period: Duration,
     /// Restart servers whose `autoWatch` is off when their nodes' files change.
     pub watch: bool,
+    /// Servers over NATS.
+    pub nats: NatsOptions,
     /// The servers' logs.
     pub logs: LogOptions,
     /// What servers get as `NANOSDK_LOG_LEVEL`, unless their own variables say otherwise.
@@ -75,6 +78,7 @@ impl Default for SupervisorOptions {
             drain_timeout: Duration::from_secs(30),
             watch_period: Duration::from_secs(1),
             watch: false,
+            nats: NatsOptions::default(),
             logs: LogOptions::default(),
             log_level: None,
             env: Vec::new(),

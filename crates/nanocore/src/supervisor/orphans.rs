@@ -96,6 +96,16 @@ impl Records {
         self.change(|records| records.retain(|record| record.mark != mark))
     }
 
+    /// Whether nothing is recorded.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn change(&self, change: impl FnOnce(&mut Vec<Record>)) -> io::Result<()> {
         let mut records = self.lock();
         change(&mut records);
@@ -108,6 +118,8 @@ impl Records {
 
     /// Ends what is left of all recorded processes, at the same time, and forgets them; how many there were. Blocks,
     /// for the times given at most.
+    ///
+    /// If the file cannot be written, all has ended the same; what it says then means nobody who lives.
     pub(super) fn end_all(&self, times: StopTimes) -> io::Result<usize> {
         let left: Vec<_> = self
             .lock()

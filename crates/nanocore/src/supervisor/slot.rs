@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use nanograph::client::{Client, ConnectionState};
+use nanograph::client::ConnectionState;
 use nanograph::message::Handshake;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::logs::ServerLog;
-use super::status::{ServerState, ServerStatus};
+use super::remote::Remote;
+use super::status::{NatsCounters, NatsStatus, ServerState, ServerStatus};
 use crate::registry::Entry;
 
 /// What an actor is asked to do.
@@ -41,7 +42,7 @@ pub(super) struct Slot {
 /// The connection, and what was announced on it last.
 #[derive(Debug, Default)]
 pub(super) struct Link {
-    pub(super) client: Option<Client>,
+    pub(super) client: Option<Remote>,
     pub(super) handshake: Option<Arc<Handshake>>,
 }
 
@@ -63,7 +64,12 @@ impl Slot {
         status.log = self.log.counters();
         status.unresponsive = self.is_unresponsive();
         if let Some(client) = &self.link().client {
-            status.running = client.counters().outstanding;
+            status.running = client.outstanding();
+            if let (Some(nats), Some(server)) = (&mut status.nats, client.nats()) {
+                nats.instances = server.instances();
+                nats.counts = server.counts().into();
+                status.notes.extend(server.notes());
+            }
         }
         status
     }
@@ -77,7 +83,8 @@ pub(super) fn first_status(entry: &Entry) -> ServerStatus {
         server_display_name: entry.server_display_name.clone(),
         language: entry.language,
         path: entry.path.clone(),
-        url: entry.url.clone(),
+        url: url_of(entry),
+        nats: nats_of(entry),
         port: entry.port,
         pid: None,
         state: ServerState::Stopped,
@@ -97,4 +104,23 @@ pub(super) fn first_status(entry: &Entry) -> ServerStatus {
         notes: Vec::new(),
         log: super::status::LogCounters::default(),
     }
+}
+
+/// Where a server is that somebody else starts, without credentials.
+pub(super) fn url_of(entry: &Entry) -> Option<String> {
+    let nats = entry.nats.as_ref();
+    let address = nats.and_then(|nats| nats.address.as_ref());
+    address
+        .map(|address| address.shown())
+        .or_else(|| entry.url.clone())
+}
+
+/// What is told of a service before it was found.
+pub(super) fn nats_of(entry: &Entry) -> Option<NatsStatus> {
+    let nats = entry.nats.as_ref()?;
+    Some(NatsStatus {
+        service: nats.service.clone(),
+        instances: 0,
+        counts: NatsCounters::default(),
+    })
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use nanograph::config::Language;
 use serde::{Serialize, Serializer};
 
+use crate::nats::NatsCounts;
 use crate::register::Finding;
 
 /// What a server is up to. spec: nanograph 12.6
@@ -67,6 +68,9 @@ pub struct ServerStatus {
     /// Where it is, or was last, connected to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// The service, if it is reached over NATS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nats: Option<NatsStatus>,
     /// The port assigned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
@@ -112,6 +116,46 @@ pub struct ServerStatus {
     pub notes: Vec<String>,
     /// What was lost of its log.
     pub log: LogCounters,
+}
+
+/// A server that is reached over NATS.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NatsStatus {
+    /// The service's name.
+    pub service: String,
+    /// How many instances share its load now.
+    pub instances: usize,
+    /// What was counted since it was connected.
+    pub counts: NatsCounters,
+}
+
+/// What was counted on a server that is reached over NATS.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NatsCounters {
+    /// Executions lost with an instance or the connection.
+    pub lost: u64,
+    /// Requests sent again since an instance was full or leaving.
+    pub sent_again: u64,
+    /// Replies to executions that had ended here.
+    pub late_replies: u64,
+    /// Progress and previews dropped since they were not taken in time.
+    pub dropped_replies: u64,
+    /// Cancellations that could not be sent.
+    pub dropped_cancels: u64,
+}
+
+impl From<NatsCounts> for NatsCounters {
+    fn from(counts: NatsCounts) -> Self {
+        Self {
+            lost: counts.lost,
+            sent_again: counts.sent_again,
+            late_replies: counts.late_replies,
+            dropped_replies: counts.dropped_replies,
+            dropped_cancels: counts.dropped_cancels,
+        }
+    }
 }
 
 /// Why a server failed.

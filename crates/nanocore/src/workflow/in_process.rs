@@ -111,6 +111,11 @@ impl Report {
         Self::Status(Status::from_json(status.finish().unwrap_or_default()))
     }
 
+    /// What a server says, as it would stand in `status`.
+    pub(crate) fn status(status: Json) -> Self {
+        Self::Status(Status::from_json(status))
+    }
+
     /// A node's `running` with this message.
     #[must_use]
     pub fn running(message: &str) -> Self {

@@ -1,6 +1,7 @@
 //! How the engine reaches nodes: a port that it owns, and others implement.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
@@ -74,6 +75,10 @@ pub struct Call {
     pub server: Arc<Server>,
     /// What.
     pub request: ExecutionRequest,
+    /// How long the engine gives it, for servers that can be told.
+    pub timeout: Option<Duration>,
+    /// Of the run, for servers that can be told: higher goes first.
+    pub priority: i32,
 }
 
 /// What became known about an execution.

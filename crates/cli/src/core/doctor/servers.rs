@@ -23,9 +23,17 @@ pub(super) fn registry(place: &Place, is_running: bool) -> Vec<Finding> {
         "registry",
         format!("{number} servers registered"),
     )];
+    findings.extend(entries.iter().filter_map(conflict));
     findings.extend(entries.iter().filter_map(|entry| folder(entry, &registry)));
     findings.extend(ports(entries.iter().collect(), is_running));
     findings
+}
+
+/// An entry that says two things at once.
+fn conflict(entry: &Entry) -> Option<Finding> {
+    let name = format!("entry of {}", entry.server_display_name);
+    let advice = "correct it in the registry; its server is not started before";
+    Some(Finding::error(name, entry.conflict()?, advice))
 }
 
 /// What is wrong with a server's folder.

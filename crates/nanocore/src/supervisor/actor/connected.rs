@@ -3,19 +3,20 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use nanograph::client::{Client, ConnectionState};
+use nanograph::client::ConnectionState;
 use nanograph::message::Handshake;
 use serde_json::json;
 
 use super::super::job::blocking;
 use super::super::listening::listens_beyond_loopback;
 use super::super::machine::Event;
+use super::super::remote::Remote;
 use super::{Actor, Connection, Input};
 use crate::registry::AssetRefs;
 use crate::workflow::{AssetStyle, ServerSettings};
 
 impl Actor {
-    pub(super) fn connected(&mut self, client: Client) {
+    pub(super) fn connected(&mut self, remote: Remote) {
         let asset_refs = self.sdk_refs.or(self.entry.asset_refs);
         let settings = ServerSettings {
             input_style: self.entry.input_style,
@@ -26,13 +27,18 @@ impl Actor {
                 AssetRefs::Hash => AssetStyle::Hash,
             }),
             assets: self.entry.asset_server.clone(),
+            is_watched: self.running.is_some(),
         };
         self.connection = Some(Connection {
-            state: client.watch_state(),
-            handshake: client.watch_handshake(),
+            state: remote.watch_state(),
+            handshake: remote.watch_handshake(),
         });
-        self.shared.parts.pool.add(client.clone(), settings);
-        self.slot.link().client = Some(client);
+        let pool = &self.shared.parts.pool;
+        match remote.clone() {
+            Remote::Nanograph(client) => pool.add(client, settings),
+            Remote::Nats(server) => pool.add_nats(server, settings),
+        }
+        self.slot.link().client = Some(remote);
         self.definitions_changed();
     }
 

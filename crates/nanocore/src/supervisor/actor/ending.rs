@@ -18,6 +18,9 @@ impl Actor {
         if self.machine.state() == ServerState::Stopping {
             return;
         }
+        // Before its connection is closed here, so that whoever is lost by that is told why.
+        let pool = &self.shared.parts.pool;
+        pool.ended(&self.entry.server_uid, &exit.status);
         let is_for_port =
             self.machine.state() == ServerState::Starting && self.has_lost_its_port(false).await;
         if !is_for_port {

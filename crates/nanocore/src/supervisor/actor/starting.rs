@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::super::files::Content;
 use super::super::job::{self, InstallFailure, Prepared, Running, StartFailure};
 use super::super::machine::Event;
+use super::super::remote::Remote;
 use super::{Actor, Done};
 
 impl Actor {
@@ -131,13 +132,7 @@ impl Actor {
             Ok(running) => {
                 self.started(running);
                 let auto_watch = prepared.config.is_none_or(|config| config.auto_watch);
-                let work = job::connect(
-                    Arc::clone(&self.shared),
-                    self.entry.clone(),
-                    self.running.clone(),
-                    auto_watch,
-                );
-                self.job = Some(Box::pin(async { Done::Connected(work.await) }));
+                self.connect(auto_watch);
                 None
             }
             Err(message) => {
@@ -145,6 +140,21 @@ impl Actor {
                 Some(Event::StartFailed)
             }
         }
+    }
+
+    fn connect(&mut self, auto_watch: bool) {
+        let (shared, entry) = (Arc::clone(&self.shared), self.entry.clone());
+        if let Some(nats) = entry.nats.clone() {
+            let work = job::find(shared, entry, nats, self.machine.failures_in_row() == 0);
+            self.job = Some(Box::pin(async {
+                Done::Connected(work.await.map(Remote::Nats))
+            }));
+            return;
+        }
+        let work = job::connect(shared, entry, self.running.clone(), auto_watch);
+        self.job = Some(Box::pin(async {
+            Done::Connected(work.await.map(Remote::Nanograph))
+        }));
     }
 
     pub(super) fn started(&mut self, running: Option<Running>) {

@@ -19,6 +19,10 @@ pub(in crate::supervisor) async fn install(
     entry: Entry,
     log: ServerLog,
 ) -> (Content, Result<Prepared, InstallFailure>) {
+    if let Some(conflict) = entry.conflict() {
+        let unusable = InstallFailure::Unusable(conflict.to_owned(), Vec::new());
+        return (Content::default(), Err(unusable));
+    }
     let Some(folder) = entry.path.clone() else {
         return (Content::default(), Ok(remote()));
     };

@@ -9,7 +9,7 @@ use nanograph::client::{
     Client, ConnectionState, ExecuteError, Execution, ExecutionError, ExecutionEvent, StopError,
 };
 use nanograph::message::{ExecutionRequest, StopAck};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::workflow::invoker::Report;
@@ -17,6 +17,9 @@ use crate::workflow::state::{NodeError, NodeErrorCode};
 
 /// How long an execution waits for a server that is being reconnected.
 const RECONNECT_WAIT: Duration = Duration::from_secs(30);
+
+/// How long a lost connection waits to be told how the process behind it ended: its outputs are read first.
+const EXIT_WAIT: Duration = Duration::from_secs(1);
 
 /// A client, and the instances that were outstanding on connections it lost.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub(super) struct Link {
     unsent: Mutex<Vec<Unsent>>,
     /// What was sent and has not ended: at most what runs have in flight.
     sent: Mutex<Vec<Sent>>,
+    /// How the process ended, once that is known; `None` if nobody watches it.
+    exit: Option<watch::Sender<Option<String>>>,
 }
 
 /// An execution whose end may have to be told from elsewhere.
@@ -48,14 +53,37 @@ struct Unsent {
 }
 
 impl Link {
-    pub(super) fn new(client: Client) -> Self {
+    pub(super) fn new(client: Client, is_watched: bool) -> Self {
         Self {
+            exit: is_watched.then(|| watch::Sender::new(None)),
             client,
             orphans: Mutex::default(),
             stopping: tokio::sync::Mutex::default(),
             unsent: Mutex::default(),
             sent: Mutex::default(),
         }
+    }
+
+    /// The process has ended.
+    pub(super) fn ended(&self, how: &str) {
+        if let Some(exit) = &self.exit {
+            exit.send_replace(Some(how.to_owned()));
+        }
+    }
+
+    /// Why the server was lost, with how its process ended, if it did.
+    async fn lost(&self, reason: String) -> Report {
+        let Some(exit) = &self.exit else {
+            return failed(NodeErrorCode::ServerLost, reason);
+        };
+        let mut told = exit.subscribe();
+        let told = tokio::time::timeout(EXIT_WAIT, told.wait_for(Option::is_some)).await;
+        let how = told.ok().and_then(Result::ok).and_then(|how| how.clone());
+        let message = match how {
+            Some(how) => format!("{reason}; the server's process ended ({how})"),
+            None => reason,
+        };
+        failed(NodeErrorCode::ServerLost, message)
     }
 
     pub(super) fn is_connected(&self) -> bool {
@@ -145,7 +173,7 @@ impl Link {
         unfold(state, async |(link, mut execution, mut undeliverable, instance_id)| {
             let report = tokio::select! {
                 biased;
-                event = execution.next() => link.report(&instance_id, event?),
+                event = execution.next() => link.report(&instance_id, event?).await,
                 Ok(reason) = &mut undeliverable, if !undeliverable.is_terminated() => {
                     let message = format!("the server could not send the node's status: {reason}");
                     failed(NodeErrorCode::StatusUndeliverable, message)
@@ -163,7 +191,7 @@ impl Link {
         self.client.execute(request).await
     }
 
-    fn report(self: &Arc<Self>, instance_id: &str, event: ExecutionEvent) -> Report {
+    async fn report(self: &Arc<Self>, instance_id: &str, event: ExecutionEvent) -> Report {
         match event {
             ExecutionEvent::Status(status) => Report::Status(status),
             // Without outputs in the status itself, the client has waited for them already.
@@ -171,12 +199,13 @@ impl Link {
                 Report::complete(&done.outputs)
             }
             ExecutionEvent::End(Ok(done)) => Report::Status(done.status),
-            ExecutionEvent::End(Err(error)) => {
-                if matches!(error, ExecutionError::ServerLost { sent: true, .. }) {
+            ExecutionEvent::End(Err(ExecutionError::ServerLost { sent, reason })) => {
+                if sent {
                     self.orphaned(instance_id);
                 }
-                ended(error)
+                self.lost(reason).await
             }
+            ExecutionEvent::End(Err(error)) => ended(error),
         }
     }
 

@@ -1,13 +1,14 @@
 //! Node servers over the wire: the invoker that real runs use. spec: nanograph 14.1, 15.3, 16.5
 
 mod link;
+mod peer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::{BoxFuture, FutureExt};
-use futures_util::stream::{BoxStream, FuturesUnordered, StreamExt, once};
+use futures_util::stream::{BoxStream, FuturesUnordered, StreamExt};
 use nanograph::client::Client;
 use nanograph::message::Handshake;
 use tokio::sync::watch;
@@ -19,7 +20,9 @@ use super::graph::GraphNode;
 use super::invoker::{Call, NodeInvoker, Report};
 use super::state::NodeErrorCode;
 use crate::assets::ForeignAssets;
+use crate::nats::NatsServer;
 use link::{Link, failed};
+use peer::{Peer, only};
 
 /// What the registry knows of a server and its handshake does not say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,6 +39,8 @@ pub struct ServerSettings {
     pub asset_style: Option<AssetStyle>,
     /// Where its assets are, if not in the orchestrator's store.
     pub assets: Option<ForeignAssets>,
+    /// Whether somebody watches its process and tells [`ServerPool::ended`] how that ended.
+    pub is_watched: bool,
 }
 
 /// Connected node servers, by uid. Cloning shares the pool.
@@ -84,7 +89,7 @@ impl Epochs {
 
 #[derive(Debug, Clone)]
 struct Member {
-    link: Arc<Link>,
+    peer: Peer,
     settings: ServerSettings,
     /// What `offers` shows of it; `None` if nothing.
     shown: Option<Arc<Handshake>>,
@@ -101,14 +106,23 @@ impl ServerPool {
 
     /// Adds a connected server, in place of one with the same uid.
     pub fn add(&self, client: Client, settings: ServerSettings) {
-        let server_uid = client.handshake().server_uid.clone();
-        let link = Arc::new(Link::new(client));
+        let link = Link::new(client, settings.is_watched);
+        self.put(Peer::Nanograph(Arc::new(link)), settings);
+    }
+
+    /// Adds a server that is reached over NATS, in place of one with the same uid.
+    pub fn add_nats(&self, server: NatsServer, settings: ServerSettings) {
+        self.put(Peer::Nats(server), settings);
+    }
+
+    fn put(&self, peer: Peer, settings: ServerSettings) {
+        let server_uid = peer.handshake().server_uid.clone();
         let mut state = self.lock();
         state.offers.remove(&server_uid);
         state.members.insert(
             server_uid,
             Member {
-                link,
+                peer,
                 settings,
                 shown: None,
                 was_shown: false,
@@ -136,14 +150,14 @@ impl ServerPool {
         true
     }
 
-    /// Removes a server; its client, if it was there. Executions on it go on.
+    /// Removes a server; its client, if it was there and has one. Executions on it go on.
     pub fn remove(&self, server_uid: &str) -> Option<Client> {
         let mut state = self.lock();
         state.offers.remove(server_uid);
         let removed = state.members.remove(server_uid)?;
         drop(state);
         self.members.send_replace(());
-        Some(removed.link.client.clone())
+        removed.peer.client()
     }
 
     /// Says whether somebody looks after a server: while it is not there, or not connected, it will be back, and nodes
@@ -170,25 +184,32 @@ impl ServerPool {
         node_id: &str,
         reason: &str,
     ) -> bool {
-        self.link(server_uid)
-            .is_some_and(|link| link.undeliverable(instance_id, node_id, reason))
+        let peer = self.peer(server_uid);
+        let link = peer.as_ref().and_then(Peer::link);
+        link.is_some_and(|link| link.undeliverable(instance_id, node_id, reason))
     }
 
-    /// The clients of all servers, by uid.
+    /// Says how a server's process ended, for whoever loses an execution by that. False if the server is not there.
+    pub fn ended(&self, server_uid: &str, how: &str) -> bool {
+        let peer = self.peer(server_uid);
+        let link = peer.as_ref().and_then(Peer::link);
+        link.map(|link| link.ended(how)).is_some()
+    }
+
+    /// The clients of all servers that have one, by uid.
     #[must_use]
     pub fn clients(&self) -> Vec<Client> {
         self.lock()
             .members
             .values()
-            .map(|member| member.link.client.clone())
+            .filter_map(|member| member.peer.client())
             .collect()
     }
 
-    fn link(&self, server_uid: &str) -> Option<Arc<Link>> {
-        self.lock()
-            .members
-            .get(server_uid)
-            .map(|member| member.link.clone())
+    fn peer(&self, server_uid: &str) -> Option<Peer> {
+        let state = self.lock();
+        let member = state.members.get(server_uid)?;
+        Some(member.peer.clone())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -200,10 +221,8 @@ impl State {
     /// Takes over what servers announced since the last look.
     fn refresh(&mut self) {
         for (server_uid, member) in &mut self.members {
-            let now = member
-                .link
-                .is_connected()
-                .then(|| member.link.client.handshake());
+            let peer = &member.peer;
+            let now = peer.is_connected().then(|| peer.handshake());
             let is_same = match (&member.shown, &now) {
                 (Some(shown), Some(now)) => Arc::ptr_eq(shown, now),
                 (None, None) => true,
@@ -231,7 +250,7 @@ impl State {
     fn load(&self, server: &Server) -> u64 {
         self.members
             .get(&server.uid)
-            .map_or(0, |member| member.link.client.counters().outstanding)
+            .map_or(0, |member| member.peer.load())
     }
 }
 
@@ -260,8 +279,13 @@ impl Catalog for ServerPool {
     fn changed(&self) -> BoxFuture<'static, ()> {
         // All are subscribed to now, so that nothing between this and the first poll is missed.
         let mut members = self.members.subscribe();
-        let links = self.clients().into_iter().map(|client| {
-            let (mut state, mut handshake) = (client.watch_state(), client.watch_handshake());
+        let peers: Vec<_> = self
+            .lock()
+            .members
+            .values()
+            .map(|member| member.peer.watch())
+            .collect();
+        let links = peers.into_iter().map(|(mut state, mut handshake)| {
             async move {
                 tokio::select! {
                     Ok(()) = state.changed() => {}
@@ -293,28 +317,23 @@ impl NodeInvoker for ServerPool {
 
     fn will_be_back(&self, server: &Server) -> bool {
         let state = self.lock();
-        let is_there = |member: &Member| member.link.is_connected();
+        let is_there = |member: &Member| member.peer.is_connected();
         state.kept_up.contains(&server.uid) && !state.members.get(&server.uid).is_some_and(is_there)
     }
 
     fn invoke(&self, call: Call) -> BoxStream<'static, Report> {
-        let Some(link) = self.link(&call.server.uid) else {
-            let message = format!("server \"{}\" was stopped or removed", call.server);
-            return once(std::future::ready(failed(
-                NodeErrorCode::ServerLost,
-                message,
-            )))
-            .boxed();
-        };
-        let stopped = link.hold(&call.request.instance_id);
-        once(link.execute(call.request, stopped)).flatten().boxed()
+        match self.peer(&call.server.uid) {
+            Some(peer) => peer.invoke(call),
+            None => {
+                let message = format!("server \"{}\" was stopped or removed", call.server);
+                only(failed(NodeErrorCode::ServerLost, message))
+            }
+        }
     }
 
     fn stop(&self, server: &Arc<Server>, instance_id: &str) {
-        if let Some(link) = self.link(&server.uid) {
-            link.stop_unsent(instance_id);
-            let instance_id = instance_id.to_owned();
-            tokio::spawn(async move { link.stop(&instance_id).await });
+        if let Some(peer) = self.peer(&server.uid) {
+            peer.stop(instance_id);
         }
     }
 }

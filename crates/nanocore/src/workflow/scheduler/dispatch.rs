@@ -53,6 +53,8 @@ impl Scheduler {
                 Ok(Call {
                     server: server.clone(),
                     request,
+                    timeout: planned.exec.timeout,
+                    priority: self.settings.priority,
                 })
             });
         match call {

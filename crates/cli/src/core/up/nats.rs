@@ -1,0 +1,209 @@
+//! The NATS that the daemon looks for node servers on: a broker inside it, unless told otherwise.
+//!
+//! spec: nats-micro 15.3, but that nothing else is looked for: a daemon must not send what it runs to a server that merely
+//! happens to listen on this machine.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use nanocore::daemon::DaemonOptions;
+use nanocore::nats::{NatsAddress, NatsAuth};
+use nats_broker::Broker;
+use uuid::Uuid;
+
+use super::super::args::UpArgs;
+use super::super::place::{NatsPlace, NatsSetting, Place, variable};
+use crate::failure::{Failure, chain};
+
+/// What node servers get to know of it.
+const VARIABLE: &str = "NODEWIRE_NATS_URL";
+/// Has the embedded broker's address with its password, in the data folder.
+const FILE: &str = "nats-url";
+const USER: &str = "nodewire";
+
+/// Which NATS is wanted.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Off,
+    Embedded,
+    At(NatsAddress),
+}
+
+/// The embedded broker, and the file with its address; that goes when this is dropped.
+#[derive(Debug)]
+pub(super) struct Embedded {
+    broker: Broker,
+    url: String,
+    file: Option<PathBuf>,
+}
+
+/// Flag, else variable, else `config.json`, else the embedded one.
+pub(super) fn wanted(args: &UpArgs, place: &Place) -> Result<Wanted, Failure> {
+    let said = args.nats.clone().or_else(|| variable("NODEWIRE_NATS"));
+    if let Some(said) = said {
+        return of_word("--nats", &said);
+    }
+    match &place.settings.nats {
+        None => Ok(Wanted::Embedded),
+        Some(NatsSetting::Word(word)) => of_word("nats in config.json", word),
+        Some(NatsSetting::Place(place)) => of_place(place),
+    }
+}
+
+fn of_word(place: &str, word: &str) -> Result<Wanted, Failure> {
+    match word {
+        "embedded" => Ok(Wanted::Embedded),
+        "off" => Ok(Wanted::Off),
+        url => at(place, NatsAddress::new(url)),
+    }
+}
+
+fn of_place(place: &NatsPlace) -> Result<Wanted, Failure> {
+    let wrong = |what: &str| Failure::usage(format!("nats in config.json: {what}"));
+    let auth = match (
+        &place.credentials,
+        &place.user,
+        &place.password,
+        &place.token,
+    ) {
+        (None, None, None, None) => NatsAuth::Url,
+        (Some(file), None, None, None) => NatsAuth::Credentials(file.clone()),
+        (None, Some(user), Some(password), None) => NatsAuth::User {
+            user: user.clone(),
+            password: password.clone(),
+        },
+        (None, None, None, Some(token)) => NatsAuth::Token(token.clone()),
+        _ => {
+            return Err(wrong(
+                "give one of credentials, user with password, and token",
+            ));
+        }
+    };
+    let address = NatsAddress {
+        url: place.url.clone(),
+        auth,
+        tls_ca: place.tls_ca.clone(),
+    };
+    at("nats in config.json", address)
+}
+
+fn at(place: &str, address: NatsAddress) -> Result<Wanted, Failure> {
+    match address.problem() {
+        None => Ok(Wanted::At(address)),
+        // The address may have a password.
+        Some(problem) => Err(Failure::usage(format!(
+            "{place}: expected embedded, off or an address; an address {problem}"
+        ))),
+    }
+}
+
+impl Wanted {
+    /// Starts the broker if it is wanted, and tells the daemon and its node servers where it is.
+    pub(super) async fn apply(
+        self,
+        options: &mut DaemonOptions,
+    ) -> Result<Option<Embedded>, Failure> {
+        let (address, embedded) = match self {
+            Self::Off => return Ok(None),
+            Self::At(address) => (address, None),
+            Self::Embedded => {
+                let embedded = Embedded::start().await?;
+                (NatsAddress::new(&embedded.url), Some(embedded))
+            }
+        };
+        let supervisor = &mut options.supervisor;
+        supervisor
+            .env
+            .push((VARIABLE.to_owned(), address.url.clone()));
+        supervisor.nats.is_embedded = embedded.is_some();
+        supervisor.nats.broker = Some(address);
+        Ok(embedded)
+    }
+}
+
+impl Embedded {
+    async fn start() -> Result<Self, Failure> {
+        let password = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+        let broker = Broker::builder()
+            .user_password(USER, &password)
+            .start()
+            .await
+            .map_err(|error| Failure::failed(chain(&error)))?;
+        let url = format!("nats://{USER}:{password}@{}", broker.addr());
+        Ok(Self {
+            broker,
+            url,
+            file: None,
+        })
+    }
+
+    /// Writes the address, with its password, where only this user can read it.
+    pub(super) fn tell(&mut self, data: &Path) -> Result<(), Failure> {
+        let path = data.join(FILE);
+        let failed =
+            |error: &std::io::Error| Failure::failed(format!("{}: {error}", path.display()));
+        // One that was left behind may be open to others.
+        if let Err(error) = fs::remove_file(&path)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            return Err(failed(&error));
+        }
+        let mut options = fs::OpenOptions::new();
+        let file = options.write(true).create_new(true).mode(0o600).open(&path);
+        let mut file = file.map_err(|error| failed(&error))?;
+        writeln!(file, "{}", self.url).map_err(|error| failed(&error))?;
+        self.file = Some(path);
+        Ok(())
+    }
+
+    pub(super) async fn end(mut self) {
+        self.forget();
+        let broker = self.broker;
+        broker.shutdown().await;
+    }
+
+    fn forget(&mut self) {
+        if let Some(file) = self.file.take() {
+            // Another start writes it anew.
+            let _ = fs::remove_file(file);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_and_addresses_are_told_apart() {
+        assert_eq!(of_word("--nats", "off").unwrap(), Wanted::Off);
+        assert_eq!(of_word("--nats", "embedded").unwrap(), Wanted::Embedded);
+        let url = "nats://u:secret@host:4222";
+        assert_eq!(
+            of_word("--nats", url).unwrap(),
+            Wanted::At(NatsAddress::new(url))
+        );
+        let error = of_word("--nats", "http://u:secret@host")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("--nats: expected embedded, off or an address"),
+            "{error}"
+        );
+        assert!(!error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn an_object_says_where_and_who() {
+        let of = |json: serde_json::Value| of_place(&serde_json::from_value(json).unwrap());
+        let both = serde_json::json!({"url": "nats://h", "token": "t", "user": "u"});
+        assert!(of(both).unwrap_err().to_string().contains("give one of"));
+        let user = serde_json::json!({"url": "tls://h", "user": "u", "password": "p"});
+        let Wanted::At(address) = of(user).unwrap() else {
+            panic!("it is an address")
+        };
+        assert!(matches!(address.auth, NatsAuth::User { .. }));
+    }
+}
