@@ -1,9 +1,13 @@
-//! One node on several wires. With the address of a NATS broker as its argument it is a NATS service, too:
-//! `cargo run -p nodewire --example wires nats://127.0.0.1:4222`.
+//! One node on several wires; with `--nats-url nats://127.0.0.1:4222` it is a NATS service, too:
+//! ```sh
+//! cargo run -p nodewire --example wires
+//! curl -H 'Authorization: Bearer a secret of yours' -H 'Content-Type: application/json' \
+//!   -d '{"inputs": {"names": ["Ada", "Grace"]}}' http://127.0.0.1:8080/nodes/greet/execute
+//! ```
+//! All of it could as well be in a `nodewire.toml`; what there is can be changed by one, by variables and by flags (`--help`).
 
 use nodewire::autotrainer::AutotrainerConfig;
 use nodewire::http::{HttpConfig, HttpToken};
-use nodewire::nats::NatsConfig;
 use nodewire::nnrp::NnrpConfig;
 use nodewire::prelude::*;
 
@@ -23,13 +27,12 @@ async fn main() -> anyhow::Result<()> {
     let http = HttpConfig::new()
         .address("127.0.0.1:8080".parse()?)
         .token(HttpToken::new("a secret of yours"));
-    let mut server = NodeServer::builder()
+    let server = NodeServer::builder()
+        .name("greeter")
+        .version("1.0.0")
         .node(greet())
         .autotrainer(AutotrainerConfig::new("greeter").command("greet", 1001))
         .nnrp(nnrp)
         .http(http);
-    if let Some(broker) = std::env::args().nth(1) {
-        server = server.nats(NatsConfig::new("greeter", "1.0.0", broker.as_str()));
-    }
     Ok(server.run().await?)
 }

@@ -132,8 +132,10 @@ impl Reader<'_> {
                     let keys = setting::of_table(table).filter(|setting| !setting.is_secret);
                     let near = hint(nearest(key, keys.map(|setting| setting.key)));
                     let table = table.name();
-                    self.problems
-                        .add(&place, format!("[{table}] has no key {}{near}", quoted(key)));
+                    self.problems.add(
+                        &place,
+                        format!("[{table}] has no key {}{near}", quoted(key)),
+                    );
                 }
             }
         }

@@ -1,73 +1,28 @@
-//! `NodeServer::run` as a process: the example `greet`, its output, its exit, its errors.
+//! Programs as processes: the examples, their output, their exit, their errors, their settings.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod config;
+mod examples;
+mod support;
+
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
+
+use support::{example, refusal, signal, start};
 
 const CONFIG: &str = r#"{"serverUid": "s", "serverPackageId": "p", "port": 3999}"#;
 
-/// Cargo builds a package's examples together with its tests.
-fn greet() -> PathBuf {
-    let tests = std::env::current_exe().unwrap();
-    let program = tests.ancestors().nth(2).unwrap().join("examples/greet");
-    assert!(
-        program.exists(),
-        "{} is missing; run `cargo build -p nodewire --examples`",
-        program.display()
-    );
-    program
-}
-
-/// The program beside `config`, on a port that the system chooses, without what the tests' own environment says.
+/// `greet` beside `config`, on a port that the system chooses.
 fn command(directory: &Path, config: Option<&str>) -> Command {
     if let Some(config) = config {
         std::fs::write(directory.join("nanoserver.json"), config).unwrap();
     }
-    let mut command = Command::new(greet());
+    let mut command = example("greet", directory);
+    command.env("PORT", "0");
     command
-        .current_dir(directory)
-        .env_clear()
-        .env("PORT", "0")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
-
-/// A process that is killed if a test fails half-way.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn start(command: &mut Command) -> Running {
-    Running(command.spawn().unwrap())
-}
-
-fn signal(running: &Running, name: &str) {
-    let pid = running.0.id().to_string();
-    let sent = Command::new("kill").args(["-s", name, &pid]).status();
-    assert!(sent.unwrap().success());
-}
-
-/// Refused before anything was started: status 1 and nothing on standard output. What it said.
-fn refusal(command: &mut Command) -> String {
-    let mut running = start(command);
-    let mut line = String::new();
-    let stdout = running.0.stdout.take().unwrap();
-    BufReader::new(stdout).read_line(&mut line).unwrap();
-    assert_eq!(line, "");
-    let mut said = String::new();
-    let mut stderr = running.0.stderr.take().unwrap();
-    stderr.read_to_string(&mut said).unwrap();
-    assert_eq!(running.0.wait().unwrap().code(), Some(1), "{said}");
-    said
 }
 
 #[test]
