@@ -21,6 +21,32 @@ async fn supervise_until_killed() {
     std::future::pending::<()>().await;
 }
 
+/// A disk without room is like a folder in the place of the file that is written first.
+#[tokio::test]
+async fn a_record_of_processes_that_cannot_be_written_keeps_nobody_from_starting() {
+    let root = tempfile::tempdir().unwrap();
+    let home = root.path().canonicalize().unwrap();
+    let registry = nanocore::registry::Registry::new(home.join("nodeservers.json"));
+    registry
+        .put(commanded(&home, "one", "exec node main.js"))
+        .unwrap();
+    let of_before = r#"[{"serverUid": "one", "mark": "x", "boot": "before", "pid": 1, "startTime": 1, "port": 1}]"#;
+    std::fs::write(home.join("processes.json"), of_before).unwrap();
+    std::fs::create_dir(home.join("processes.json.new")).unwrap();
+    let bench = Bench::over(None, home.clone(), quick()).await;
+    let status = bench.state("one", ServerState::Ready).await;
+    assert!(
+        status
+            .notes
+            .iter()
+            .any(|note| note.contains("could not be recorded")),
+        "{:?}",
+        status.notes
+    );
+    bench.supervisor.shutdown().await;
+    assert!(!is_alive(status.pid.unwrap()));
+}
+
 #[tokio::test]
 async fn the_next_supervisor_ends_what_a_killed_one_left() {
     let root = tempfile::tempdir().unwrap();
@@ -53,9 +79,24 @@ async fn the_next_supervisor_ends_what_a_killed_one_left() {
         "an orphan, which is what this is about"
     );
 
+    // What a shell starts beside itself minds no SIGINT, and has 20 s. Nobody waits for that.
     let second = Bench::over(None, home, quick()).await;
+    assert!(is_alive(child), "it is still being ended");
+    let status = second.supervisor.get("one").unwrap();
+    assert_eq!((status.pid, status.starts), (None, 0), "{status:?}");
+    let asked = second.supervisor.clone();
+    let asked = tokio::spawn(async move { asked.start_server("one").await });
+    second
+        .until("one", "waiting", |status| !status.notes.is_empty())
+        .await;
+    assert_eq!(second.supervisor.get("one").unwrap().starts, 0);
+    signal(child, "-KILL");
+    let status = second
+        .until("one", "started", |status| status.starts > 0)
+        .await;
     // Ended before anything was started, so the port was free again.
-    assert!(!is_alive(server) && !is_alive(child));
+    assert!(!is_alive(server) && !is_alive(child), "{status:?}");
+    asked.await.unwrap().unwrap();
     let status = second.state("one", ServerState::Ready).await;
     assert_ne!(status.pid, Some(server));
     assert!(

@@ -193,6 +193,34 @@ async fn a_restart_lets_executions_end_first() {
     bench.supervisor.shutdown().await;
 }
 
+#[tokio::test]
+async fn a_node_that_is_lost_with_its_server_tells_how_the_process_ended() {
+    let bench = Bench::start(|home| vec![javascript(home, "one")]).await;
+    let status = bench.state("one", ServerState::Ready).await;
+    let graph = r#"{"nodes": [{"id": 1, "uid": "sleep", "serverUid": "one", "params": {"seconds": 600},
+        "exec": {"idempotent": false}}], "links": []}"#;
+    let graph = Graph::parse(graph).unwrap();
+    let engine = Engine::new(Arc::new(bench.pool.clone()));
+    let mut run = engine.start(&graph, RunOptions::default()).unwrap();
+    let told = async {
+        while let Some(event) = run.next_event().await {
+            match event.kind {
+                EventKind::NodeStatus { .. } => signal(status.pid.unwrap(), "-KILL"),
+                EventKind::NodeError { error, .. } => return error.to_string(),
+                _ => {}
+            }
+        }
+        "no error".to_owned()
+    };
+    let told = tokio::time::timeout(Duration::from_secs(60), told).await;
+    let told = told.expect("its loss is told");
+    assert!(
+        told.starts_with("server_lost: ") && told.contains("SIGKILL"),
+        "{told}"
+    );
+    bench.supervisor.shutdown().await;
+}
+
 // spec: nanograph 13.3
 #[tokio::test]
 async fn a_server_that_does_not_answer_while_it_is_busy_is_told_as_unresponsive() {
