@@ -74,6 +74,8 @@
 //!
 //! [`OtlpCollector`] takes traces, decoded with the types of the OpenTelemetry project.
 //!
+//! Of MCP there is a client of the official SDK for Python ([`McpClient`]).
+//!
 //! What must hold:
 //! 1. Peers listen on the loopback interface only, on ports that were free.
 //! 2. No peer outlives its harness: each has its own process group, which is killed when the harness is dropped.
@@ -84,6 +86,7 @@
 mod autotrainer_peers;
 mod dialogue;
 mod hex;
+mod mcp_peers;
 mod nats_peers;
 mod nats_server;
 mod nnrp_peers;
@@ -102,6 +105,7 @@ pub use autotrainer_peers::{
 };
 pub use dialogue::Dialogue;
 pub use hex::{from_hex, to_hex};
+pub use mcp_peers::McpClient;
 pub use nats_peers::{
     JsClient, JsService, NatsClientLibrary, NatsJs, NatsLibrary, OfficialNatsPy,
     OfficialNatsPyService, PeerClient, PeerService, PythonMicro, PythonMicroClient,
