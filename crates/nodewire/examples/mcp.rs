@@ -1,5 +1,5 @@
 //! One node as a tool for assistants, over MCP. A client that starts its servers gets this command:
-//! `cargo run -q -p nodewire --example mcp -- --stdio`; any other gets `http://127.0.0.1:8090/mcp` and the token, once
+//! `cargo run -q -p nodewire --example mcp -- --mcp-stdio`; any other gets `http://127.0.0.1:8090/mcp` and the token, once
 //! this runs: `cargo run -p nodewire --example mcp`.
 
 use nodewire::http::HttpToken;
@@ -22,12 +22,12 @@ async fn greet(
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let server = NodeServer::builder().node(greet());
-    if std::env::args().any(|argument| argument == "--stdio") {
-        return Ok(server.build()?.run_mcp_stdio().await?);
-    }
     let config = McpConfig::new()
         .address("127.0.0.1:8090".parse()?)
         .token(HttpToken::new("a secret of yours"));
-    Ok(server.mcp(config).build()?.run().await?)
+    Ok(NodeServer::builder()
+        .node(greet())
+        .mcp(config)
+        .run()
+        .await?)
 }

@@ -33,6 +33,7 @@
 //! | `commands` of `[autotrainer]` | `NODEWIRE_AUTOTRAINER_COMMANDS=a=7,b=8` | `--autotrainer-commands a=7,b=8` |
 //! | | `NODEWIRE_CONFIG` | `--config FILE` |
 //! | | | `--print-config`, `--help`, `--version` |
+//! | | | `--mcp-stdio`: serves [MCP](crate::mcp) on standard input and output, and nothing else |
 //!
 //! So it is for every key: `NODEWIRE_<TABLE>_<KEY>` and `--<table>-<key>`. Empty variables count as unset.
 //!

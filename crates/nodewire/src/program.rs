@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
 #[cfg(feature = "config")]
-pub(crate) use self::configure::configure;
+pub(crate) use self::configure::{Mode, configure};
 use crate::nanograph::NanographConfig;
 use crate::telemetry::{Telemetry, TelemetryConfig};
 

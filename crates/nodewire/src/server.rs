@@ -270,8 +270,13 @@ impl NodeServerBuilder {
     )]
     pub async fn run(mut self) -> Result<(), ServeError> {
         #[cfg(feature = "config")]
-        if !program::configure(&mut self.parts, self.config.take(), self.has_own_arguments)? {
-            return Ok(());
+        match program::configure(&mut self.parts, self.config.take(), self.has_own_arguments)? {
+            None => return Ok(()),
+            Some(program::Mode::Wires) => {}
+            #[cfg(feature = "mcp")]
+            Some(program::Mode::McpStdio) => {
+                return Box::pin(self.build()?.run_mcp_stdio()).await;
+            }
         }
         // The configurations of all wires are in it.
         Box::pin(self.build()?.run()).await
@@ -307,12 +312,7 @@ impl NodeServer {
             self.wires.nanograph = Some(program::nanograph_config()?);
         }
         let stop_signal = program::stop_signal().map_err(ServeError::Signals)?;
-        let exporter = if self.telemetry.is_none() {
-            self.telemetry = program::telemetry();
-            self.telemetry.clone()
-        } else {
-            None
-        };
+        let exporter = self.export();
         let running = self.start().await?;
         program::announce_ready();
         stop_signal.await;
@@ -321,6 +321,15 @@ impl NodeServer {
             exporter.stop().await;
         }
         Ok(())
+    }
+
+    /// Exports traces where OpenTelemetry's variables say, unless the program does by itself.
+    fn export(&mut self) -> Option<Telemetry> {
+        if self.telemetry.is_some() {
+            return None;
+        }
+        self.telemetry = program::telemetry();
+        self.telemetry.clone()
     }
 
     /// Serves MCP to one client over a pair of streams, and on whatever wires are configured, until the client closes the
@@ -351,12 +360,17 @@ impl NodeServer {
     /// # Cancel safety
     /// As [`Self::serve_mcp_stdio`].
     #[cfg(feature = "mcp")]
-    pub async fn run_mcp_stdio(self) -> Result<(), ServeError> {
+    pub async fn run_mcp_stdio(mut self) -> Result<(), ServeError> {
         program::init_log(&program::LogSettings::default());
         program::init_tls();
         let stop_signal = program::stop_signal().map_err(ServeError::Signals)?;
+        let exporter = self.export();
         let (input, output) = (program::standard_input(), tokio::io::stdout());
-        self.serve_mcp_until(input, output, stop_signal).await
+        self.serve_mcp_until(input, output, stop_signal).await?;
+        if let Some(exporter) = exporter {
+            exporter.stop().await;
+        }
+        Ok(())
     }
 
     #[cfg(feature = "mcp")]

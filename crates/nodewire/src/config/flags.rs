@@ -18,6 +18,9 @@ pub(crate) enum Action {
     /// Serve.
     #[default]
     Run,
+    /// Serve MCP on standard input and output.
+    #[cfg(feature = "mcp")]
+    McpStdio,
     /// Say what flags there are.
     Help,
     /// Say who it is.
@@ -36,8 +39,13 @@ pub(crate) struct Flags {
 }
 
 /// Flags that are no settings.
-pub(super) const OWN: [(&str, &str); 4] = [
+pub(super) const OWN: &[(&str, &str)] = &[
     ("--config FILE", "read this file instead of nodewire.toml"),
+    #[cfg(feature = "mcp")]
+    (
+        "--mcp-stdio",
+        "serve MCP on standard input and output, and nothing else",
+    ),
     (
         "--print-config",
         "print the configuration, without secrets, and exit",
@@ -111,6 +119,10 @@ impl Action {
         match (self, other) {
             (Self::Help, _) | (_, Self::Help) => Self::Help,
             (Self::Version, _) | (_, Self::Version) => Self::Version,
+            #[cfg(feature = "mcp")]
+            (Self::PrintConfig, Self::McpStdio) => Self::PrintConfig,
+            #[cfg(feature = "mcp")]
+            (Self::McpStdio, other) => other,
             (Self::PrintConfig | Self::Run, other) => other,
         }
     }
@@ -121,6 +133,8 @@ fn action(name: &str) -> Option<Action> {
         "-h" | "--help" => Some(Action::Help),
         "-V" | "--version" => Some(Action::Version),
         "--print-config" => Some(Action::PrintConfig),
+        #[cfg(feature = "mcp")]
+        "--mcp-stdio" => Some(Action::McpStdio),
         _ => None,
     }
 }
@@ -147,7 +161,14 @@ fn meant(name: &str) -> String {
             setting.variable()
         );
     }
-    let own = ["--config", "--help", "--version", "--print-config"];
+    let own = [
+        "--config",
+        "--help",
+        "--version",
+        "--print-config",
+        #[cfg(feature = "mcp")]
+        "--mcp-stdio",
+    ];
     let known: Vec<String> = settings()
         .map(Setting::flag)
         .chain(own.map(str::to_owned))

@@ -7,14 +7,10 @@ use nodewire_core::{ExecutionRequest, NodeError, Port, PortValue};
 use nodewire_json::Json;
 use rmcp::ErrorData;
 use rmcp::model::{JsonObject, RequestMetaObject};
-use serde_json::Value;
 
 use super::catalogue::Described;
 use super::tool::Argument;
 use crate::plain::{self, PlainRequest};
-
-/// The longest `tracestate` in bytes, as W3C asks to keep.
-const TRACE_STATE_LENGTH_MAX: usize = 512;
 
 /// The execution of a tool with these arguments.
 ///
@@ -74,9 +70,14 @@ pub(super) fn add_meta(
     if let Some(id) = text(meta, "nodewire/callerId", length_max)? {
         request.caller_id = ByteString::from(id);
     }
-    request.trace_parent = text(meta, "traceparent", length_max)?.map(str::to_owned);
-    let state = text(meta, "tracestate", TRACE_STATE_LENGTH_MAX)?;
-    request.trace_state = state.map(str::to_owned);
+    // Trace context that cannot be is none, as W3C says.
+    let trace = |key: &str, length_max: usize| {
+        let text = meta.get(key).and_then(|value| value.as_str());
+        text.filter(|text| text.len() <= length_max)
+            .map(str::to_owned)
+    };
+    request.trace_parent = trace("traceparent", length_max);
+    request.trace_state = trace("tracestate", PlainRequest::TRACE_STATE_LENGTH_MAX);
     Ok(())
 }
 
@@ -116,10 +117,7 @@ fn text<'a>(
     let Some(value) = meta.get(key) else {
         return Ok(None);
     };
-    let text = match value {
-        Value::String(text) if text.len() <= length_max => Some(text.as_str()),
-        _ => None,
-    };
+    let text = value.as_str().filter(|text| text.len() <= length_max);
     text.map(Some)
         .ok_or_else(|| unreadable(key, &format!("a string of at most {length_max} bytes")))
 }

@@ -70,7 +70,7 @@ impl Tools {
             .take(count.max(1))
             .map(|(_, described)| described.tool.clone())
             .collect();
-        let more = rest.next().and(page.last());
+        let more = rest.next().and_then(|_| page.last());
         let next = more.map(|tool| tool.name.to_string());
         (page, next)
     }

@@ -125,11 +125,10 @@ fn output_value(kind: &str) -> Value {
     }
 }
 
-fn object(schema: Value) -> Arc<JsonObject> {
-    match schema {
-        Value::Object(schema) => Arc::new(schema),
-        _ => Arc::default(),
-    }
+/// What is made here is an object.
+fn object(mut schema: Value) -> Arc<JsonObject> {
+    let members = schema.as_object_mut().map(std::mem::take);
+    Arc::new(members.unwrap_or_default())
 }
 
 #[cfg(test)]

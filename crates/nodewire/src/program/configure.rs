@@ -5,9 +5,21 @@ use std::path::{Path, PathBuf};
 
 use super::variable;
 use crate::config::{self, Action, Flags, Layers, NodewireConfig, Problems, Surroundings};
+#[cfg(feature = "mcp")]
+use crate::server::Wires;
 use crate::server::{Parts, ServeError};
 
-/// Lets file, environment and flags win over what the code says, and begins the log. `false` if the program was only asked
+/// How the program is to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// On the wires that are configured.
+    Wires,
+    /// As a server of MCP on standard input and output, and on nothing else: who starts it so may do it several times.
+    #[cfg(feature = "mcp")]
+    McpStdio,
+}
+
+/// Lets file, environment and flags win over what the code says, and begins the log. `None` if the program was only asked
 /// something, which is answered on standard output.
 ///
 /// # Errors
@@ -16,7 +28,7 @@ pub(crate) fn configure(
     parts: &mut Parts,
     in_code: Option<NodewireConfig>,
     has_own_arguments: bool,
-) -> Result<bool, ServeError> {
+) -> Result<Option<Mode>, ServeError> {
     let mut problems = Problems::default();
     let mut arguments = std::env::args_os();
     let program = arguments.next().map(PathBuf::from).unwrap_or_default();
@@ -45,10 +57,20 @@ pub(crate) fn configure(
         Action::Run => {
             super::init_log(&config::log_settings(&layers));
             config::apply(parts, &layers, around, problems)?;
-            return Ok(true);
+            return Ok(Some(Mode::Wires));
+        }
+        #[cfg(feature = "mcp")]
+        Action::McpStdio => {
+            super::init_log(&config::log_settings(&layers));
+            config::apply(parts, &layers, around, problems)?;
+            parts.wires = Wires {
+                mcp_options: std::mem::take(&mut parts.wires.mcp_options),
+                ..Wires::default()
+            };
+            return Ok(Some(Mode::McpStdio));
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// The file that a flag names, or a variable, or the code; else the one in the working directory, if there is one.

@@ -1,11 +1,15 @@
 //! Server-sent events.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use hyper::http::request;
+use nodewire::http::HttpConfig;
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
-use crate::support::{FLOOD_PARTS, Fixture, until};
+use crate::support::{FLOOD_PARTS, Fixture, TOKEN, until};
 
 fn stream(node: &str) -> request::Builder {
     Fixture::execute(node).header("Accept", "text/event-stream")
@@ -81,5 +85,23 @@ async fn a_slow_reader_makes_the_node_wait_and_loses_nothing() {
     }
     assert_eq!(events.next().await.unwrap().0, "completed");
     assert!(events.next().await.is_none());
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_takes_nothing_is_disconnected_and_its_execution_cancelled() {
+    let short = |config: &mut HttpConfig| config.write_timeout = Duration::from_millis(200);
+    let fixture = Fixture::start_with(short, |builder| builder).await;
+    let mut stream = TcpStream::connect(fixture.address).await.unwrap();
+    let head = format!(
+        "POST /nodes/flood/execute HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\
+         Accept: text/event-stream\r\nContent-Length: 0\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let executor = fixture.executor();
+    until("it is cancelled", || executor.counters().cancelled == 1).await;
+    let (_, stats) = fixture.ask(Fixture::get("/stats"), "").await;
+    assert_eq!(stats["http"]["stalledConnections"], 1);
+    drop(stream);
     fixture.stop().await;
 }

@@ -11,7 +11,7 @@ mod ending;
 mod limits;
 #[path = "../common/nodes.rs"]
 mod nodes;
-
+mod python;
 mod sessions;
 mod stdio;
 mod support;
