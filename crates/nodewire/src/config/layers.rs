@@ -143,7 +143,7 @@ impl<'a> View<'a> {
         problems: &mut Problems,
     ) -> Option<&'static str> {
         let rank = |key: &&'static str| self.given(key).map(|given| given.place.rank());
-        let highest = keys.iter().filter_map(|key| rank(key)).max()?;
+        let highest = keys.iter().filter_map(&rank).max()?;
         let chosen: Vec<_> = keys
             .iter()
             .copied()

@@ -159,10 +159,12 @@ impl Reader<'_> {
         match (kind, value) {
             (Kind::Switch, DeValue::Boolean(switch)) => Some(Value::Switch(*switch)),
             (Kind::Number(..), DeValue::Integer(number)) => kind.number(integer(number)?),
-            (Kind::Path, DeValue::String(text)) => match kind.parse(text)? {
-                Value::Path(path) => Some(Value::Path(self.folder().join(path))),
-                _ => None,
-            },
+            (Kind::Path, DeValue::String(text)) => {
+                let Value::Path(path) = kind.parse(text)? else {
+                    return None;
+                };
+                Some(Value::Path(self.folder().join(path)))
+            }
             (
                 Kind::Text | Kind::Url | Kind::Choice(_) | Kind::Address | Kind::Domain,
                 DeValue::String(text),

@@ -109,26 +109,25 @@ impl Kind {
 
     /// A number, if it is in bounds.
     pub(super) fn number(self, number: i64) -> Option<Value> {
-        match self {
-            Self::Number(min, max) if (min..=max).contains(&number) => Some(Value::Number(number)),
-            _ => None,
-        }
+        let Self::Number(min, max) = self else {
+            return None;
+        };
+        (min..=max)
+            .contains(&number)
+            .then_some(Value::Number(number))
     }
 
     /// A list of texts.
     pub(super) fn list(self, texts: Vec<String>) -> Option<Value> {
-        match self {
-            Self::Words => texts
-                .iter()
-                .all(|text| is_text(text))
-                .then_some(Value::Words(texts)),
-            Self::Ips if !texts.is_empty() => texts
-                .iter()
-                .map(|text| text.parse().ok())
-                .collect::<Option<_>>()
-                .map(Value::Ips),
-            _ => None,
+        if self == Self::Words {
+            let are_texts = texts.iter().all(|text| is_text(text));
+            return are_texts.then_some(Value::Words(texts));
         }
+        if self != Self::Ips || texts.is_empty() {
+            return None;
+        }
+        let ips = texts.iter().map(|text| text.parse().ok());
+        ips.collect::<Option<_>>().map(Value::Ips)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The NNRP wire.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 
 use ::nnrp::{ListenerOptions, ServerTls};
@@ -19,6 +19,9 @@ const SECURITY: [&str; 4] = [
     "tls_cert_out_file",
 ];
 
+/// The system chooses the port.
+const ADDRESS_DEFAULT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0);
+
 /// `None` if something is wrong with it.
 pub(super) fn make(
     making: &Making<'_>,
@@ -26,11 +29,8 @@ pub(super) fn make(
     problems: &mut Problems,
 ) -> Option<NnrpConfig> {
     let view = making.view(Table::Nnrp);
-    let address = base
-        .as_ref()
-        .map_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), |config| {
-            config.listener.address
-        });
+    let in_code = base.as_ref().map(|config| config.listener.address);
+    let address = in_code.unwrap_or(SocketAddr::V4(ADDRESS_DEFAULT));
     let address = view.get("listen").unwrap_or(address);
     let mut config = match base {
         Some(config) if !view.has(&SECURITY) => config,
