@@ -46,6 +46,7 @@ pub(crate) const EDGES: &[(&str, &[&str])] = &[
             "nats-micro",
             "nnrp",
             "nnrp-wire",
+            "nodewire",
             "nodewire-json",
             "nodewire-telemetry",
         ],

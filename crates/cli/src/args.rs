@@ -6,6 +6,7 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use nanocore::workflow::TypeCheck;
 
+use crate::catalogue::CatalogueCommand;
 use crate::core::{CoreCommand, DaemonArgs, ServersArgs, UpArgs};
 use crate::device::DeviceArgs;
 use crate::failure::Failure;
@@ -53,8 +54,12 @@ pub(crate) enum Command {
     Start(ServersArgs),
     #[command(flatten)]
     Core(CoreCommand),
+    #[command(flatten)]
+    Catalogue(CatalogueCommand),
     /// Develop a Rust node server: build, run, rebuild on changes.
     Dev(DevArgs),
+    /// Make a project of a node server in Rust.
+    New(NewArgs),
     /// Work with NATS services: run, call, find, watch.
     Micro(Box<MicroArgs>),
     /// Work with Autotrainer devices: be one, command one, watch one.
@@ -271,6 +276,21 @@ pub(crate) struct DevArgs {
         hide_env_values = true
     )]
     pub(crate) asset_token: String,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The project has a node, tests, a nodewire.toml with all wires on loopback, a nanoserver.json and a README."
+)]
+pub(crate) struct NewArgs {
+    /// The project's name, which is also that of its package, its service and its device.
+    pub(crate) name: String,
+    /// The project's folder; by default one of its name here.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) path: Option<PathBuf>,
+    /// The crate `nodewire`, or a checkout that has it; by default the checkout that this command was built from.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) nodewire_path: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

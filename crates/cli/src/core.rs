@@ -16,6 +16,7 @@ mod place;
 mod program;
 mod registering;
 mod run;
+mod running;
 mod runs;
 mod servers;
 mod show;
@@ -25,6 +26,7 @@ pub(crate) use args::{CoreCommand, DaemonArgs, ServersArgs, UpArgs};
 pub(crate) use program::{Program, is_nanocore, nanocore_command};
 pub(crate) use registering::{is_server_folder, validate_folder};
 pub(crate) use run::run;
+pub(crate) use running::running_servers;
 pub(crate) use servers::start;
 pub(crate) use up::up;
 

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod catalogue;
 mod core;
 mod dev;
 mod device;
@@ -14,6 +15,7 @@ mod failure;
 mod inputs;
 mod log;
 mod micro;
+mod new;
 mod nnrp;
 mod outputs;
 mod progress;
@@ -24,6 +26,7 @@ mod signals;
 mod terminal;
 mod traces;
 mod validate;
+mod view;
 mod watching;
 
 use std::process::ExitCode;
@@ -69,8 +72,10 @@ async fn execute(command: Command, is_nanocore: bool) -> Result<(), Failure> {
         Command::Up(args) => Box::pin(core::up(args)).await,
         Command::Start(args) => core::start(args).await,
         Command::Core(command) => core::core(command).await,
+        Command::Catalogue(command) => Box::pin(catalogue::catalogue(command)).await,
         Command::Validate(args) => validate::validate(args).await,
         Command::Dev(args) => dev::dev(args).await,
+        Command::New(args) => new::new(&args),
         Command::Micro(args) => Box::pin(micro::micro(*args)).await,
         Command::Device(args) => Box::pin(device::device(*args)).await,
         Command::Nnrp(args) => Box::pin(nnrp::nnrp(*args)).await,

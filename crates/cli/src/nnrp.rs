@@ -23,6 +23,8 @@ mod tree;
 mod trust;
 mod vectors;
 
+pub(crate) use time::{Histogram, micros};
+
 use clap::Subcommand;
 
 use crate::failure::Failure;

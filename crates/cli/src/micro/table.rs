@@ -59,7 +59,7 @@ impl Table {
         self.lines().iter().for_each(terminal::result);
     }
 
-    fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let names: Vec<_> = self
             .columns
             .iter()

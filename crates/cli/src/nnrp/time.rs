@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Microseconds as people read them.
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-pub(super) fn micros(micros: u64) -> String {
+pub(crate) fn micros(micros: u64) -> String {
     match micros {
         1_000_000.. => format!("{:.2} s", micros as f64 / 1e6),
         1_000.. => format!("{:.2} ms", micros as f64 / 1e3),
@@ -25,7 +25,7 @@ const BAR_COUNT: usize = (1 + 64 - 5) * 32;
 
 /// How often something took how long, in a fixed size.
 #[derive(Debug, Clone)]
-pub(super) struct Histogram {
+pub(crate) struct Histogram {
     bars: Vec<u64>,
     count: u64,
     max_us: u64,
@@ -42,7 +42,7 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    pub(super) fn add(&mut self, time: Duration) {
+    pub(crate) fn add(&mut self, time: Duration) {
         let time_us = as_micros(time);
         if let Some(bar) = self.bars.get_mut(bar(time_us)) {
             *bar += 1;
@@ -51,23 +51,23 @@ impl Histogram {
         self.max_us = self.max_us.max(time_us);
     }
 
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         let pairs = self.bars.iter_mut().zip(&other.bars);
         pairs.for_each(|(bar, more)| *bar += more);
         self.count += other.count;
         self.max_us = self.max_us.max(other.max_us);
     }
 
-    pub(super) const fn count(&self) -> u64 {
+    pub(crate) const fn count(&self) -> u64 {
         self.count
     }
 
-    pub(super) const fn max_us(&self) -> u64 {
+    pub(crate) const fn max_us(&self) -> u64 {
         self.max_us
     }
 
     /// What that many of a thousand took at most, in µs; `None` if there was nothing.
-    pub(super) fn per_mille(&self, per_mille: u64) -> Option<u64> {
+    pub(crate) fn per_mille(&self, per_mille: u64) -> Option<u64> {
         let wanted = (self.count * per_mille).div_ceil(1000).max(1);
         let mut seen = 0;
         for (number, count) in self.bars.iter().enumerate() {

@@ -1,9 +1,9 @@
 //! `nodewire nnrp top`: how a server is, redrawn in place.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use console::{Term, style, truncate_str};
+use console::style;
 use nnrp::client::{ConnectOptions, ReconnectOptions, Session};
 use nnrp::{Dialer, Endpoint};
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ use super::trust::{Policy, TrustFlags, leave};
 use crate::failure::{Failure, chain};
 use crate::signals::Signals;
 use crate::terminal;
+use crate::view::View;
 
 const HELP: &str = "\
 Examples:
@@ -122,10 +123,7 @@ struct Watching {
 impl Watching {
     fn is_drawn(&mut self) {
         if !self.args.json && std::io::stdout().is_terminal() {
-            self.view = Some(View {
-                terminal: Term::stdout(),
-                drawn: 0,
-            });
+            self.view = Some(View::stdout());
         }
     }
 
@@ -329,29 +327,4 @@ fn stats_lines(stats: &Value, rates: &Value) -> Vec<String> {
         lines.push(format!("  {name:<16}{:>14}{rate}", count.to_string()));
     }
     lines
-}
-
-/// Draws in place.
-#[derive(Debug)]
-struct View {
-    terminal: Term,
-    drawn: usize,
-}
-
-impl View {
-    fn draw(&mut self, lines: &[String]) {
-        // A terminal that cannot be written to has gone, and its hang-up ends us.
-        let _ = self.replace(lines);
-    }
-
-    fn replace(&mut self, lines: &[String]) -> std::io::Result<()> {
-        let (rows, columns) = self.terminal.size();
-        self.terminal.clear_last_lines(self.drawn)?;
-        let shown = lines.iter().take(usize::from(rows.max(2)) - 1);
-        self.drawn = shown.len();
-        for line in shown {
-            writeln!(self.terminal, "{}", truncate_str(line, columns.into(), "…"))?;
-        }
-        self.terminal.flush()
-    }
 }

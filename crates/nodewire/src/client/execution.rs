@@ -141,6 +141,9 @@ const DEADLINE_SLACK: Duration = Duration::from_millis(250);
 
 async fn run(link: WireRef, call: Call, told: Told, patience: Duration) -> RemoteEvent {
     let cancel = told.cancel.clone();
+    if cancel.is_cancelled() {
+        return RemoteEvent::Cancelled;
+    }
     let timeout = call.timeout;
     let mut running = link.run(call, told);
     let expired = async {

@@ -37,6 +37,9 @@ const PINGS_MAX: usize = 64;
 /// Without a timeout of the caller's.
 const LONG: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// Between two requests to cancel.
+const CANCEL_INTERVAL: Duration = Duration::from_millis(200);
+
 /// Subjects that are remembered; beyond them all are forgotten.
 const SUBJECTS_MAX: usize = 4_096;
 
@@ -250,33 +253,25 @@ impl Execution<'_> {
         }
         let asked = self.client.request(subject, request);
         tokio::pin!(asked);
-        let mut is_asked = false;
         loop {
             tokio::select! {
+                // First, so that it is sent before it is cancelled.
                 biased;
-                () = self.told.cancel.cancelled(), if !is_asked => {
-                    is_asked = true;
-                    self.stop().await;
-                }
                 reply = &mut asked => return Ok(match read(&reply?) {
                     Ok(answer) => plain::completed(&answer),
                     Err(end) => end,
                 }),
+                () = self.stop() => {}
             }
         }
     }
 
     async fn follow(&self, mut replies: ReplyStream) -> Result<RemoteEvent, RequestError> {
-        let mut is_asked = false;
         loop {
             let reply = tokio::select! {
                 biased;
-                () = self.told.cancel.cancelled(), if !is_asked => {
-                    is_asked = true;
-                    self.stop().await;
-                    continue;
-                }
                 reply = replies.next() => reply,
+                () = self.stop() => continue,
             };
             let reply = match reply {
                 Some(Ok(reply)) => reply,
@@ -296,9 +291,12 @@ impl Execution<'_> {
         }
     }
 
+    /// Once it is wanted: asks for it, and waits before that is done again, as a request may be overtaken.
     async fn stop(&self) {
+        self.told.cancel.cancelled().await;
         // Without an answer it has ended, or the end says how it went.
         let _ = self.client.request(&self.cancel.subject, "").await;
+        tokio::time::sleep(CANCEL_INTERVAL).await;
     }
 }
 

@@ -32,6 +32,9 @@ use crate::nnrp::DISCOVERY_NODE;
 /// Of a probe that takes the place of a ping.
 const PROBE_BYTES: u32 = 64;
 
+/// Timers of both sides differ by less.
+const TIMER_SLACK: Duration = Duration::from_millis(20);
+
 /// A server.
 #[derive(Debug)]
 pub(super) struct Nnrp {
@@ -47,6 +50,13 @@ pub(super) struct Nnrp {
 struct Ports {
     inputs: Vec<String>,
     outputs: Vec<String>,
+}
+
+/// A frame that is followed.
+struct Following<'a> {
+    key: FrameKey,
+    ports: &'a Ports,
+    expires: Option<Instant>,
 }
 
 /// What a server tells of its nodes.
@@ -193,6 +203,9 @@ impl Nnrp {
             }
         };
         let key = FrameKey::new(self.session.next_frame_id());
+        let expires = call
+            .timeout
+            .and_then(|time| Instant::now().checked_add(time));
         let submitting = self.session.submit_stream(Submit::new(key, message));
         let frames = tokio::select! {
             submitted = submitting => submitted,
@@ -201,8 +214,16 @@ impl Nnrp {
         };
         match frames {
             Ok(frames) => {
-                self.follow(frames.cancelling_on_drop(), key, &ports, told)
-                    .await
+                self.follow(
+                    frames.cancelling_on_drop(),
+                    Following {
+                        key,
+                        ports: &ports,
+                        expires,
+                    },
+                    told,
+                )
+                .await
             }
             Err(error) => RemoteEvent::Failed(not_sent(error)),
         }
@@ -211,8 +232,11 @@ impl Nnrp {
     async fn follow(
         &self,
         mut frames: FrameStream,
-        key: FrameKey,
-        ports: &Ports,
+        Following {
+            key,
+            ports,
+            expires,
+        }: Following<'_>,
         told: &Told,
     ) -> RemoteEvent {
         let mut is_asked = false;
@@ -240,7 +264,18 @@ impl Nnrp {
                     }
                 }
                 Some(FrameItem::Hint(_)) => {}
-                Some(FrameItem::End(end)) => return ended(end, outputs, told),
+                Some(FrameItem::End(end)) => {
+                    // Servers drop what has run out of its budget, without a word.
+                    let is_late = expires.is_some_and(|at| Instant::now() + TIMER_SLACK >= at);
+                    return match end.outcome {
+                        FrameOutcome::Dropped if told.is_cancelled() => RemoteEvent::Cancelled,
+                        FrameOutcome::Dropped if is_late => {
+                            let text = "the execution's time is over";
+                            RemoteEvent::failed(RemoteErrorKind::Deadline, text)
+                        }
+                        _ => ended(end, outputs),
+                    };
+                }
                 None => {
                     let text = "the session has ended";
                     return RemoteEvent::failed(RemoteErrorKind::Lost, text);
@@ -406,13 +441,12 @@ fn output(payload: &TypedPayload) -> Value {
     }
 }
 
-fn ended(end: FrameEnd, outputs: Outputs, told: &Told) -> RemoteEvent {
+fn ended(end: FrameEnd, outputs: Outputs) -> RemoteEvent {
     match end.outcome {
         FrameOutcome::Complete | FrameOutcome::Stale | FrameOutcome::Degraded => {
             RemoteEvent::Completed(outputs)
         }
         FrameOutcome::Cancelled => RemoteEvent::Cancelled,
-        FrameOutcome::Dropped if told.is_cancelled() => RemoteEvent::Cancelled,
         FrameOutcome::Dropped => RemoteEvent::Dropped {
             reason: "the server dropped the frame".to_owned(),
         },

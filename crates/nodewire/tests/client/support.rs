@@ -61,7 +61,7 @@ impl Served {
         autotrainer.event_port = 0;
         autotrainer.command_port = 0;
         let folder = tempfile::tempdir().unwrap();
-        let described = r#"{"serverUid": "served", "serverPackageId": "served", "port": 0}"#;
+        let described = r#"{"serverUid": "served", "serverPackageId": "served", "port": 1}"#;
         std::fs::write(folder.path().join("nanoserver.json"), described).unwrap();
         let nanoserver = nanograph_config(folder.path());
         let server = builder

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use nodewire::capability::Wire;
 use nodewire::client::{Call, Remote, RemoteErrorKind, RemoteOptions, Target};
 
-use crate::support::{Served, WIRES, install_tls, soon};
+use crate::support::{Served, WIRES, install_tls, patient, soon};
 
 fn hasty() -> RemoteOptions {
     let mut options = RemoteOptions::default();
@@ -77,7 +77,10 @@ async fn a_server_that_stops_fails_what_comes_after() {
     let served = Served::start().await;
     let mut remotes = Vec::new();
     for wire in WIRES {
-        let remote = served.remote(wire).await;
+        let mut options = patient();
+        options.cancel_timeout = std::time::Duration::from_millis(100);
+        let remote = Remote::connect(&served.target(wire), options);
+        let remote = soon(remote).await.unwrap();
         soon(remote.call(Call::new("echo").input("text", "a")))
             .await
             .unwrap();

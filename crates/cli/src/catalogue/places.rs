@@ -1,0 +1,271 @@
+//! Where to look for servers: flags, else the environment, else `nodewire.toml`; and the daemon.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nodewire::capability::Wire;
+use nodewire::client::{NnrpTrust, RemoteOptions, Secret, Target};
+
+use super::config::{self, Catalogue};
+use crate::core::running_servers;
+use crate::failure::Failure;
+
+/// Targets that are asked at once.
+pub(super) const TARGETS_MAX: usize = 64;
+
+/// Bytes of a token's or certificate's file.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// What the help of each command says.
+pub(super) const WHERE: &str = "\
+Where servers are is said by flags; without any, by NODEWIRE_CATALOGUE_NANOGRAPH, _NATS, _AUTOTRAINER, _NNRP and _HTTP \
+(several with spaces between them), _NATS_CREDENTIALS, _NNRP_CA, _HTTP_TOKEN_FILE and _HTTP_TOKEN; without these, by the table \
+[catalogue] of nodewire.toml in the current folder, with the keys nanograph, nats, autotrainer, nnrp, http (lists), \
+nats_credentials, nnrp_ca, http_token_file, nnrp_insecure and daemon. The node servers of a daemon that runs are looked at, \
+too, unless flags say where to look.";
+
+/// Where to look.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Where to look")]
+pub(super) struct PlaceFlags {
+    /// A Nanograph node server. May be repeated, as all of these.
+    #[arg(long, value_name = "URL")]
+    nanograph: Vec<String>,
+    /// A NATS broker, or one service there.
+    #[arg(long, value_name = "URL[/SERVICE]")]
+    nats: Vec<String>,
+    /// A file with a JWT and its seed, for the brokers.
+    #[arg(long, value_name = "FILE")]
+    nats_credentials: Option<PathBuf>,
+    /// An Autotrainer device: where it publishes, and where it takes commands.
+    #[arg(long, value_name = "EVENTS,COMMANDS")]
+    autotrainer: Vec<String>,
+    /// An NNRP server: TLS unless it is nnrp+tcp://HOST:PORT.
+    #[arg(long, value_name = "HOST:PORT")]
+    nnrp: Vec<String>,
+    /// Certificates of the authorities to trust for NNRP, PEM; those that browsers trust unless given.
+    #[arg(long, value_name = "FILE")]
+    nnrp_ca: Option<PathBuf>,
+    /// Trust any NNRP server on this machine.
+    #[arg(long, conflicts_with = "nnrp_ca")]
+    nnrp_insecure: bool,
+    /// A server of plain HTTP.
+    #[arg(long, value_name = "URL")]
+    http: Vec<String>,
+    /// A file with the token of the HTTP servers [or the token in NODEWIRE_CATALOGUE_HTTP_TOKEN].
+    #[arg(long, value_name = "FILE")]
+    http_token_file: Option<PathBuf>,
+    /// The file with the table [catalogue]; nodewire.toml in the current folder unless given, if there is one.
+    #[arg(long, value_name = "FILE", env = "NODEWIRE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Leave the daemon's servers out.
+    #[arg(long)]
+    no_daemon: bool,
+    /// For a connection, and for each answer of a server that tells of itself, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = crate::micro::seconds)]
+    wait: Duration,
+}
+
+/// Where to look, and with what patience.
+#[derive(Debug)]
+pub(super) struct Places {
+    pub(super) targets: Vec<Target>,
+    pub(super) options: RemoteOptions,
+}
+
+impl PlaceFlags {
+    /// What is configured, on one wire or on all.
+    ///
+    /// # Errors
+    /// Nothing is, or something is wrong.
+    pub(super) async fn find(&self, via: Option<Wire>) -> Result<Places, Failure> {
+        let flags = self.as_catalogue();
+        let is_flagged = flags.names_targets();
+        let mut configured = if is_flagged {
+            flags
+        } else {
+            let environment = from_environment(&variable);
+            let named = if environment.names_targets() {
+                Some(environment)
+            } else {
+                config::read(self.config.as_deref())?
+            };
+            self.with_flags(named.unwrap_or_default())
+        };
+        let wants_daemon = !is_flagged && !self.no_daemon && configured.daemon.unwrap_or(true);
+        if wants_daemon {
+            configured.nanograph.extend(running_servers().await);
+        }
+        let mut targets = targets(&configured, variable("NODEWIRE_CATALOGUE_HTTP_TOKEN"))?;
+        targets.retain(|target| via.is_none_or(|wire| target.wire() == wire));
+        if targets.is_empty() {
+            let on = via.map_or_else(String::new, |wire| format!(" on {wire}"));
+            return Err(Failure::usage(format!(
+                "there is nowhere to look{on}: say where servers are, with --nanograph, --nats, --autotrainer, --nnrp or --http, or in [catalogue] of nodewire.toml; --help has more"
+            )));
+        }
+        if targets.len() > TARGETS_MAX {
+            let count = targets.len();
+            return Err(Failure::usage(format!(
+                "{count} places to look at are too many; {TARGETS_MAX} are allowed"
+            )));
+        }
+        let mut options = RemoteOptions::default();
+        options.connect_timeout = self.wait;
+        options.answer_timeout = self.wait;
+        Ok(Places { targets, options })
+    }
+
+    fn as_catalogue(&self) -> Catalogue {
+        self.with_flags(Catalogue {
+            nanograph: self.nanograph.clone(),
+            nats: self.nats.clone(),
+            autotrainer: self.autotrainer.clone(),
+            nnrp: self.nnrp.clone(),
+            http: self.http.clone(),
+            nats_credentials: variable("NODEWIRE_CATALOGUE_NATS_CREDENTIALS").map(Into::into),
+            nnrp_ca: variable("NODEWIRE_CATALOGUE_NNRP_CA").map(Into::into),
+            http_token_file: variable("NODEWIRE_CATALOGUE_HTTP_TOKEN_FILE").map(Into::into),
+            ..Catalogue::default()
+        })
+    }
+
+    /// Flags about how to connect win wherever the targets come from.
+    fn with_flags(&self, mut catalogue: Catalogue) -> Catalogue {
+        let wins = |flag: &Option<PathBuf>, place: &mut Option<PathBuf>| {
+            if flag.is_some() {
+                place.clone_from(flag);
+            }
+        };
+        wins(&self.nats_credentials, &mut catalogue.nats_credentials);
+        wins(&self.nnrp_ca, &mut catalogue.nnrp_ca);
+        wins(&self.http_token_file, &mut catalogue.http_token_file);
+        catalogue.nnrp_insecure |= self.nnrp_insecure;
+        if self.nnrp_ca.is_some() {
+            catalogue.nnrp_insecure = false;
+        }
+        catalogue
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|text| !text.is_empty())
+}
+
+fn from_environment(lookup: &impl Fn(&str) -> Option<String>) -> Catalogue {
+    let text = |name: &str| lookup(&format!("NODEWIRE_CATALOGUE_{name}"));
+    let list = |name: &str| {
+        let text = text(name).unwrap_or_default();
+        text.split_whitespace().map(str::to_owned).collect()
+    };
+    Catalogue {
+        nanograph: list("NANOGRAPH"),
+        nats: list("NATS"),
+        autotrainer: list("AUTOTRAINER"),
+        nnrp: list("NNRP"),
+        http: list("HTTP"),
+        nats_credentials: text("NATS_CREDENTIALS").map(Into::into),
+        nnrp_ca: text("NNRP_CA").map(Into::into),
+        http_token_file: text("HTTP_TOKEN_FILE").map(Into::into),
+        ..Catalogue::default()
+    }
+}
+
+fn targets(catalogue: &Catalogue, token: Option<String>) -> Result<Vec<Target>, Failure> {
+    let token = match (&catalogue.http_token_file, token) {
+        (Some(path), _) => {
+            let text = file(path)?;
+            let text = String::from_utf8(text)
+                .map_err(|_| Failure::usage(format!("{}: a token is a text", path.display())))?;
+            Some(Secret::new(text.trim()))
+        }
+        (None, token) => token.map(Secret::new),
+    };
+    let trust = match &catalogue.nnrp_ca {
+        _ if catalogue.nnrp_insecure => NnrpTrust::AnybodyOnLoopback,
+        Some(path) => NnrpTrust::Authorities(file(path)?),
+        None => NnrpTrust::Web,
+    };
+    let lists = [
+        (Wire::Nanograph, &catalogue.nanograph),
+        (Wire::Nats, &catalogue.nats),
+        (Wire::Autotrainer, &catalogue.autotrainer),
+        (Wire::Nnrp, &catalogue.nnrp),
+        (Wire::Http, &catalogue.http),
+    ];
+    let mut targets: Vec<Target> = Vec::new();
+    for (wire, texts) in lists {
+        for text in texts {
+            let mut target = Target::parse(wire, text)
+                .map_err(|error| Failure::usage(format!("{wire}: {error}")))?;
+            match &mut target {
+                Target::Nats { credentials, .. } => {
+                    credentials.clone_from(&catalogue.nats_credentials);
+                }
+                Target::Nnrp { trust: trusted, .. } => trusted.clone_from(&trust),
+                Target::Http { token: given, .. } => given.clone_from(&token),
+                _ => {}
+            }
+            if !targets.contains(&target) {
+                targets.push(target);
+            }
+        }
+    }
+    Ok(targets)
+}
+
+fn file(path: &Path) -> Result<Vec<u8>, Failure> {
+    let failed = |why: String| Failure::usage(format!("{}: {why}", path.display()));
+    let length = std::fs::metadata(path).map(|it| it.len());
+    let length = length.map_err(|error| failed(format!("cannot read it: {error}")))?;
+    if length > FILE_BYTES_MAX {
+        return Err(failed(format!("it has more than {FILE_BYTES_MAX} bytes")));
+    }
+    std::fs::read(path).map_err(|error| failed(format!("cannot read it: {error}")))
+}
+
+/// Reads `--via`.
+pub(super) fn wire(text: &str) -> Result<Wire, String> {
+    let wires = [
+        Wire::Nanograph,
+        Wire::Nats,
+        Wire::Autotrainer,
+        Wire::Nnrp,
+        Wire::Http,
+    ];
+    let names = wires.map(Wire::name).join(", ");
+    let found = wires.into_iter().find(|wire| wire.name() == text);
+    found.ok_or_else(|| format!("the wires are {names}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_are_separated_by_spaces_in_the_environment() {
+        let lookup = |name: &str| {
+            (name == "NODEWIRE_CATALOGUE_AUTOTRAINER").then(|| "5556,5557 a:1,a:2".to_owned())
+        };
+        let read = from_environment(&lookup);
+        assert_eq!(read.autotrainer, ["5556,5557", "a:1,a:2"]);
+        let targets = targets(&read, None).unwrap();
+        assert_eq!(targets.len(), 2);
+    }
+
+    #[test]
+    fn a_target_is_asked_once_and_secrets_stay_out_of_messages() {
+        let twice = Catalogue {
+            nanograph: vec!["a:1".to_owned(), "ws://a:1".to_owned()],
+            ..Catalogue::default()
+        };
+        assert_eq!(targets(&twice, None).unwrap().len(), 1);
+        let wrong = Catalogue {
+            nats: vec!["nats://user:secret@".to_owned()],
+            ..Catalogue::default()
+        };
+        let error = targets(&wrong, None).unwrap_err().to_string();
+        assert!(!error.contains("secret"), "{error}");
+        assert!(wire("nats").is_ok() && wire("mcp").is_err());
+    }
+}
