@@ -217,3 +217,83 @@ fn what_it_makes_is_its_owners_only() {
     replace_file(registry.path(), b"[]").unwrap();
     assert_eq!(mode(registry.path()), 0o600);
 }
+
+#[test]
+fn services_on_nats_are_read_and_kept() {
+    let text = r#"[
+  {"serverUid": "a", "transport": "nats", "service": "greeter", "kept": 1},
+  {"serverUid": "b", "transport": "nats", "service": "g", "url": "nats://h:1", "user": "u", "password": "p", "tlsCa": "/ca.pem"},
+  {"serverUid": "c", "transport": "nanograph", "url": "ws://h:1", "service": 5, "token": {"not": "ours"}}
+]"#;
+    let (_folder, registry) = registry(text);
+    let entries = registry.load().unwrap();
+    let nats = |uid: &str| entries.get(uid).unwrap().nats.clone();
+    assert_eq!(nats("a"), Some(NatsService::new("greeter")));
+    let address = nats("b").unwrap().address.unwrap();
+    assert_eq!(address.shown(), "nats://h:1");
+    assert!(matches!(address.auth, crate::nats::NatsAuth::User { .. }));
+    assert_eq!(nats("c"), None, "what is not ours is kept as it is");
+    registry
+        .change(|entries| {
+            for uid in ["a", "b", "c"] {
+                entries.get_mut(uid).unwrap().enabled = false;
+            }
+        })
+        .unwrap();
+    let again = registry.load().unwrap();
+    assert_eq!(again.get("b").unwrap().nats, nats("b"));
+    let written = fs::read_to_string(registry.path()).unwrap();
+    for kept in [
+        "\"kept\": 1",
+        "\"password\": \"p\"",
+        "\"token\": {\"not\": \"ours\"}",
+        "\"transport\": \"nanograph\"",
+    ] {
+        assert!(written.contains(kept), "{kept} in {written}");
+    }
+    assert!(!written.contains("\"url\": null"), "{written}");
+}
+
+#[test]
+fn what_is_wrong_with_a_service_is_told() {
+    let text = r#"[{"serverUid": "a", "transport": "nats"},
+        {"serverUid": "b", "transport": "nats", "service": "a.b", "url": "ws://h"},
+        {"serverUid": "c", "transport": "nats", "service": "c", "credentials": "c.creds", "token": "t"},
+        {"serverUid": "d", "transport": "nats", "service": "d", "url": "nats://h", "user": "u"},
+        {"serverUid": "e", "transport": "nats", "service": "e", "command": ["x"], "port": 1},
+        {"serverUid": "f", "transport": "NATS", "service": "f", "url": "ws://h"},
+        {"serverUid": "g", "transport": "nats", "service": "g", "url": "nats://h", "password": "p"}]"#;
+    let (_folder, registry) = registry(text);
+    let error = registry.load().unwrap_err().to_string();
+    for told in [
+        "entry 1: \"service\" is missing",
+        "entry 2: \"service\" must have letters",
+        "entry 2: \"url\" must start with nats:// or tls://",
+        "entry 3: \"credentials\" must be absolute",
+        "entry 3: \"token\" is there beside \"credentials\"",
+        "entry 3: \"url\" is missing",
+        "entry 4: \"password\" is missing",
+        "entry 5: \"command\" is there, but nobody starts",
+        "entry 5: \"port\" is there, but nobody starts",
+        "entry 6: \"transport\" must be \"nanograph\" or \"nats\", not \"NATS\"",
+        "entry 7: \"user\" is missing",
+    ] {
+        assert!(error.contains(told), "{told} in {error}");
+    }
+}
+
+#[test]
+fn an_entry_that_says_two_things_at_once_stops_nobody_else() {
+    let text = r#"[{"serverUid": "a", "path": "/a", "url": "ws://h"}, {"serverUid": "b", "path": "/b"},
+        {"serverUid": "c", "path": "/c", "transport": "nats", "service": "c"}]"#;
+    let (_folder, registry) = registry(text);
+    let entries = registry.load().unwrap();
+    let conflict = |uid: &str| entries.get(uid).unwrap().conflict();
+    assert!(conflict("a").unwrap().contains("\"url\" beside a \"path\""));
+    assert_eq!(conflict("b"), None);
+    assert!(
+        conflict("c")
+            .unwrap()
+            .contains("\"path\" beside \"transport\"")
+    );
+}
