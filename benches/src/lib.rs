@@ -5,7 +5,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cancel;
 pub mod device;
+pub mod doors;
 pub mod nanograph;
 pub mod nats;
 pub mod nnrp;

@@ -2,6 +2,7 @@
 
 mod autotrainer;
 mod http;
+mod mcp;
 mod nanograph;
 mod nats;
 mod nnrp;
@@ -24,9 +25,10 @@ enum Kind {
     Autotrainer(autotrainer::Caller),
     Nnrp(nnrp::Caller),
     Http(http::Caller),
+    Mcp(mcp::Caller),
 }
 
-/// An execution that was asked for. Dropping it asks for nothing, except where that is how a wire cancels: HTTP.
+/// An execution that was asked for. Dropping it asks for nothing, except where that is how a wire cancels: HTTP, MCP.
 #[derive(Debug)]
 pub struct Call(Asked);
 
@@ -36,6 +38,7 @@ enum Asked {
     Nats(nats::Call),
     Autotrainer(autotrainer::Call),
     Nnrp(nnrp::Call),
+    /// And MCP.
     Http(http::Call),
 }
 
@@ -71,6 +74,7 @@ impl Caller {
             }
             Wire::Nnrp => Kind::Nnrp(nnrp::Caller::connect(address, timeout).await?),
             Wire::Http => Kind::Http(http::Caller::new(address)?),
+            Wire::Mcp => Kind::Mcp(mcp::Caller::new(address)?),
         }))
     }
 
@@ -85,6 +89,7 @@ impl Caller {
             Kind::Autotrainer(caller) => Asked::Autotrainer(caller.begin(node, &inputs).await?),
             Kind::Nnrp(caller) => Asked::Nnrp(caller.begin(node, &inputs).await?),
             Kind::Http(caller) => Asked::Http(caller.begin(node, &inputs)),
+            Kind::Mcp(caller) => Asked::Http(caller.begin(node, &inputs)),
         }))
     }
 

@@ -33,6 +33,8 @@ pub struct Case {
 pub enum Expected {
     /// These outputs.
     Outputs(fn() -> Value),
+    /// Of these events those that are progress, then these outputs.
+    Progress(fn() -> Value, fn() -> Value),
     /// These events, then these outputs.
     Stream(fn() -> Value, fn() -> Value),
     /// This failure.
@@ -120,6 +122,13 @@ pub const CASES: &[Case] = &[
         command: || run("echo", json!({"inputs": {"text": ["a", 5]}})),
         expected: Expected::Fails(Failure::InvalidInput),
         counts: ONE_FAILS,
+    },
+    Case {
+        name: "slow, with progress",
+        needs: &[Feature::Progress],
+        command: || run("slow", json!({"stream": true})),
+        expected: Expected::Progress(steps, || json!({"n": [3]})),
+        counts: ONE_COMPLETES,
     },
     Case {
         name: "slow, with progress and partial results",
@@ -232,7 +241,9 @@ pub const fn told(wire: Wire, failure: Failure) -> Told {
         Wire::Nanograph => match failure {
             Failure::Cancelled => fails(None, "Execution cancelled"),
             Failure::UnknownNode => fails(None, "Node definition not found: no-such-node"),
-            _ => fails(None, text(failure)),
+            Failure::InvalidInput | Failure::Deadline | Failure::Panic | Failure::QueueFull => {
+                fails(None, text(failure))
+            }
         },
         Wire::Nats => match failure {
             Failure::InvalidInput => fails(Some("400"), text(failure)),
@@ -266,6 +277,14 @@ pub const fn told(wire: Wire, failure: Failure) -> Told {
             Failure::UnknownNode => fails(Some("404"), text(failure)),
             Failure::QueueFull => fails(Some("429"), text(failure)),
             Failure::Cancelled => ends("gone", None),
+        },
+        Wire::Mcp => match failure {
+            Failure::UnknownNode => fails(Some("-32602"), text(failure)),
+            Failure::QueueFull => fails(Some("-32010"), text(failure)),
+            Failure::Cancelled => ends("gone", None),
+            Failure::InvalidInput | Failure::Deadline | Failure::Panic => {
+                fails(Some("isError"), text(failure))
+            }
         },
     }
 }

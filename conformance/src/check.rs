@@ -51,6 +51,11 @@ fn answered(wire: Wire, expected: Expected, answer: &Value, served: &Served) -> 
     match expected {
         Expected::Outputs(outputs) => completed(answer, &json!([]), &outputs()),
         Expected::Stream(events, outputs) => completed(answer, &events(), &outputs()),
+        Expected::Progress(events, outputs) => {
+            let told = json!(progress_of(&answer["events"]));
+            same("progress", &told, &json!(progress_of(&events())))?;
+            completed(answer, &answer["events"], &outputs())
+        }
         Expected::Fails(failure) => failed(wire, failure, answer),
         Expected::Cancelled => {
             let waiting = json!({"event": "progress", "step": 0, "total": 1, "message": "waiting"});
@@ -61,6 +66,12 @@ fn answered(wire: Wire, expected: Expected, answer: &Value, served: &Served) -> 
         Expected::TwoComplete => two_complete(wire, answer),
         Expected::Stats => stats(answer, served),
     }
+}
+
+fn progress_of(events: &Value) -> Vec<&Value> {
+    let events = events.as_array().into_iter().flatten();
+    let is_progress = |event: &&Value| event["event"] == "progress";
+    events.filter(is_progress).collect()
 }
 
 fn completed(answer: &Value, events: &Value, outputs: &Value) -> anyhow::Result<()> {

@@ -74,6 +74,7 @@ const fn client(wire: Wire) -> (&'static str, &'static str) {
         Wire::Nnrp => ("nnrp-py-1.0.0rc2", "nnrp_door.py"),
         // Any Python will do: it runs curl.
         Wire::Http => ("nanograph-0.2.3", "http_door.py"),
+        Wire::Mcp => ("mcp-2.3.0", "mcp_door.py"),
     }
 }
 

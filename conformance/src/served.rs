@@ -9,10 +9,11 @@ use nanograph::config::{ConfigFile, ServerConfig};
 use nodewire::autotrainer::AutotrainerConfig;
 use nodewire::capability::Wire;
 use nodewire::http::{HttpConfig, HttpToken};
+use nodewire::mcp::McpConfig;
 use nodewire::nanograph::NanographConfig;
 use nodewire::nats::NatsConfig;
 use nodewire::nnrp::NnrpConfig;
-use nodewire::{Executor, NodeServer, RunningServer};
+use nodewire::{Executor, NodeServer, NodeServerBuilder, RunningServer};
 use nodewire_testkit::NatsServer;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -31,6 +32,37 @@ const NATS_PAYLOAD_BYTES_MAX: usize = 4 << 20;
 pub struct Addresses(Value);
 
 impl Addresses {
+    /// Those of a server that was made by [`on_all_wires`] with the same arguments.
+    ///
+    /// # Errors
+    /// It does not serve all wires.
+    pub fn of_server(
+        server: &RunningServer,
+        broker_url: &str,
+        assets: Option<(&str, &str)>,
+    ) -> anyhow::Result<Self> {
+        let nanograph = server.nanograph_address().context("no Nanograph")?;
+        let autotrainer = server.autotrainer_address().context("no Autotrainer")?;
+        let (events, commands) = (autotrainer.events.first(), autotrainer.commands.first());
+        let (events, commands) = events.zip(commands).context("no ports")?;
+        let nnrp = server.nnrp_address().context("no NNRP")?;
+        let http = server.http_address().context("no HTTP")?;
+        let mcp = server.mcp_address().context("no MCP")?;
+        let (endpoint, token) = assets.unwrap_or_default();
+        Ok(Self(json!({
+            "nanograph": {"url": format!("ws://{nanograph}/"), "endpoint": endpoint, "token": token},
+            "nats": {"url": broker_url, "service": SERVICE},
+            "autotrainer": {
+                "events": format!("tcp://{events}"), "commands": format!("tcp://{commands}"),
+            },
+            "nnrp": {"port": nnrp.port()},
+            "http": {"url": format!("http://{http}"), "address": http.to_string(), "token": HTTP_TOKEN},
+            "mcp": {
+                "url": format!("http://{mcp}/mcp"), "address": mcp.to_string(), "token": HTTP_TOKEN,
+            },
+        })))
+    }
+
     /// What was written by [`Self::to_json`].
     ///
     /// # Errors
@@ -61,50 +93,40 @@ pub async fn serve(
     assets: Option<(&str, &str)>,
 ) -> anyhow::Result<(RunningServer, Probe, Addresses)> {
     let probe = Probe::default();
+    let builder = probe.add_to(NodeServer::builder())?;
+    let builder = on_all_wires(builder, broker_url, assets)?;
+    let server = Box::pin(builder.build()?.start()).await?;
+    let addresses = Addresses::of_server(&server, broker_url, assets)?;
+    Ok((server, probe, addresses))
+}
+
+/// Has it serve on all wires, on free ports of loopback.
+///
+/// # Errors
+/// Never, as long as the configuration in here is right.
+pub fn on_all_wires(
+    builder: NodeServerBuilder,
+    broker_url: &str,
+    assets: Option<(&str, &str)>,
+) -> anyhow::Result<NodeServerBuilder> {
     let mut nanograph = NanographConfig::new(nanograph_server()?);
     nanograph.assets = assets.map(|(endpoint, token)| AssetClientConfig::new(endpoint, token));
     let mut autotrainer = AutotrainerConfig::new(SERVICE);
     (autotrainer.event_port, autotrainer.command_port) = (0, 0);
-    let builder = probe
-        .add_to(NodeServer::builder())?
+    Ok(builder
         .drain(PATIENCE)
         .nanograph(nanograph)
         .nats(NatsConfig::new(SERVICE, "1.0.0", broker_url))
         .autotrainer(autotrainer)
         .nnrp(NnrpConfig::insecure_loopback(0))
-        .http(HttpConfig::new().token(HttpToken::new(HTTP_TOKEN)));
-    let server = Box::pin(builder.build()?.start()).await?;
-    let addresses = addresses(&server, broker_url, assets)?;
-    Ok((server, probe, addresses))
+        .http(HttpConfig::new().token(HttpToken::new(HTTP_TOKEN)))
+        .mcp(McpConfig::new().token(HttpToken::new(HTTP_TOKEN))))
 }
 
 fn nanograph_server() -> anyhow::Result<ServerConfig> {
     let file = json!({"serverUid": SERVICE, "serverPackageId": SERVICE}).to_string();
     let port = |name: &str| (name == "PORT").then(|| "0".to_owned());
     Ok(ServerConfig::resolve(ConfigFile::parse(&file)?, port)?)
-}
-
-fn addresses(
-    server: &RunningServer,
-    broker_url: &str,
-    assets: Option<(&str, &str)>,
-) -> anyhow::Result<Addresses> {
-    let nanograph = server.nanograph_address().context("no Nanograph")?;
-    let autotrainer = server.autotrainer_address().context("no Autotrainer")?;
-    let (events, commands) = (autotrainer.events.first(), autotrainer.commands.first());
-    let (events, commands) = events.zip(commands).context("no ports")?;
-    let nnrp = server.nnrp_address().context("no NNRP")?;
-    let http = server.http_address().context("no HTTP")?;
-    let (endpoint, token) = assets.unwrap_or_default();
-    Ok(Addresses(json!({
-        "nanograph": {"url": format!("ws://{nanograph}/"), "endpoint": endpoint, "token": token},
-        "nats": {"url": broker_url, "service": SERVICE},
-        "autotrainer": {
-            "events": format!("tcp://{events}"), "commands": format!("tcp://{commands}"),
-        },
-        "nnrp": {"port": nnrp.port()},
-        "http": {"url": format!("http://{http}"), "address": http.to_string(), "token": HTTP_TOKEN},
-    })))
 }
 
 /// A node server with all wires, the NATS broker and the asset server that it needs.

@@ -9,6 +9,12 @@ use nodewire_conformance::{CASES, Door, Served, cannot, check};
 const CANNOT: &[(Wire, &str, Feature)] = &[
     (Wire::Nanograph, "deadline", Feature::Deadline),
     (Wire::Nanograph, "stats", Feature::Stats),
+    (
+        Wire::Mcp,
+        "slow, with progress and partial results",
+        Feature::PartialOutputs,
+    ),
+    (Wire::Mcp, "stats", Feature::Stats),
 ];
 
 async fn suite(wire: Wire) {
@@ -65,4 +71,9 @@ async fn nnrp_by_nnrp_py() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn http_by_curl() {
     suite(Wire::Http).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mcp_by_the_official_sdk() {
+    suite(Wire::Mcp).await;
 }

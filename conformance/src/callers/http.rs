@@ -47,16 +47,18 @@ impl Caller {
             .body(Full::new(Bytes::from(
                 json!({"inputs": inputs}).to_string(),
             )));
-        Call {
-            answer: tokio::spawn(ask(self.address, request)),
-        }
+        Call::begin(self.address, request, ended)
     }
 }
+
+/// What an answer says.
+type Read = fn(StatusCode, &Bytes) -> End;
 
 /// Dropping this closes the connection.
 async fn ask(
     address: SocketAddr,
     request: hyper::http::Result<Request<Full<Bytes>>>,
+    read: Read,
 ) -> Result<End, Error> {
     let request = request.map_err(Error::Request)?;
     let stream = TcpStream::connect(address).await.map_err(Error::Connect)?;
@@ -65,7 +67,7 @@ async fn ask(
     let asking = async {
         let (head, body) = sender.send_request(request).await?.into_parts();
         let body = body.collect().await?.to_bytes();
-        Ok::<_, hyper::Error>(ended(head.status, &body))
+        Ok::<_, hyper::Error>(read(head.status, &body))
     };
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
@@ -85,6 +87,16 @@ fn ended(status: StatusCode, body: &Bytes) -> End {
 }
 
 impl Call {
+    pub(super) fn begin(
+        address: SocketAddr,
+        request: hyper::http::Result<Request<Full<Bytes>>>,
+        read: Read,
+    ) -> Self {
+        Self {
+            answer: tokio::spawn(ask(address, request, read)),
+        }
+    }
+
     /// Leaves, which is how this wire cancels.
     pub(super) fn cancel(&self) {
         self.answer.abort();

@@ -1,0 +1,129 @@
+//! Bare echoes: what comes is sent back, by the library that the wire's crate is built on.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use anyhow::Context;
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use nnrp::server::{ServeOptions, Server, ServerOptions, Submitted};
+use nnrp::{Listener, ListenerOptions};
+use nnrp_wire::build::ResultWorth;
+use nnrp_wire::{ResultPush, SubmitBody};
+use nodewire::capability::Wire;
+use nodewire_testkit::free_port;
+use omq_tokio::{Options, Socket, SocketType};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{Addresses, Kind};
+
+const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// Serves an echo on each transport until the process is killed.
+///
+/// # Errors
+/// One cannot start, or ends.
+pub async fn serve(broker_url: &str, announce: impl FnOnce(&str)) -> anyhow::Result<()> {
+    let (websocket, http) = (TcpListener::bind(ANY).await?, TcpListener::bind(ANY).await?);
+    let subscriber = async_nats::connect(broker_url).await?;
+    let requests = subscriber.subscribe(Kind::Bare.subject()).await?;
+    subscriber.flush().await?;
+    let replier = Socket::new(SocketType::Rep, Options::default());
+    let replier_address = format!("tcp://127.0.0.1:{}", free_port()?);
+    replier.bind(replier_address.as_str()).await?;
+    let mut options = ListenerOptions::plain(ANY);
+    options.quic = false;
+    let listener = Listener::bind(options).await?;
+    let addresses = Addresses::new([
+        (Wire::Nanograph, websocket.local_addr()?.to_string()),
+        (Wire::Nats, broker_url.to_owned()),
+        (Wire::Autotrainer, replier_address),
+        (Wire::Nnrp, listener.local_addr().to_string()),
+        (Wire::Http, http.local_addr()?.to_string()),
+        // The same transport.
+        (Wire::Mcp, http.local_addr()?.to_string()),
+    ]);
+    addresses.announce(announce)?;
+    tokio::spawn(echo_frames(listener));
+    tokio::try_join!(
+        accept(websocket, echo_websocket),
+        accept(http, echo_http),
+        echo_nats(subscriber, requests),
+        echo_zeromq(replier),
+    )?;
+    Ok(())
+}
+
+/// A task for each connection, whose end is no error of ours.
+async fn accept<F>(listener: TcpListener, echo: impl Fn(TcpStream) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        tokio::spawn(echo(stream));
+    }
+}
+
+async fn echo_websocket(stream: TcpStream) -> anyhow::Result<()> {
+    let mut socket = tokio_tungstenite::accept_async(stream).await?;
+    while let Some(message) = socket.next().await {
+        socket.send(message?).await?;
+    }
+    Ok(())
+}
+
+async fn echo_http(stream: TcpStream) -> anyhow::Result<()> {
+    let echo = service_fn(|request: Request<Incoming>| async {
+        let body = request.into_body().collect().await?.to_bytes();
+        Ok::<_, hyper::Error>(Response::new(Full::<Bytes>::new(body)))
+    });
+    let connection = hyper::server::conn::http1::Builder::new();
+    Ok(connection
+        .serve_connection(TokioIo::new(stream), echo)
+        .await?)
+}
+
+async fn echo_nats(
+    client: async_nats::Client,
+    mut requests: async_nats::Subscriber,
+) -> anyhow::Result<()> {
+    while let Some(request) = requests.next().await {
+        let reply = request.reply.context("a request has a reply subject")?;
+        client.publish(reply, request.payload).await?;
+    }
+    Ok(())
+}
+
+async fn echo_zeromq(socket: Socket) -> anyhow::Result<()> {
+    loop {
+        let message = socket.recv().await?;
+        socket.send(message).await?;
+    }
+}
+
+async fn echo_frames(listener: Listener) {
+    let server = Server::new(ServerOptions::default());
+    server
+        .serve(&listener, echo_frame, ServeOptions::default())
+        .await;
+}
+
+async fn echo_frame(frame: Submitted) {
+    let SubmitBody::Composed(composed) = &frame.message.body else {
+        return;
+    };
+    let Some(payload) = composed.body().typed.iter().next() else {
+        return;
+    };
+    // Where it fails, the load tells.
+    let result = ResultPush::builder(ResultWorth::COMPLETE).payload(payload);
+    if let Ok(result) = result.build() {
+        let _ = frame.answer.complete(result);
+    }
+}
