@@ -15,13 +15,14 @@ pub(super) enum Table {
     Autotrainer,
     Nnrp,
     Http,
+    Mcp,
 }
 
 /// A table that other programs read.
 pub(super) const OTHERS_TABLES: [&str; 1] = ["catalogue"];
 
 impl Table {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Server,
         Self::Log,
         Self::Executor,
@@ -30,6 +31,7 @@ impl Table {
         Self::Autotrainer,
         Self::Nnrp,
         Self::Http,
+        Self::Mcp,
     ];
 
     pub(super) const fn name(self) -> &'static str {
@@ -42,6 +44,7 @@ impl Table {
             Self::Autotrainer => "autotrainer",
             Self::Nnrp => "nnrp",
             Self::Http => "http",
+            Self::Mcp => "mcp",
         }
     }
 
@@ -59,6 +62,7 @@ impl Table {
             Self::Autotrainer => "a device service over ZeroMQ",
             Self::Nnrp => "NNRP, over QUIC and TCP",
             Self::Http => "plain HTTP",
+            Self::Mcp => "MCP over streamable HTTP, for assistants",
         }
     }
 
@@ -74,6 +78,7 @@ impl Table {
             Self::Autotrainer => cfg!(feature = "autotrainer"),
             Self::Nnrp => cfg!(feature = "nnrp"),
             Self::Http => cfg!(feature = "http"),
+            Self::Mcp => cfg!(feature = "mcp"),
         }
     }
 }
@@ -168,7 +173,7 @@ pub(super) const SECURITY: &[&str] = &["tls", "self-signed", "plain", "plain-and
 pub(super) const LOG_FORMATS: &[&str] = &["text", "json"];
 pub(super) const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
 
-use Table::{Autotrainer, Executor, Http, Log, Nanograph, Nats, Nnrp, Server};
+use Table::{Autotrainer, Executor, Http, Log, Mcp, Nanograph, Nats, Nnrp, Server};
 
 #[rustfmt::skip]
 pub(super) const SETTINGS: &[Setting] = &[
@@ -248,6 +253,27 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting(Http, "bodies_bytes_max", MANY, "268435456", "bytes of bodies at once"),
     setting(Http, "body_timeout_ms", SOME_MILLISECONDS, "60000", "how long a body may take to arrive"),
     setting(Http, "head_timeout_ms", SOME_MILLISECONDS, "60000", "how long a request's head may take to arrive"),
+    setting(Http, "write_timeout_ms", SOME_MILLISECONDS, "60000", "how long a client may take nothing of what is sent to it"),
     setting(Http, "connections_max", COUNT, "1024", "connections at once"),
     setting(Http, "parts_max", COUNT, "1024", "parts of one multipart/form-data"),
+
+    enabled(Mcp),
+    setting(Mcp, "listen", Address, "\"127.0.0.1:0\"", "where to listen; port 0 lets the system choose; there is no TLS"),
+    setting(Mcp, "beside_http", Switch, "false", "listen where plain HTTP does, instead"),
+    secret(Mcp, "token", "the token that requests must have"),
+    setting(Mcp, "token_file", Path, "", "a file with the token"),
+    setting(Mcp, "token_env", Text, "", "the environment variable with the token"),
+    setting(Mcp, "open", Switch, "false", "take requests without a token from everybody who reaches the port, except from pages in a browser"),
+    setting(Mcp, "origins", Words, "[]", "origins whose pages may call"),
+    setting(Mcp, "hosts", Words, "[\"localhost\", \"127.0.0.1\", \"::1\"]", "names by which the server may be called; none allows any"),
+    setting(Mcp, "sessions_max", COUNT, "256", "sessions at once"),
+    setting(Mcp, "idle_timeout_ms", SOME_MILLISECONDS, "600000", "how long a session may be unused"),
+    setting(Mcp, "in_flight_max", COUNT, "64", "calls in flight at once, per session; over stdio, too"),
+    setting(Mcp, "message_bytes_max", MANY, "33554432", "bytes of one message; over stdio, too"),
+    setting(Mcp, "bodies_bytes_max", MANY, "268435456", "bytes of messages at once"),
+    setting(Mcp, "body_timeout_ms", SOME_MILLISECONDS, "60000", "how long a message may take to arrive"),
+    setting(Mcp, "head_timeout_ms", SOME_MILLISECONDS, "60000", "how long a request's head may take to arrive"),
+    setting(Mcp, "write_timeout_ms", SOME_MILLISECONDS, "60000", "how long a client may take nothing of what is sent to it"),
+    setting(Mcp, "connections_max", COUNT, "1024", "connections at once"),
+    setting(Mcp, "timeout_max_ms", SOME_MILLISECONDS, "3600000", "the longest that a call may take; over stdio, too"),
 ];

@@ -4,6 +4,8 @@
 mod autotrainer;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod nanograph;
 #[cfg(feature = "nats")]
 mod nats;
@@ -98,6 +100,12 @@ pub(crate) fn apply(
         let base = wires.http.take();
         wires.http = is_served(Table::Http).then(|| http::make(&making, base, &mut problems));
     }
+    #[cfg(feature = "mcp")]
+    {
+        mcp::options(&making, &mut wires.mcp_options);
+        let base = wires.mcp.take();
+        wires.mcp = is_served(Table::Mcp).then(|| mcp::make(&making, base, &mut problems));
+    }
     Ok(problems.check()?)
 }
 
@@ -159,12 +167,15 @@ pub(super) fn is_in_code(wires: &Wires, wire: Table) -> bool {
         Table::Nnrp => wires.nnrp.is_some(),
         #[cfg(feature = "http")]
         Table::Http => wires.http.is_some(),
+        #[cfg(feature = "mcp")]
+        Table::Mcp => wires.mcp.is_some(),
         #[cfg(not(all(
             feature = "nats",
             feature = "autotrainer",
             feature = "nnrp",
-            feature = "http"
+            feature = "http",
+            feature = "mcp"
         )))]
-        Table::Nats | Table::Autotrainer | Table::Nnrp | Table::Http => false,
+        Table::Nats | Table::Autotrainer | Table::Nnrp | Table::Http | Table::Mcp => false,
     }
 }

@@ -266,3 +266,44 @@ fn nnrp_has_a_certificate_of_its_own_or_a_given_one() {
     assert_eq!(moved.address.port(), 2);
     assert!(moved.tls.is_none(), "as the code says");
 }
+
+#[test]
+fn mcp_has_a_table_of_its_own() {
+    const FILE: &str = "\
+[server]
+name = \"greeter\"
+version = \"1.2.3\"
+[http]
+open = true
+[mcp]
+beside_http = true
+origins = [\"https://good.example\"]
+in_flight_max = 7
+idle_timeout_ms = 1000
+timeout_max_ms = 2000
+";
+    let start = Start::file(FILE).variable("NODEWIRE_MCP_TOKEN", "secret");
+    let wires = start.flags(&["--mcp-sessions-max", "3"]).apply().wires;
+    let config = wires.mcp.unwrap();
+    assert_eq!(config.address, None);
+    assert_eq!(config.token.unwrap().reveal(), "secret");
+    assert_eq!(config.origins, ["https://good.example"]);
+    assert_eq!(
+        (config.sessions_max, config.idle_timeout.as_millis()),
+        (3, 1000)
+    );
+    let options = wires.mcp_options;
+    assert_eq!((&*options.name, &*options.version), ("greeter", "1.2.3"));
+    assert_eq!(options.in_flight_max, 7);
+    assert_eq!(options.timeout_max.unwrap().as_millis(), 2000);
+
+    let missing = Start::file("[mcp]\n").problems();
+    assert!(missing[0].contains("NODEWIRE_MCP_TOKEN"), "{missing:?}");
+    assert!(
+        Start::file("[http]\nopen = true\n")
+            .apply()
+            .wires
+            .mcp
+            .is_none()
+    );
+}

@@ -7,6 +7,7 @@ use crate::autotrainer::AutotrainerConfig;
 use crate::config::setting::{SETTINGS, Table};
 use crate::config::{Action, Problems, Surroundings, flags, print, wires};
 use crate::http::HttpConfig;
+use crate::mcp::{McpConfig, McpOptions};
 use crate::nats::NatsConfig;
 use crate::server::Parts;
 
@@ -96,13 +97,17 @@ fn what_is_asked_for_is_read() {
 /// What the list of settings says nobody would believe otherwise.
 #[test]
 fn the_defaults_are_those_of_the_wires() {
-    const OTHERS: [(&str, Table); 4] = [
+    const OTHERS: [(&str, Table); 7] = [
         // Nobody is quick.
         ("quick_nodes", Table::Autotrainer),
         ("connect_attempts", Table::Nats),
         // What the protocol's own library has unless set.
         ("queue_group", Table::Nats),
         ("open", Table::Http),
+        ("open", Table::Mcp),
+        ("beside_http", Table::Mcp),
+        // Its quotes are another matter.
+        ("hosts", Table::Mcp),
     ];
     let text = |table: Table| match table {
         Table::Executor => format!("{:?}", crate::ExecutorConfig::default()),
@@ -115,6 +120,9 @@ fn the_defaults_are_those_of_the_wires() {
         Table::Autotrainer => format!("{:?}", AutotrainerConfig::new("a")),
         Table::Nnrp => format!("{:?}", crate::nnrp::NnrpConfig::self_signed(0).unwrap().0),
         Table::Http => format!("{:?}", HttpConfig::new()),
+        Table::Mcp => {
+            format!("{:?} {:?}", McpConfig::new(), McpOptions::default()).replace("Some(", "")
+        }
         Table::Nanograph => {
             let config = ::nanograph::config::ServerConfig::resolve(Default::default(), |_| None);
             let config = crate::nanograph::NanographConfig::new(config.unwrap());

@@ -22,14 +22,22 @@ pub(super) fn make(
     view.set("bodies_bytes_max", &mut config.bodies_bytes_max);
     view.set("body_timeout_ms", &mut config.body_timeout);
     view.set("head_timeout_ms", &mut config.head_timeout);
+    view.set("write_timeout_ms", &mut config.write_timeout);
     view.set("connections_max", &mut config.connections_max);
     view.set("parts_max", &mut config.parts_max);
-    token(making, &mut config, is_in_code, problems);
+    token(making, Table::Http, &mut config.token, is_in_code, problems);
     config
 }
 
-fn token(making: &Making<'_>, config: &mut HttpConfig, is_in_code: bool, problems: &mut Problems) {
-    let view = making.view(Table::Http);
+/// Who may call, on a wire of HTTP.
+pub(super) fn token(
+    making: &Making<'_>,
+    table: Table,
+    given: &mut Option<HttpToken>,
+    is_in_code: bool,
+    problems: &mut Problems,
+) {
+    let view = making.view(table);
     // `open = false` says nothing.
     let is_open = view.get::<bool>("open") != Some(false);
     let keys: Vec<_> = TOKENS
@@ -38,34 +46,41 @@ fn token(making: &Making<'_>, config: &mut HttpConfig, is_in_code: bool, problem
         .collect();
     let token = match view.choose(&keys, problems) {
         Some("open") => {
-            config.token = None;
+            *given = None;
             return;
         }
         Some("token") => view.get("token"),
         Some("token_file") => secret_file::read(view, "token_file", problems),
-        Some(_) => variable(making, problems),
+        Some(_) => variable(making, table, problems),
         None if is_in_code => return,
         None => {
             problems.add(
                 &view.place("token"),
-                "[http] who may call is not said: give token_file, token_env or NODEWIRE_HTTP_TOKEN, or `open = true` for everybody who reaches the port",
+                format!(
+                    "[{}] who may call is not said: give token_file, token_env or NODEWIRE_{}_TOKEN, or `open = true` for everybody who reaches the port",
+                    table.name(),
+                    table.name().to_uppercase(),
+                ),
             );
             return;
         }
     };
     // Without one, it was told why, and nothing is served.
-    config.token = token.map(|token: String| HttpToken::new(token));
+    *given = token.map(|token: String| HttpToken::new(token));
 }
 
 /// The token in the variable that `token_env` names.
-fn variable(making: &Making<'_>, problems: &mut Problems) -> Option<String> {
-    let view = making.view(Table::Http);
+fn variable(making: &Making<'_>, table: Table, problems: &mut Problems) -> Option<String> {
+    let view = making.view(table);
     let name: String = view.get("token_env")?;
     let token = (making.around.lookup)(&name).filter(|token| !token.is_empty());
     if token.is_none() {
         problems.add(
             &view.place("token_env"),
-            format!("[http] token_env: there is nothing in the environment variable {name}"),
+            format!(
+                "[{}] token_env: there is nothing in the environment variable {name}",
+                table.name()
+            ),
         );
     }
     token
