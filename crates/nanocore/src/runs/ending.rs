@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::RunError;
-use super::manager::{Aborted, QueueChange, QueueChanged, not_found};
+use super::calls::{Aborted, QueueChange, QueueChanged};
+use super::manager::not_found;
 use super::queue::Whereabouts;
 use super::record::{RunState, Time};
 use super::shared::Shared;

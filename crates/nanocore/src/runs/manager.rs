@@ -1,25 +1,25 @@
 //! [`RunManager`]: the calls.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nodewire_json::Json;
 use nodewire_telemetry::Tracer;
-use serde::{Deserialize, Serialize};
 
+use super::budget::Budget;
+use super::calls::{Aborted, QueueChange, QueueChanged, Rerun, Submitted, Validation};
 use super::options::{RunManagerCounters, RunManagerOptions};
+use super::planning::{planned, will_run, with_planned};
 use super::queue::{QueueView, Whereabouts};
-use super::record::{NodeRecord, Page, RunFilter, RunRecord, RunState, RunSummary, shortened};
-use super::request::{Overrides, RunRequest, planned, will_run};
+use super::record::{NodeRecord, Page, RunFilter, RunRecord, RunSummary};
+use super::request::RunRequest;
 use super::shared::Shared;
 use super::store::{self, Filled, Filter};
 use super::submission::{self, Submission};
 use super::{CacheCounters, RunError, SqliteCache, StartError, SubmitError, ending, startup};
 use crate::db::Database;
 use crate::events::EventHub;
-use crate::workflow::{AssetLinks, CapacityUsage, NodeInvoker, Problem};
+use crate::workflow::{AssetLinks, CapacityUsage, NodeInvoker};
 
 /// What a [`RunManager`] works with.
 pub struct RunManagerParts {
@@ -58,92 +58,6 @@ impl fmt::Debug for RunManagerParts {
         f.debug_struct("RunManagerParts").finish_non_exhaustive()
     }
 }
-
-/// A run that was accepted.
-#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Submitted {
-    /// Identifies it.
-    pub run_id: String,
-    /// How many runs were before it.
-    pub position: u64,
-    /// What is worth knowing about the graph: a list of [`Problem`]s.
-    #[schemars(with = "serde_json::Value")]
-    pub warnings: Json,
-    /// It was submitted before, with the same idempotency key.
-    #[serde(skip)]
-    pub is_known: bool,
-}
-
-/// What a run of a request would do.
-#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Validation {
-    /// Everything found; without errors among them it can run.
-    pub problems: Vec<Problem>,
-    /// The nodes that would run.
-    pub nodes: Vec<u64>,
-}
-
-/// How a run is to be repeated. As JSON: overrides, and `"from": "failed"`.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, schemars::JsonSchema)]
-#[serde(from = "RerunBody")]
-pub struct Rerun {
-    /// Use again what completed, apart from nodes that the overrides change and all that depends on them.
-    pub from_failed: bool,
-    /// What is changed.
-    pub overrides: Overrides,
-}
-
-#[derive(Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct RerunBody {
-    from: Option<RerunFrom>,
-    #[serde(flatten)]
-    overrides: Overrides,
-}
-
-#[derive(Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "camelCase")]
-enum RerunFrom {
-    Start,
-    Failed,
-}
-
-/// What became of a request to stop a run.
-#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Aborted {
-    /// The run.
-    pub run_id: String,
-    /// What it is in now: still `running` while its nodes stop.
-    pub status: RunState,
-    /// It had ended before; nothing was done.
-    pub was_finished: bool,
-}
-
-/// What is to be taken out of the queue.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct QueueChange {
-    /// All that wait.
-    pub clear: bool,
-    /// These.
-    pub delete: Vec<String>,
-}
-
-/// What was taken out of the queue.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct QueueChanged {
-    /// Runs that waited, and are aborted now.
-    pub removed: Vec<String>,
-    /// Runs that did not wait.
-    pub not_waiting: Vec<String>,
-}
-
-/// Values that one record has inside, in bytes; of further ones only the size is told.
-const RECORD_BYTES_MAX: usize = 32 << 20;
 
 impl RunManager {
     /// Takes up the work: runs that wait are executed, durable ones that were broken off go on, others are recorded as
@@ -419,62 +333,8 @@ impl RunManager {
     }
 }
 
-impl From<RerunBody> for Rerun {
-    fn from(body: RerunBody) -> Self {
-        Self {
-            from_failed: matches!(body.from, Some(RerunFrom::Failed)),
-            overrides: body.overrides,
-        }
-    }
-}
-
 pub(super) fn not_found(run_id: &str) -> RunError {
     RunError::NotFound {
         run_id: run_id.to_owned(),
-    }
-}
-
-/// What is planned, but for nodes of which more is known: those that an earlier process has executed.
-fn with_planned(planned: Vec<NodeRecord>, known: Vec<NodeRecord>) -> Vec<NodeRecord> {
-    let known = known.into_iter().map(|node| (node.node_id, node));
-    let mut known: HashMap<u64, NodeRecord> = known.collect();
-    let nodes = planned.into_iter();
-    nodes
-        .map(|node| known.remove(&node.node_id).unwrap_or(node))
-        .collect()
-}
-
-/// How much of a record's values is left to be told.
-struct Budget(usize);
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self(RECORD_BYTES_MAX)
-    }
-}
-
-impl Budget {
-    fn short(&mut self, run_id: &str, node_id: u64, size: usize) -> Option<Json> {
-        let short = super::record::short(size, self.0, run_id, node_id);
-        if short.is_none() {
-            self.0 -= size;
-        }
-        short
-    }
-
-    fn shortened(&mut self, node: NodeRecord, run_id: &str) -> NodeRecord {
-        let id = node.node_id;
-        let mut fit = |value: Json| {
-            self.short(run_id, id, value.as_str().len())
-                .unwrap_or(value)
-        };
-        NodeRecord {
-            inputs: node.inputs.map(&mut fit),
-            outputs: node.outputs.map(&mut fit),
-            last_status: node
-                .last_status
-                .map(|value| shortened(&value, run_id, id).unwrap_or(value)),
-            ..node
-        }
     }
 }

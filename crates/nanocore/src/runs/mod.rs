@@ -5,14 +5,17 @@
 //! [`Database`](crate::db::Database). A run with `durable: true` keeps each finished step before its successors start,
 //! and goes on from there after the process was killed. [`SqliteCache`] is the result cache in the same file.
 //!
-//! Inside: `request` (what is asked for), `queue` (who is next; pure), `manager` (the calls), `drive` (one run from its
+//! Inside: `request` (what is asked for), `queue` (who is next; pure), `manager` (the calls; what they take and answer is in
+//! `calls`), `planning` (which nodes a run executes), `drive` (one run from its
 //! start to its end), `offers` (runs that wait for
 //! node servers), `live` (what is known of a run while it runs), `store` (the rows), `steps` (the step log), `cache`.
 //!
 //! Invariants: a run that was accepted is on disk; each ends once, and its end is told after it is on disk; whoever
 //! watches or asks never slows a run; queue, history and cache have limits.
 
+mod budget;
 mod cache;
+mod calls;
 mod drive;
 mod ending;
 mod error;
@@ -20,6 +23,7 @@ mod live;
 mod manager;
 mod offers;
 mod options;
+mod planning;
 mod queue;
 mod record;
 mod request;
@@ -31,10 +35,9 @@ mod store;
 mod submission;
 
 pub use cache::{CacheCounters, CacheOptions, SqliteCache};
+pub use calls::{Aborted, QueueChange, QueueChanged, Rerun, Submitted, Validation};
 pub use error::{RunError, StartError, SubmitError};
-pub use manager::{
-    Aborted, QueueChange, QueueChanged, Rerun, RunManager, RunManagerParts, Submitted, Validation,
-};
+pub use manager::{RunManager, RunManagerParts};
 pub use offers::{MissingNode, ServerWait, WaitingForServers};
 pub use options::{RunManagerCounters, RunManagerOptions};
 pub use queue::{QueueView, RunningRun, WaitingRun};

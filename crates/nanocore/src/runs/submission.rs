@@ -9,10 +9,11 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::SubmitError;
-use super::manager::Submitted;
+use super::calls::Submitted;
 use super::options::count;
+use super::planning::with_dependants;
 use super::record::{NodeRecord, Time};
-use super::request::{Overrides, RunRequest, bad, with_dependants};
+use super::request::{Overrides, RunRequest, bad};
 use super::room;
 use super::shared::Shared;
 use super::store::{self, Filled, Inserted, Known, NewRun, Rerun};

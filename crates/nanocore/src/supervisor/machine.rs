@@ -1,95 +1,15 @@
 //! What is done when something happens to a server: a machine without clock, process or socket. spec: nanograph 12.6
 
+mod policy;
+mod words;
+
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::status::ServerState;
-
-/// When to start again, and when to give up.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RestartPolicy {
-    /// The wait after the first failure; 0.5 s. It doubles with each further one.
-    pub backoff_min: Duration,
-    /// The longest wait; 30 s. Each is up to a fifth longer or shorter.
-    pub backoff_max: Duration,
-    /// Failures within the window after which a server is given up; 10.
-    pub failures_max: u32,
-    /// The window; 5 minutes.
-    pub failures_window: Duration,
-    /// After so long in `ready`, earlier failures are forgotten; 60 s.
-    pub steady_after: Duration,
-}
-
-impl Default for RestartPolicy {
-    fn default() -> Self {
-        Self {
-            backoff_min: Duration::from_millis(500),
-            backoff_max: Duration::from_secs(30),
-            failures_max: 10,
-            failures_window: Duration::from_secs(5 * 60),
-            steady_after: Duration::from_secs(60),
-        }
-    }
-}
-
-/// What happens to a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Event {
-    /// It is to run.
-    Start,
-    /// It is not to run.
-    Stop,
-    /// It is not to run, and there is no time to let executions end.
-    Shutdown,
-    /// It is to run, and anew if it runs.
-    Restart,
-    /// What it is made of has changed: if it is to run, it is to run anew, once what it needs now is installed.
-    Changed,
-    /// It can be started.
-    Installed,
-    /// Installing or building failed.
-    InstallFailed,
-    /// It is connected.
-    Ready,
-    /// It did not become ready, or broke off for good; the process may run.
-    StartFailed,
-    /// It cannot be used, and starting again would not help; the process may run.
-    Unusable,
-    /// Another program has its port, which it noticed while it started; the process may run.
-    PortTaken,
-    /// The same, and the process has ended.
-    EndedForPort,
-    /// The process ended by itself.
-    Exited,
-    /// The connection was lost.
-    Lost,
-    /// The connection is back.
-    Back,
-    /// The process has been stopped.
-    Stopped,
-    /// The deadline was reached.
-    Due,
-}
-
-/// What to do about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Do {
-    /// Nothing.
-    Nothing,
-    /// Give up what is being done, and nothing more.
-    Abandon,
-    /// Give up what is being done, if anything, and install.
-    Install,
-    /// Give up what is being done, if anything, and install while the process runs on.
-    InstallBeside,
-    /// Start the process and connect.
-    Spawn,
-    /// Give up what is being done, if anything, and stop the process.
-    Stop {
-        /// Whether to wait for executions to end.
-        drain: bool,
-    },
-}
+pub use policy::RestartPolicy;
+use policy::backoff;
+pub(super) use words::{Do, Event};
 
 /// What comes after stopping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -383,16 +303,6 @@ impl Machine {
         }
         Do::Nothing
     }
-}
-
-/// The wait after so many failures in a row: doubled each time, with a fifth of jitter either way.
-fn backoff(policy: &RestartPolicy, failures: u32, jitter: f64) -> Duration {
-    let doublings = failures.saturating_sub(1).min(16);
-    let wait = policy
-        .backoff_min
-        .saturating_mul(1 << doublings)
-        .min(policy.backoff_max);
-    wait.mul_f64(0.8 + 0.4 * jitter.clamp(0.0, 1.0))
 }
 
 #[cfg(test)]

@@ -204,10 +204,11 @@ async fn a_node_that_is_lost_with_its_server_tells_how_the_process_ended() {
     let mut run = engine.start(&graph, RunOptions::default()).unwrap();
     let told = async {
         while let Some(event) = run.next_event().await {
-            match event.kind {
-                EventKind::NodeStatus { .. } => signal(status.pid.unwrap(), "-KILL"),
-                EventKind::NodeError { error, .. } => return error.to_string(),
-                _ => {}
+            if matches!(event.kind, EventKind::NodeStatus { .. }) {
+                signal(status.pid.unwrap(), "-KILL");
+            }
+            if let EventKind::NodeError { error, .. } = event.kind {
+                return error.to_string();
             }
         }
         "no error".to_owned()
