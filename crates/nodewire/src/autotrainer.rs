@@ -47,8 +47,10 @@
 //! | the nonce is in use | `FAILED` | 25 |
 //! | outputs longer than a message, without an asset store | `FAILED` | 26 |
 //!
-//! With an asset store, outputs that are longer than a message are kept there: `{"outputs": {"$asset": "<reference>"}}`
-//! instead of an object of lists. A preview that is too long is lost, which is counted.
+//! References at inputs of type `bytes` (`{"$asset": "<reference>"}`) are fetched by the executor. With an asset store, outputs
+//! that are longer than a message are kept there: their longest bytes, each with its reference in its place, or, where that
+//! is not enough, all of them as one JSON document: `{"outputs": {"$asset": "<reference>"}}` instead of an object of lists. A
+//! preview that is too long is lost, which is counted.
 //!
 //! The protocol has no authentication, and nonces are not bound to clients: whoever reaches the command port can run and
 //! cancel everything here. It listens on loopback unless told otherwise; see [`AutotrainerConfig::security`].

@@ -200,9 +200,9 @@ const fn nats(feature: Feature) -> Support {
             Support::As("further replies, where the request has the header `Nodewire-Stream: 1`")
         }
         Feature::Cancel => Support::As("a message to a control subject"),
-        Feature::Bytes => {
-            Support::As("the message's body, where one input or output takes bytes; else base64")
-        }
+        Feature::Bytes => Support::As(
+            "the message's body, where one input or output takes bytes; else base64; assets where too long",
+        ),
         Feature::Deadline
         | Feature::Priority
         | Feature::Assets
@@ -220,7 +220,7 @@ const fn autotrainer(feature: Feature) -> Support {
         Feature::Cancel => Support::As(
             "a command that names the nonce; an emergency stop cancels what all wires have asked for",
         ),
-        Feature::Bytes => Support::As("base64 in `data`, within the length of a message"),
+        Feature::Bytes => Support::As("base64 in `data`; assets where too long for a message"),
         Feature::Deadline | Feature::Priority | Feature::Assets | Feature::TraceContext => {
             Support::As("members of `data`")
         }

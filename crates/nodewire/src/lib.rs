@@ -46,6 +46,7 @@ pub mod nanograph;
 pub mod nats;
 #[cfg(feature = "nnrp")]
 pub mod nnrp;
+mod oversize;
 pub mod plain;
 mod program;
 mod server;

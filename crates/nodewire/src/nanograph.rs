@@ -9,8 +9,8 @@
 //! | cancelled | `error`, "Execution cancelled" |
 //!
 //! What this wire cannot express: deadlines and priorities (requests have none), and bytes in JSON. Bytes travel as
-//! assets: references at inputs that take bytes are fetched before the node starts, bytes at outputs are stored before
-//! they are sent.
+//! assets: references at inputs that take bytes are fetched by the executor, bytes at outputs are stored before they are
+//! sent.
 
 mod assets;
 mod definition;
@@ -26,7 +26,7 @@ use ::nanograph::assets::{AssetClient, AssetClientConfig, AssetError};
 use ::nanograph::config::ServerConfig;
 use ::nanograph::message::{self as wire, ExecutionRequest as WireRequest};
 use ::nanograph::server::{Backend, Identity, Limits, Replies, Server, ServerError, ServerOptions};
-use nodewire_core::{AssetStore, BoxFuture, DynNode, ExecutionRequest, Executor, NodeError};
+use nodewire_core::{AssetStore, BoxFuture, ExecutionRequest, Executor, NodeDefinition, NodeError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -49,8 +49,7 @@ pub struct NanographConfig {
     pub limits: Limits,
     /// Bytes of an asset that is fetched into memory; 256 MiB by default.
     pub fetch_bytes_max: u64,
-    /// Executions that fetch or store assets for their inputs and outputs at once; others wait, and hold no bytes
-    /// meanwhile. 16 by default.
+    /// Executions whose outputs are being stored as assets at once; others wait. 16 by default.
     pub transfers_max: usize,
 }
 
@@ -181,25 +180,18 @@ impl Backend for ExecutorBackend {
     }
 
     fn execute(&self, request: WireRequest, replies: Replies) -> Stop {
-        let core_request = match to_core(&request) {
+        let node = self.executor.registry().get(&request.node_uid);
+        let definition = node.as_ref().map(|node| node.definition());
+        let core_request = match to_core(&request, definition) {
             Ok(core_request) => core_request,
             Err(error) => {
                 self.refuse(&request, &replies, &error);
                 return Stop::nothing();
             }
         };
-        let sink = ReplySink::new(
-            replies,
-            self.executor.assets().clone(),
-            self.transfers.clone(),
-        );
-        if self.executor.assets().is_available()
-            && let Some(node) = self.executor.registry().get(&request.node_uid)
-            && assets::takes_bytes(node.definition())
-        {
-            return self.fetch_and_submit(core_request, node, sink);
-        }
-        Stop::now(sink.submit(&self.executor, core_request))
+        let assets = self.executor.assets().clone();
+        let sink = ReplySink::new(replies, assets, self.transfers.clone());
+        Stop::of(sink.submit(&self.executor, core_request))
     }
 }
 
@@ -214,38 +206,19 @@ impl ExecutorBackend {
         replies.started();
         replies.error(error.message());
     }
-
-    /// Fetches the bytes that the inputs refer to before the node is asked.
-    fn fetch_and_submit(
-        &self,
-        request: ExecutionRequest,
-        node: Arc<dyn DynNode>,
-        sink: Arc<ReplySink>,
-    ) -> Stop {
-        let (stop, stopped) = Stop::later();
-        let executor = self.executor.clone();
-        self.transfers.run(async move {
-            let fetched = assets::fetch_bytes(request.inputs, node.definition(), executor.assets());
-            let fetched = tokio::select! {
-                fetched = fetched => fetched,
-                () = stopped.requested() => return sink.cancelled(),
-            };
-            match fetched {
-                Ok(inputs) => {
-                    stopped.pass_on(sink.submit(&executor, ExecutionRequest { inputs, ..request }))
-                }
-                Err(error) => sink.error(&error),
-            }
-        });
-        stop
-    }
 }
 
-fn to_core(request: &WireRequest) -> Result<ExecutionRequest, NodeError> {
+fn to_core(
+    request: &WireRequest,
+    definition: Option<&NodeDefinition>,
+) -> Result<ExecutionRequest, NodeError> {
     let mut core_request = ExecutionRequest::new(request.node_uid.clone());
     core_request.trace_parent = request.trace_parent.as_ref().map(ToString::to_string);
     core_request.parameters = values::parameters(request)?;
     core_request.inputs = values::inputs(request);
+    if let Some(definition) = definition {
+        assets::find_references(&mut core_request.inputs, definition);
+    }
     core_request.caller_id = request.instance_id.clone();
     Ok(core_request)
 }

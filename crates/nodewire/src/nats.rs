@@ -31,6 +31,10 @@
 //! One, the JSON of [`plain`](crate::plain); or bytes with their `Content-Type`, and the other outputs as JSON in the
 //! header `Nodewire-Outputs`. The output must have exactly one value for that, or all of it is JSON.
 //!
+//! Outputs that are larger than the broker takes are kept as assets, if the server has a store: their longest bytes, each
+//! with `{"$asset": "<reference>"}` in its place; or, where that is not enough, all of them as one JSON document,
+//! `{"outputs": {"$asset": "<reference>"}}`. References at inputs of type `bytes` are fetched by the executor.
+//!
 //! A stream has many, each with the header `Nodewire-Event`: `accepted`, with `Nodewire-Cancel: <subject>`; then `progress`
 //! and `partial`; and at the end one of `completed`, `failed`, `cancelled` and `dropped`. Their bodies are events as
 //! in [`plain`](crate::plain), or bytes.
@@ -45,7 +49,7 @@
 //! | 408 | `deadline`, also one that passed while waiting or on arrival |
 //! | 429 | `overloaded`; the node's queue or the server is full |
 //! | 499 | `cancelled` |
-//! | 500 | `internal`; outputs that are larger than the broker takes |
+//! | 500 | `internal`; outputs that are larger than the broker takes, without an asset store |
 //! | 501 | `unsupported` |
 //! | 503 | `unavailable`; the server shuts down |
 //!

@@ -441,3 +441,22 @@ async fn a_stop_waits_until_outputs_are_stored_and_told() {
     );
     stopping.await.unwrap();
 }
+
+#[tokio::test]
+async fn without_a_store_references_are_an_error_that_says_so() {
+    let file = ConfigFile::parse(r#"{"serverUid": "s", "serverPackageId": "p"}"#).unwrap();
+    let config =
+        ServerConfig::resolve(file, |name| (name == "PORT").then(|| "0".to_owned())).unwrap();
+    let server = NodeServer::builder()
+        .node(reverse())
+        .nanograph(NanographConfig::new(config));
+    let server = server.build().unwrap().start().await.unwrap();
+    let client = connect(&server).await;
+    let inputs = format!(r#"{{"bytes": ["sha256:{:064}"]}}"#, 0);
+    let failed = error(execute(&client, "i", "reverse", &inputs, "[]").await).await;
+    assert!(failed.contains("no asset store"), "{failed}");
+    // A text that is no reference is a text.
+    let failed = error(execute(&client, "j", "reverse", r#"{"bytes": ["abc"]}"#, "[]").await).await;
+    assert!(failed.contains("expected bytes"), "{failed}");
+    assert_eq!(server.executor().counters().failed, 2);
+}

@@ -4,9 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use autotrainer_api::{CommandResponse, EventPublisher, Pending, PropertyChange};
-use bytes::Bytes;
 use nodewire_core::{
-    Assets, BoxFuture, EventSink, ExecutionEvent, ExecutionId, NewAsset, NodeError, Outputs,
+    Assets, BoxFuture, EventSink, ExecutionEvent, ExecutionId, NodeError, Outputs,
 };
 use nodewire_json::Json;
 use tokio::sync::oneshot;
@@ -15,10 +14,13 @@ use super::answers;
 use super::executions::{Executions, Place};
 use crate::capability::{Feature, Losses, Wire};
 use crate::nanograph::Transfers;
-use crate::plain;
+use crate::{oversize, plain};
 
 /// Bytes of a message around its data and its text: the other fields, and a sequence number.
 const ENVELOPE_BYTES: usize = 512;
+
+/// Bytes of the data around the outputs.
+const OUTPUTS_BYTES: usize = r#"{"outputs": }"#.len();
 
 /// What all executions of the wire share.
 #[derive(Debug, Clone)]
@@ -118,7 +120,7 @@ impl ResultSink {
         if bytes + ENVELOPE_BYTES <= self.outlet.message_bytes_max {
             self.settle(response);
         } else if self.outlet.assets.is_available() {
-            self.keep(plain::outputs(outputs).into_bytes());
+            self.keep(outputs.clone());
         } else {
             self.too_long(bytes);
         }
@@ -129,24 +131,19 @@ impl ResultSink {
         self.settle(answers::too_long(bytes, self.outlet.message_bytes_max));
     }
 
-    /// Keeps outputs as an asset and tells its reference instead.
-    fn keep(&self, outputs: Bytes) {
+    /// Keeps outputs, or the longest bytes among them, as assets, and tells references instead.
+    fn keep(&self, outputs: Outputs) {
         // The caller has it, so it can be had.
         let Some(this) = self.this.upgrade() else {
             return;
         };
         self.outlet.transfers.run(async move {
-            let asset = NewAsset::new("outputs.json", outputs);
-            match this.outlet.assets.keep(asset).await {
-                Ok(reference) => {
-                    let reference = Json::from(reference.as_str());
-                    let outputs = Json::object([("$asset", reference)]);
-                    this.outlet
-                        .executions
-                        .counters
-                        .results_kept_as_assets
-                        .count();
-                    let data = Json::object([("outputs", outputs)]);
+            let outlet = &this.outlet;
+            let bytes_max = outlet.message_bytes_max - ENVELOPE_BYTES;
+            match oversize::keep(outputs, bytes_max - OUTPUTS_BYTES, &outlet.assets).await {
+                Ok(kept) => {
+                    outlet.executions.counters.results_kept_as_assets.count();
+                    let data = Json::object([("outputs", kept.json())]);
                     this.settle(CommandResponse::success().with_verbatim_data(data));
                 }
                 Err(error) => this.not_kept(&error),

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use nanograph::assets::{AssetClient, AssetError, AssetRef as WireRef, Upload};
 use nodewire_core::{
-    AssetRef, AssetStore, Assets, BoxFuture, Inputs, NewAsset, NodeDefinition, NodeError,
-    NodeErrorKind, Outputs, PortValue, Value,
+    AssetRef, AssetStore, BoxFuture, Inputs, NewAsset, NodeDefinition, NodeError, NodeErrorKind,
+    Outputs, PortValue, Value,
 };
 
 use super::NanographConfig;
@@ -27,17 +27,29 @@ impl RemoteAssets {
             fetch_bytes_max: config.fetch_bytes_max,
         }
     }
+
+    async fn content(&self, asset: AssetRef, bytes_max: u64) -> Result<Bytes, NodeError> {
+        let reference: WireRef = asset.as_str().parse().map_err(invalid_reference)?;
+        let bytes_max = bytes_max.min(self.fetch_bytes_max);
+        self.client
+            .resolve_bytes(&reference, bytes_max)
+            .await
+            .map_err(asset_error)
+    }
 }
 
 impl AssetStore for RemoteAssets {
     fn fetch(&self, asset: AssetRef) -> BoxFuture<'_, Result<Bytes, NodeError>> {
-        Box::pin(async move {
-            let reference: WireRef = asset.as_str().parse().map_err(invalid_reference)?;
-            self.client
-                .resolve_bytes(&reference, self.fetch_bytes_max)
-                .await
-                .map_err(asset_error)
-        })
+        Box::pin(self.content(asset, u64::MAX))
+    }
+
+    fn fetch_within(
+        &self,
+        asset: AssetRef,
+        bytes_max: usize,
+    ) -> BoxFuture<'_, Result<Bytes, NodeError>> {
+        let bytes_max = u64::try_from(bytes_max).unwrap_or(u64::MAX);
+        Box::pin(self.content(asset, bytes_max))
     }
 
     fn store(&self, asset: NewAsset) -> BoxFuture<'_, Result<AssetRef, NodeError>> {
@@ -65,57 +77,34 @@ fn invalid_reference(error: nanograph::assets::AssetRefError) -> NodeError {
 fn asset_error(error: AssetError) -> NodeError {
     let kind = if matches!(error, AssetError::Status { status: 404, .. }) {
         NodeErrorKind::NotFound
+    } else if matches!(error, AssetError::TooLarge { .. }) {
+        NodeErrorKind::InvalidInput
     } else {
         NodeErrorKind::Unavailable
     };
     NodeError::new(kind, error.to_string()).with_source(error)
 }
 
-/// Whether any input of this node takes bytes.
-pub(super) fn takes_bytes(definition: &NodeDefinition) -> bool {
-    definition.inputs.iter().any(|port| port.kind == "bytes")
-}
-
-/// Replaces the references at inputs that take bytes by what they refer to.
-pub(super) async fn fetch_bytes(
-    inputs: Inputs,
-    definition: &NodeDefinition,
-    assets: &Assets,
-) -> Result<Inputs, NodeError> {
-    let mut fetched = Inputs::new();
-    for (port, value) in inputs {
-        let takes_bytes = definition
-            .input(&port)
-            .is_some_and(|input| input.kind == "bytes");
-        let value = if takes_bytes {
-            fetch_port(value, assets).await?
-        } else {
-            value
+/// Texts at inputs that take bytes are references, where they have the form; the executor fetches what they refer to.
+pub(super) fn find_references(inputs: &mut Inputs, definition: &NodeDefinition) {
+    let takes_bytes = definition.inputs.iter().filter(|port| port.kind == "bytes");
+    for port in takes_bytes {
+        let Some(given) = inputs.get(&port.name) else {
+            continue;
         };
-        fetched.insert(port, value);
+        let values = given.values().iter().map(with_reference).collect();
+        inputs.insert(port.name.as_str(), PortValue::List(values));
     }
-    Ok(fetched)
 }
 
-async fn fetch_port(value: PortValue, assets: &Assets) -> Result<PortValue, NodeError> {
-    let mut values = Vec::new();
-    for value in value.into_values() {
-        values.push(match reference(&value) {
-            Some(asset) => Value::Bytes(assets.fetch(&asset).await?),
-            None => value,
-        });
-    }
-    Ok(PortValue::List(values))
-}
-
-fn reference(value: &Value) -> Option<AssetRef> {
-    match value {
-        Value::Asset(asset) => Some(asset.clone()),
-        Value::Json(json) => {
-            let text: String = json.decode().ok()?;
-            text.parse::<WireRef>().is_ok().then(|| AssetRef::new(text))
-        }
-        Value::Bytes(_) => None,
+fn with_reference(value: &Value) -> Value {
+    let text = match value {
+        Value::Json(json) => json.string(),
+        Value::Asset(_) | Value::Bytes(_) => None,
+    };
+    match text.filter(|text| text.parse::<WireRef>().is_ok()) {
+        Some(text) => Value::Asset(AssetRef::new(text)),
+        None => value.clone(),
     }
 }
 
@@ -127,32 +116,4 @@ pub(super) fn has_bytes(outputs: &Outputs) -> bool {
             .iter()
             .any(|value| matches!(value, Value::Bytes(_)))
     })
-}
-
-/// Stores all bytes and puts references in their places.
-pub(super) async fn store_bytes(outputs: Outputs, assets: &Assets) -> Result<Outputs, NodeError> {
-    let mut stored = Outputs::new();
-    for (port, value) in outputs {
-        let value = match value {
-            PortValue::Single(value) => PortValue::Single(store_value(&port, value, assets).await?),
-            PortValue::List(values) => {
-                let mut list = Vec::with_capacity(values.len());
-                for value in values {
-                    list.push(store_value(&port, value, assets).await?);
-                }
-                PortValue::List(list)
-            }
-        };
-        stored.insert(port, value);
-    }
-    Ok(stored)
-}
-
-async fn store_value(port: &str, value: Value, assets: &Assets) -> Result<Value, NodeError> {
-    match value {
-        Value::Bytes(content) => Ok(Value::Asset(
-            assets.keep(NewAsset::new(port, content)).await?,
-        )),
-        Value::Json(_) | Value::Asset(_) => Ok(value),
-    }
 }

@@ -1,6 +1,6 @@
 //! An execution's events as statuses, and a stop as a cancellation.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use ::nanograph::message::Progress as WireProgress;
 use ::nanograph::server::{Replies, StopHandle};
@@ -8,9 +8,9 @@ use nodewire_core::{
     Assets, BoxFuture, CancelHandle, EventSink, ExecutionEvent, ExecutionId, ExecutionRequest,
     Executor, NodeError, Outputs, Progress,
 };
-use tokio_util::sync::CancellationToken;
 
 use super::{Transfers, assets, values};
+use crate::oversize;
 
 /// Turns the events of one execution into statuses.
 pub(super) struct ReplySink {
@@ -84,7 +84,7 @@ impl ReplySink {
             return;
         };
         self.transfers.run(async move {
-            let stored = assets::store_bytes(outputs, &this.assets).await;
+            let stored = oversize::keep_bytes(outputs, 0, &this.assets).await;
             tell(&this, stored);
         });
     }
@@ -129,80 +129,25 @@ impl EventSink for ReplySink {
     }
 }
 
-/// Stops an execution, also one that is still fetching its inputs.
+/// Stops an execution, if it was accepted.
 #[derive(Debug, Clone)]
-pub(crate) struct Stop(Kind);
-
-#[derive(Debug, Clone)]
-enum Kind {
-    Nothing,
-    Cancel(CancelHandle),
-    Later(Arc<Later>),
-}
+pub(crate) struct Stop(Option<CancelHandle>);
 
 impl Stop {
     /// There is nothing to stop.
     pub(super) fn nothing() -> Self {
-        Self(Kind::Nothing)
+        Self(None)
     }
 
     /// What was submitted, if it was accepted.
-    pub(super) fn now(cancel: Option<CancelHandle>) -> Self {
-        Self(cancel.map_or(Kind::Nothing, Kind::Cancel))
-    }
-
-    /// Something that will be submitted later.
-    pub(super) fn later() -> (Self, Arc<Later>) {
-        let later = Arc::new(Later::default());
-        (Self(Kind::Later(Arc::clone(&later))), later)
+    pub(super) fn of(cancel: Option<CancelHandle>) -> Self {
+        Self(cancel)
     }
 }
 
 impl StopHandle for Stop {
     fn stop(&self) {
-        match &self.0 {
-            Kind::Nothing => {}
-            Kind::Cancel(cancel) => {
-                cancel.cancel();
-            }
-            Kind::Later(later) => later.stop(),
-        }
-    }
-}
-
-/// A stop for something that is not submitted yet.
-#[derive(Debug, Default)]
-pub(crate) struct Later {
-    requested: CancellationToken,
-    submitted: Mutex<Option<CancelHandle>>,
-}
-
-impl Later {
-    /// Completes when a stop was asked for.
-    pub(super) async fn requested(&self) {
-        self.requested.cancelled().await;
-    }
-
-    /// From now on a stop cancels this; at once if it was asked for already.
-    pub(super) fn pass_on(&self, cancel: Option<CancelHandle>) {
-        let mut submitted = self
-            .submitted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *submitted = cancel;
-        if let Some(cancel) = submitted.as_ref().filter(|_| self.requested.is_cancelled()) {
-            cancel.cancel();
-        }
-    }
-
-    fn stop(&self) {
-        // Under the lock, so that either this or `pass_on` sees the other's doing.
-        let submitted = self
-            .submitted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        self.requested.cancel();
-        if let Some(cancel) = submitted.as_ref() {
+        if let Some(cancel) = &self.0 {
             cancel.cancel();
         }
     }

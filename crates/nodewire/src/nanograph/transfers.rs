@@ -1,4 +1,4 @@
-//! Assets on their way between executions and the asset server.
+//! Outputs on their way to the asset store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-/// Bounds how many executions transfer assets at once, and lets a stop wait for them. Clones share everything.
+/// Bounds how many executions store outputs at once, and lets a stop wait for them. Clones share everything.
 #[derive(Debug, Clone)]
 pub(crate) struct Transfers {
     places: Arc<Semaphore>,

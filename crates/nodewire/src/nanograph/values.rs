@@ -98,7 +98,7 @@ fn value_json(value: &Value) -> Json {
     match value {
         Value::Json(json) => json.to_strict(),
         Value::Asset(asset) => Json::from(asset.as_str()),
-        // `assets::store_bytes` has replaced bytes by assets before; what is left has no form on this wire.
+        // `oversize::keep_bytes` has replaced bytes by assets before; what is left has no form on this wire.
         Value::Bytes(_) => Json::null(),
     }
 }

@@ -2,14 +2,19 @@
 
 use nats_micro::{Reply, Response, ServiceError};
 use nodewire_core::{ExecutionEvent, NodeError, Outputs, Value};
+use nodewire_json::Json;
 
 use super::error::{cancelled, dropped, failed};
 use super::headers;
 use super::read::Form;
+use crate::oversize::Kept;
 use crate::plain;
 
 /// Room for the headers of a reply besides `Nodewire-Outputs`.
 const HEADERS_BYTES: usize = 512;
+
+/// Room for what stands around outputs in an event.
+const EVENT_BYTES: usize = 64;
 
 /// The reply that tells progress or partial outputs; `None` if the broker would not take it.
 pub(super) fn interim(event: &ExecutionEvent, form: &Form, bytes_max: usize) -> Option<Reply> {
@@ -21,16 +26,24 @@ pub(super) fn interim(event: &ExecutionEvent, form: &Form, bytes_max: usize) -> 
     fits(&reply, bytes_max).then_some(reply)
 }
 
+/// Outputs that the broker would not take.
+pub(super) struct TooLarge<'a> {
+    pub(super) outputs: &'a Outputs,
+}
+
 /// The reply that ends a request.
-pub(super) fn last(event: &ExecutionEvent, form: &Form, bytes_max: usize) -> Response {
+pub(super) fn last<'a>(
+    event: &'a ExecutionEvent,
+    form: &Form,
+    bytes_max: usize,
+) -> Result<Response, TooLarge<'a>> {
     let error = match event {
         ExecutionEvent::Completed(outputs) => {
             let reply = said(event, outputs, form);
-            if fits(&reply, bytes_max) {
-                return Response::Reply(reply);
-            }
-            let error = too_large(reply.payload.len(), bytes_max);
-            return Response::Error(ended("failed", failed(&error), form));
+            let fits = fits(&reply, bytes_max);
+            return fits
+                .then_some(Response::Reply(reply))
+                .ok_or(TooLarge { outputs });
         }
         ExecutionEvent::Failed(error) => failed(error),
         ExecutionEvent::Cancelled { .. } => failed(&cancelled()),
@@ -44,7 +57,37 @@ pub(super) fn last(event: &ExecutionEvent, form: &Form, bytes_max: usize) -> Res
         Some(body) => error.with_payload(body.into_bytes()),
         None => error,
     };
-    Response::Error(ended(name(event), error, form))
+    Ok(Response::Error(ended(name(event), error, form)))
+}
+
+/// The reply that ends a request whose outputs were kept as assets.
+///
+/// # Errors
+/// Even their references are more than the broker takes.
+pub(super) fn last_kept(kept: &Kept, form: &Form, bytes_max: usize) -> Result<Response, NodeError> {
+    let reply = match kept {
+        Kept::Outputs(outputs) => {
+            let event = ExecutionEvent::Completed(outputs.clone());
+            last(&event, form, bytes_max).ok()
+        }
+        Kept::Document(reference) => {
+            let reply = document(reference, form);
+            fits(&reply, bytes_max).then_some(Response::Reply(reply))
+        }
+    };
+    reply.ok_or_else(|| larger(kept.json().as_str().len(), bytes_max))
+}
+
+/// All outputs as one reference.
+fn document(reference: &Json, form: &Form) -> Reply {
+    let outputs = ("outputs", reference.clone());
+    let body = if form.stream {
+        Json::object([("event", Json::from("completed")), outputs])
+    } else {
+        Json::object([outputs])
+    };
+    let completed = ExecutionEvent::Completed(Outputs::new());
+    with_body(body, &completed, form)
 }
 
 /// An error as the end of a stream, if there is one.
@@ -56,9 +99,20 @@ pub(super) fn ended(event: &'static str, error: ServiceError, form: &Form) -> Se
     }
 }
 
-fn too_large(actual_bytes: usize, bytes_max: usize) -> NodeError {
+/// Bytes that outputs may have as JSON, so that a reply of them is taken.
+pub(super) const fn outputs_bytes_max(bytes_max: usize) -> usize {
+    bytes_max.saturating_sub(HEADERS_BYTES + EVENT_BYTES)
+}
+
+/// There is no store to keep them in.
+pub(super) fn too_large(outputs: &Outputs, bytes_max: usize) -> NodeError {
+    larger(plain::outputs(outputs).as_str().len(), bytes_max)
+}
+
+fn larger(actual_bytes: usize, bytes_max: usize) -> NodeError {
     NodeError::internal(format!(
-        "the outputs have {actual_bytes} bytes, and the broker takes messages of at most {bytes_max}; pass them as assets"
+        "the outputs have {actual_bytes} bytes, and the broker takes messages of at most {bytes_max}; configure an asset \
+         store, or pass them as assets"
     ))
 }
 
@@ -89,6 +143,10 @@ fn json(event: &ExecutionEvent, form: &Form) -> Reply {
     } else {
         plain::event(event).unwrap_or_default()
     };
+    with_body(body, event, form)
+}
+
+fn with_body(body: Json, event: &ExecutionEvent, form: &Form) -> Reply {
     let reply = Reply::new(body.into_bytes());
     let reply = if form.typed {
         reply.with_header(headers::CONTENT_TYPE, "application/json")

@@ -31,6 +31,9 @@ pub struct NatsConfig {
     /// Bytes of request bodies at once, over all endpoints; beyond them requests are answered with 429. 256 MiB by
     /// default.
     pub bytes_max: usize,
+    /// Executions whose outputs are being stored as assets at once, as the broker does not take them; others wait. 16 by
+    /// default.
+    pub transfers_max: usize,
 }
 
 /// The connection to the broker.
@@ -65,6 +68,7 @@ impl NatsConfig {
             queue_group: None,
             requests_max: 1_536,
             bytes_max: 256 << 20,
+            transfers_max: 16,
         }
     }
 

@@ -6,15 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use nats_micro::{Reply, Request, Response, ServiceError};
 use nodewire_core::{
     EventSink, ExecutionEvent, ExecutionId, ExecutionRequest, Executor, NodeError, NodeErrorKind,
+    Outputs,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
-use super::answer::{ended, interim, last};
+use super::answer::{TooLarge, ended, interim, last, last_kept, outputs_bytes_max, too_large};
 use super::cancel::{CancelOnDrop, Cancels, Named};
 use super::error::{failed, refused};
 use super::headers;
 use super::read::{Asked, Form, read};
 use crate::capability::{Feature, Losses, Wire};
+use crate::oversize::{self, Kept};
 
 /// What all endpoints of a service share.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub(super) struct Shared {
     pub(super) client: async_nats::Client,
     pub(super) cancels: Arc<Cancels>,
     pub(super) bodies: Arc<Budget>,
+    /// Places to store outputs.
+    pub(super) transfers: Semaphore,
     /// What cancel subjects of this instance begin with.
     pub(super) cancel_subject: String,
 }
@@ -79,7 +83,7 @@ impl Shared {
         }
         let _unless_answered = CancelOnDrop(cancel);
         let event = end.await.map_err(ServiceError::internal)?;
-        Ok(self.last(&event, form))
+        Ok(self.last(event, form).await)
     }
 
     /// Replies as the execution goes on. It waits where the connection does.
@@ -113,7 +117,7 @@ impl Shared {
                 ExecutionEvent::Completed(_)
                 | ExecutionEvent::Failed(_)
                 | ExecutionEvent::Cancelled { .. }
-                | ExecutionEvent::Dropped(_) => return Ok(self.last(&event, form)),
+                | ExecutionEvent::Dropped(_) => return Ok(self.last(event, form).await),
             }
         }
         Err(failed(&NodeError::internal("the execution has no end")))
@@ -127,11 +131,28 @@ impl Shared {
         }
     }
 
-    fn last(&self, event: &ExecutionEvent, form: &Form) -> Response {
-        if let ExecutionEvent::Failed(error) = event {
+    async fn last(&self, event: ExecutionEvent, form: &Form) -> Response {
+        if let ExecutionEvent::Failed(error) = &event {
             tracing::debug!(?error, "execution failed");
         }
-        last(event, form, self.client.max_payload())
+        let outputs = match last(&event, form, self.client.max_payload()) {
+            Ok(response) => return response,
+            Err(TooLarge { outputs }) => outputs,
+        };
+        let kept = self.keep(outputs).await;
+        kept.and_then(|kept| last_kept(&kept, form, self.client.max_payload()))
+            .unwrap_or_else(|error| Response::Error(ended("failed", failed(&error), form)))
+    }
+
+    /// Keeps outputs that are larger than the broker takes as assets, if there is a store.
+    async fn keep(&self, outputs: &Outputs) -> Result<Kept, NodeError> {
+        let (assets, bytes_max) = (self.executor.assets(), self.client.max_payload());
+        if !assets.is_available() {
+            return Err(too_large(outputs, bytes_max));
+        }
+        // It is never closed.
+        let _place = self.transfers.acquire().await;
+        oversize::keep(outputs.clone(), outputs_bytes_max(bytes_max), assets).await
     }
 
     fn hold(&self, bytes: usize) -> Result<Held, ServiceError> {

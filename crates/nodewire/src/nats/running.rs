@@ -11,6 +11,7 @@ use nats_micro::{
 };
 use nodewire_core::{BoxFuture, Executor, NodeDefinition};
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use super::cancel::Cancels;
 use super::config::{NatsConfig, NatsConnection};
@@ -78,6 +79,7 @@ pub(crate) async fn start(
     let shared = Arc::new(Shared {
         cancels: Arc::new(Cancels::default()),
         bodies: Budget::new(config.bytes_max),
+        transfers: Semaphore::new(config.transfers_max.clamp(1, Semaphore::MAX_PERMITS)),
         cancel_subject: format!("{}.$cancel.{}", address.group, address.id),
         client: context.client().clone(),
         executor: executor.clone(),

@@ -1,5 +1,7 @@
 //! Commands beside executions: discovery, emergencies, quick nodes.
 
+#[cfg(feature = "http")]
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use autotrainer_api::{
@@ -8,10 +10,18 @@ use autotrainer_api::{
 };
 use nodewire::Json;
 use nodewire::autotrainer::error_code;
+#[cfg(feature = "http")]
+use nodewire::http::HttpConfig;
 use serde_json::{Value, json};
+#[cfg(feature = "http")]
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
+#[cfg(feature = "http")]
+use crate::nodes::Waiting;
 use crate::support::{ECHO, PATIENCE, Served, answered, config, data, joined, outcome};
+#[cfg(feature = "http")]
+use crate::support::{builder, start};
 
 #[tokio::test]
 async fn nodes_are_told_with_numbers_schemas_and_what_the_wire_can_express() {
@@ -39,7 +49,7 @@ async fn nodes_are_told_with_numbers_schemas_and_what_the_wire_can_express() {
     let cancel = told["capabilities"]["cancel"].as_str().unwrap();
     assert!(cancel.starts_with("as: "), "{cancel}");
     assert_eq!(told["lost"], json!({}));
-    assert_eq!(told["capabilities"].as_object().unwrap().len(), 8);
+    assert_eq!(told["capabilities"].as_object().unwrap().len(), 10);
 
     let fine = served
         .ask(Some(ECHO), json!({"inputs": {"text": ["a"]}}))
@@ -184,4 +194,56 @@ async fn a_quick_node_that_takes_long_becomes_pending() {
     }
     assert_eq!(served.counts().results_unowed, 0);
     served.finish().await;
+}
+
+/// What another wire runs may move the device as well.
+#[cfg(feature = "http")]
+#[tokio::test]
+async fn an_emergency_stop_reaches_what_runs_and_waits_over_another_wire() {
+    let waiting = Waiting::default();
+    let http = HttpConfig::new()
+        .address(([127, 0, 0, 1], 0).into())
+        .without_token();
+    let server = start(builder(config(), &waiting).http(http)).await;
+    let http = server.http_address().unwrap();
+    let served = Served::of(server, waiting).await;
+    let narrow = || tokio::spawn(post(http, "narrow"));
+    let asked = [narrow(), narrow()];
+    served.waiting.started.taken().await;
+    let queued = async {
+        while served.server.executor().counters().in_flight < 2 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    timeout(PATIENCE, queued).await.unwrap();
+    let stop = served.remote.call(Command::EmergencyStop, &Value::Null);
+    assert_eq!(stop.await.unwrap().answer.result, ResultCode::Success);
+    for answer in asked {
+        let answer = timeout(PATIENCE, answer).await.unwrap().unwrap();
+        assert!(answer.starts_with("HTTP/1.1 499"), "{answer}");
+        assert!(answer.contains(r#""kind": "cancelled""#), "{answer}");
+    }
+    served.waiting.stopped.taken().await;
+    let counters = served.server.executor().counters();
+    assert_eq!((counters.cancelled, counters.in_flight), (2, 0));
+    // The stop is in effect on the device's own wire; others know nothing of it.
+    let refused = served.ask(None, json!({"node": "echo"})).await;
+    assert_eq!(refused.error_code, error_code::EMERGENCY_STOPPED);
+    let next = timeout(PATIENCE, post(http, "steps")).await.unwrap();
+    assert!(next.starts_with("HTTP/1.1 200"), "{next}");
+    served.finish().await;
+}
+
+/// Executes a node without inputs over HTTP; the whole answer.
+#[cfg(feature = "http")]
+async fn post(address: SocketAddr, node: &str) -> String {
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "POST /nodes/{node}/execute HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: 2\r\n\r\n{{}}"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
 }

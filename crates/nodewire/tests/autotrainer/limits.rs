@@ -1,18 +1,14 @@
 //! Refusals, and what is too long.
 
-use std::sync::Mutex;
-
 use autotrainer_api::{CommandAnswer, Limits, OutgoingRequest, ProtocolLevel, ResultCode};
 use bytes::Bytes;
 use nodewire::autotrainer::{AutotrainerError, error_code};
 use nodewire::capability::{Feature, Wire};
-use nodewire::{
-    AssetRef, AssetStore, BoxFuture, Json, NewAsset, NodeError, RefusalKind, ServeError,
-};
+use nodewire::{Json, RefusalKind, ServeError};
 use serde_json::json;
 
 use crate::nodes::Waiting;
-use crate::support::{PATIENCE, Served, answered, builder, config, data, outcome, ports, start};
+use crate::support::{PATIENCE, Served, answered, builder, config, outcome, ports, start};
 
 const UNAVAILABLE: ResultCode = ResultCode::Unavailable;
 
@@ -118,7 +114,7 @@ async fn a_nonce_names_one_execution_at_a_time() {
     served.finish().await;
 }
 
-fn short_messages() -> nodewire::autotrainer::AutotrainerConfig {
+pub(crate) fn short_messages() -> nodewire::autotrainer::AutotrainerConfig {
     let mut config = config();
     config.message_bytes_max = 64 << 10;
     config
@@ -144,39 +140,6 @@ async fn a_result_longer_than_a_message_is_an_error_and_a_preview_is_lost() {
     assert_eq!(lost, [(Wire::Autotrainer, Feature::PartialOutputs, 1)]);
     let short = json!({"node": "long", "parameters": {"length": 60_000}});
     assert_eq!(served.run(short).await.result, ResultCode::Success);
-    served.finish().await;
-}
-
-/// Keeps assets in memory.
-#[derive(Default)]
-struct Memory(Mutex<Vec<Bytes>>);
-
-impl AssetStore for Memory {
-    fn fetch(&self, _: AssetRef) -> BoxFuture<'_, Result<Bytes, NodeError>> {
-        Box::pin(async { Err("nothing is fetched".into()) })
-    }
-
-    fn store(&self, asset: NewAsset) -> BoxFuture<'_, Result<AssetRef, NodeError>> {
-        self.0.lock().unwrap().push(asset.content);
-        Box::pin(async { Ok(AssetRef::new("memory:0")) })
-    }
-}
-
-#[tokio::test]
-async fn a_result_longer_than_a_message_is_kept_as_an_asset() {
-    let (store, waiting) = (std::sync::Arc::new(Memory::default()), Waiting::default());
-    let with_assets =
-        builder(short_messages(), &waiting).assets(std::sync::Arc::<Memory>::clone(&store));
-    let served = Served::of(start(with_assets).await, waiting).await;
-    let result = served.run(json!({"node": "long"})).await;
-    assert_eq!(
-        data(&result.verbatim_data),
-        json!({"outputs": {"$asset": "memory:0"}})
-    );
-    let kept = store.0.lock().unwrap()[0].clone();
-    let outputs: serde_json::Value = serde_json::from_slice(&kept).unwrap();
-    assert_eq!(outputs, json!({"text": ["x".repeat(200_000)]}));
-    assert_eq!(served.counts().results_kept_as_assets, 1);
     served.finish().await;
 }
 

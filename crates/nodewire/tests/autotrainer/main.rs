@@ -7,9 +7,12 @@
     reason = "a test fails by panicking"
 )]
 
+mod assets;
 mod commands;
 mod executions;
 mod limits;
+#[path = "../common/assets.rs"]
+mod memory;
 mod nodes;
 mod python;
 mod support;

@@ -45,6 +45,15 @@ pub(crate) async fn reverse(bytes: Bytes) -> Bytes {
     bytes.iter().rev().copied().collect()
 }
 
+/// Gives bytes of these lengths.
+#[node(output = "bytes")]
+pub(crate) async fn grow(lengths: Vec<usize>) -> Vec<Bytes> {
+    lengths
+        .into_iter()
+        .map(|length| vec![0; length].into())
+        .collect()
+}
+
 /// Tells its trace and its caller.
 #[node(output = "told")]
 pub(crate) async fn tell(context: Context) -> Vec<String> {

@@ -45,6 +45,7 @@ pub(crate) fn builder(config: AutotrainerConfig, waiting: &Waiting) -> NodeServe
         .node(nodes::reverse())
         .node(nodes::tell())
         .node(nodes::long())
+        .node(nodes::grow())
         .node(waiting.narrow())
         .node(waiting.wide())
         .autotrainer(config)

@@ -7,11 +7,14 @@
 )]
 
 mod asking;
+mod assets;
 mod curl;
 mod discovery;
 mod ending;
 mod forms;
 mod limits;
+#[path = "../common/assets.rs"]
+mod memory;
 #[path = "../common/nodes.rs"]
 mod nodes;
 mod streams;

@@ -6,10 +6,13 @@
     reason = "a test fails by panicking"
 )]
 
+mod assets;
 mod bytes;
 mod cancel;
 mod discovery;
 mod limits;
+#[path = "../common/assets.rs"]
+mod memory;
 #[path = "../common/nodes.rs"]
 mod nodes;
 mod python;

@@ -1,12 +1,14 @@
 //! A broker, a server with nodes to try, and a client.
 
+use std::sync::Arc;
+
 use ::bytes::Bytes;
 use async_nats::{Client, HeaderMap, Message, Subscriber};
 use futures_util::StreamExt;
 use nats_broker::{Broker, Limits};
 use nodewire::nats::NatsConfig;
 use nodewire::prelude::*;
-use nodewire::{Executor, NodeServerBuilder, Outputs as CoreOutputs, RunningServer};
+use nodewire::{AssetStore, Executor, NodeServerBuilder, Outputs as CoreOutputs, RunningServer};
 use serde_json::Value;
 
 pub(crate) use crate::nodes::{PATIENCE, Probe, stop, until};
@@ -83,7 +85,12 @@ impl Fixture {
 
     pub(crate) async fn start_with(configure: impl FnOnce(&mut NatsConfig)) -> Self {
         let broker = Broker::builder().start().await.unwrap();
-        Self::start_on(broker, configure).await
+        Self::start_on(broker, configure, |builder| builder).await
+    }
+
+    pub(crate) async fn start_with_assets(store: Arc<dyn AssetStore>) -> Self {
+        let broker = Broker::builder().start().await.unwrap();
+        Self::start_on(broker, |_| {}, |builder| builder.assets(store)).await
     }
 
     /// With messages of 4 MiB.
@@ -93,11 +100,15 @@ impl Fixture {
             ..Limits::default()
         };
         let broker = Broker::builder().limits(limits).start().await.unwrap();
-        Self::start_on(broker, |_| {}).await
+        Self::start_on(broker, |_| {}, |builder| builder).await
     }
 
-    async fn start_on(broker: Broker, configure: impl FnOnce(&mut NatsConfig)) -> Self {
-        let served = serve(&broker.url(), configure, |builder| builder).await;
+    async fn start_on(
+        broker: Broker,
+        configure: impl FnOnce(&mut NatsConfig),
+        build: impl FnOnce(NodeServerBuilder) -> NodeServerBuilder,
+    ) -> Self {
+        let served = serve(&broker.url(), configure, build).await;
         let client = async_nats::connect(broker.url()).await.unwrap();
         Self {
             served,

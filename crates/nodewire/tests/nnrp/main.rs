@@ -4,7 +4,10 @@
 #![cfg(feature = "nnrp")]
 
 mod asking;
+mod assets;
 mod ending;
+#[path = "../common/assets.rs"]
+mod memory;
 mod peer;
 mod stopping;
 mod streaming;

@@ -155,10 +155,18 @@ impl Served {
     }
 
     pub(crate) async fn start_with(configure: impl FnOnce(&mut NnrpConfig)) -> Self {
+        Self::start_built(configure, |builder| builder).await
+    }
+
+    pub(crate) async fn start_built(
+        configure: impl FnOnce(&mut NnrpConfig),
+        build: impl FnOnce(NodeServerBuilder) -> NodeServerBuilder,
+    ) -> Self {
         let (mut config, certificate_pem) = NnrpConfig::self_signed(0).unwrap();
         configure(&mut config);
         let (builder, holding) = nodes();
-        let server = builder.nnrp(config).build().unwrap().start().await.unwrap();
+        let builder = build(builder.nnrp(config));
+        let server = builder.build().unwrap().start().await.unwrap();
         let tls = ClientTls::with_authority(certificate_pem.as_bytes()).unwrap();
         Self {
             server,
