@@ -200,7 +200,7 @@ fn buckets(durations: &Durations) -> Vec<(f64, u64)> {
             (bound.as_secs_f64(), count)
         })
         .collect();
-    buckets.push((f64::MAX, durations.count() - before));
+    buckets.push((f64::INFINITY, durations.count() - before));
     buckets
 }
 
