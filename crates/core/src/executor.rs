@@ -33,6 +33,9 @@ pub struct ExecutorConfig {
     pub grace: Duration,
     /// Bytes of assets that are fetched for the inputs of one execution, all together; 256 MiB by default.
     pub asset_bytes_max: usize,
+    /// Bytes of fetched assets that all executions hold at once; 1 GiB by default. Beyond them executions fail with
+    /// [`NodeErrorKind::Overloaded`](crate::NodeErrorKind::Overloaded). What is being fetched comes on top.
+    pub asset_bytes_held_max: usize,
     /// Executions that have assets fetched for their inputs at once; others wait, in their places. 16 by default.
     pub asset_fetches_max: usize,
     /// How long it may take to fetch the assets of one execution's inputs, and each call of [`Assets`]; 2 min by default.
@@ -47,6 +50,7 @@ impl Default for ExecutorConfig {
             queue: 1_024,
             grace: Duration::from_secs(2),
             asset_bytes_max: 256 << 20,
+            asset_bytes_held_max: 1 << 30,
             asset_fetches_max: 16,
             asset_timeout: Duration::from_secs(120),
         }

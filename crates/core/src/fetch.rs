@@ -1,6 +1,8 @@
 //! References to assets at inputs that take bytes: what they refer to is fetched before the node is called, on whichever
 //! wire they came.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -25,6 +27,8 @@ pub(crate) fn is_needed(inputs: &Inputs, definition: &NodeDefinition) -> bool {
 pub(crate) struct Fetches {
     places: Semaphore,
     bytes_max: usize,
+    held_max: usize,
+    held: Arc<AtomicUsize>,
     time: Duration,
 }
 
@@ -34,6 +38,8 @@ impl Fetches {
         Self {
             places: Semaphore::new(places),
             bytes_max: config.asset_bytes_max,
+            held_max: config.asset_bytes_held_max,
+            held: Arc::default(),
             time: config.asset_timeout,
         }
     }
@@ -59,10 +65,13 @@ impl Fetches {
         &self,
         running: &Running,
         definition: &NodeDefinition,
-    ) -> Result<Inputs, NodeError> {
+    ) -> Result<Fetched, NodeError> {
         // It is never closed.
         let _place = self.places.acquire().await;
-        let mut left = self.bytes_max;
+        let mut held = Held {
+            all: Arc::clone(&self.held),
+            bytes: 0,
+        };
         let mut fetched = running.request.inputs.clone();
         for port in definition.inputs.iter().filter(|port| port.kind == BYTES) {
             let Some(given) = running.request.inputs.get(&port.name) else {
@@ -70,26 +79,62 @@ impl Fetches {
             };
             let mut values = Vec::with_capacity(given.values().len());
             for value in given.values() {
-                values.push(self.value(value, &running.assets, &mut left).await?);
+                values.push(self.value(value, &running.assets, &mut held).await?);
             }
             fetched.insert(port.name.as_str(), PortValue::List(values));
         }
-        Ok(fetched)
+        Ok(Fetched {
+            inputs: fetched,
+            _held: held,
+        })
     }
 
     async fn value(
         &self,
         value: &Value,
         assets: &Assets,
-        left: &mut usize,
+        held: &mut Held,
     ) -> Result<Value, NodeError> {
         let Value::Asset(asset) = value else {
             return Ok(value.clone());
         };
-        let content = assets.fetch_within(asset, *left).await?;
-        let after = left.checked_sub(content.len());
-        *left = after.ok_or_else(|| too_large(self.bytes_max))?;
+        let left = self.bytes_max - held.bytes;
+        let content = assets.fetch_within(asset, left).await?;
+        if content.len() > left {
+            return Err(too_large(self.bytes_max));
+        }
+        if held.add(content.len()) > self.held_max {
+            return Err(too_much());
+        }
         Ok(Value::Bytes(content))
+    }
+}
+
+/// Inputs with what their references refer to.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    pub(crate) inputs: Inputs,
+    _held: Held,
+}
+
+/// Bytes that one execution holds, given back when this is dropped.
+#[derive(Debug)]
+struct Held {
+    all: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Held {
+    /// What all executions hold then.
+    fn add(&mut self, bytes: usize) -> usize {
+        self.bytes += bytes;
+        self.all.fetch_add(bytes, Ordering::Relaxed) + bytes
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -111,6 +156,11 @@ fn too_slow(time: Duration) -> NodeError {
         time.as_millis()
     );
     NodeError::new(NodeErrorKind::Unavailable, message)
+}
+
+fn too_much() -> NodeError {
+    let message = "the server holds as many bytes of assets as it may; try again later";
+    NodeError::new(NodeErrorKind::Overloaded, message)
 }
 
 fn too_large(bytes_max: usize) -> NodeError {

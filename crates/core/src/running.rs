@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use crate::assets::Assets;
 use crate::event::{ExecutionEvent, ExecutionId, Progress};
+use crate::fetch::Fetched;
 use crate::observe::{Ended, Watch};
 use crate::queue::{NodeEntry, Turn};
 use crate::request::ExecutionRequest;
@@ -38,7 +39,7 @@ pub(crate) struct Running {
     pub(crate) assets: Assets,
     pub(crate) accepted_at: Instant,
     /// The inputs with what they referred to, where that was fetched.
-    pub(crate) fetched: OnceLock<Inputs>,
+    pub(crate) fetched: OnceLock<Fetched>,
     /// Notified when a place was taken for this execution.
     pub(crate) turn: Notify,
     sink: Arc<dyn EventSink>,
@@ -94,7 +95,9 @@ impl Running {
 
     /// What goes into the node.
     pub(crate) fn inputs(&self) -> &Inputs {
-        self.fetched.get().unwrap_or(&self.request.inputs)
+        self.fetched
+            .get()
+            .map_or(&self.request.inputs, |fetched| &fetched.inputs)
     }
 
     pub(crate) fn queue_key(&self) -> Turn {

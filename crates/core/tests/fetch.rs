@@ -200,3 +200,48 @@ async fn only_so_many_fetch_at_once() {
     }
     assert_eq!(store.most_at_once.load(Ordering::SeqCst), 1);
 }
+
+#[tokio::test]
+async fn what_is_held_is_bounded_over_all_executions_and_given_back() {
+    let bounded = ExecutorConfig {
+        asset_bytes_held_max: 10,
+        ..ExecutorConfig::default()
+    };
+    let executor = executor(bounded).with_assets(Store::new());
+    let gate = Arc::new(Semaphore::new(0));
+    let opens = Arc::clone(&gate);
+    let definition = NodeDefinition::builder("hold")
+        .input(Port::new("data", "bytes"))
+        .build()
+        .unwrap();
+    let hold = node_fn(definition, move |context: Context| {
+        let gate = Arc::clone(&gate);
+        async move {
+            context.message("there");
+            gate.acquire().await.unwrap().forget();
+            Ok(Outputs::new())
+        }
+    });
+    executor.registry().insert(hold).unwrap();
+    let asked = ExecutionRequest::new("hold");
+    let asked = asked.inputs(Inputs::new().with("data", vec![asset("6")]));
+    let mut holding = executor.submit(asked).unwrap();
+    while !matches!(holding.next().await, Some(ExecutionEvent::Progress(_))) {}
+    let refused = failure(&executor, request(vec![asset("5")])).await;
+    assert_eq!(refused.kind(), NodeErrorKind::Overloaded);
+    let fits = executor.submit(request(vec![asset("4")])).unwrap();
+    fits.outputs().await.unwrap();
+    opens.add_permits(1);
+    holding.outputs().await.unwrap();
+    let given_back = async {
+        loop {
+            let again = executor.submit(request(vec![asset("10")])).unwrap();
+            if again.outputs().await.is_ok() {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let limit = Duration::from_secs(60);
+    tokio::time::timeout(limit, given_back).await.unwrap();
+}
