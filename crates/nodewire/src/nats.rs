@@ -19,7 +19,7 @@
 //!
 //! | Header | Meaning |
 //! |---|---|
-//! | `Nodewire-Input-<name>`, `Nodewire-Param-<name>` | a value that the body does not have: JSON, or else a text |
+//! | `Nodewire-Input-<name>`, `Nodewire-Param-<name>` | a value that the body does not have: JSON, or else a text; once |
 //! | `Nodewire-Stream: 1` | progress and partial outputs are wanted |
 //! | `Accept: application/octet-stream` | the one output that has bytes is wanted as the reply's body |
 //! | `Nodewire-Timeout-Ms` | time from now; the shorter one counts if the JSON has one too |

@@ -144,13 +144,15 @@ fn add_values(
     request: &Request,
     definition: &NodeDefinition,
 ) -> Result<(), NodeError> {
-    for (name, value) in prefixed(request, headers::INPUT_PREFIX) {
+    for given in prefixed(request, headers::INPUT_PREFIX) {
+        let (name, value) = given?;
         if execution.inputs.get(&name).is_none() {
             let value = port_value(definition.input(&name), value)?;
             execution.inputs.insert(name, value);
         }
     }
-    for (name, value) in prefixed(request, headers::PARAMETER_PREFIX) {
+    for given in prefixed(request, headers::PARAMETER_PREFIX) {
+        let (name, value) = given?;
         if execution.parameters.get(&name).is_none() {
             execution.parameters.insert(name, value);
         }
@@ -172,8 +174,12 @@ fn port_value(port: Option<&Port>, given: Json) -> Result<PortValue, NodeError> 
     }
 }
 
-/// The values of headers with this prefix, by what follows it. A header's name is as it was sent.
-fn prefixed(request: &Request, prefix: &'static str) -> impl Iterator<Item = (String, Json)> {
+/// The values of headers with this prefix, by what follows it; an error for one that comes twice. A header's name is as it
+/// was sent.
+fn prefixed(
+    request: &Request,
+    prefix: &'static str,
+) -> impl Iterator<Item = Result<(String, Json), NodeError>> {
     let sent = request
         .headers()
         .into_iter()
@@ -183,7 +189,13 @@ fn prefixed(request: &Request, prefix: &'static str) -> impl Iterator<Item = (St
         let start = name.get(..prefix.len())?;
         let matches = start.eq_ignore_ascii_case(prefix) && name.len() > prefix.len();
         let value = values.first().filter(|_| matches)?.as_str();
-        Some((name[prefix.len()..].to_owned(), json_or_text(value)))
+        if values.len() > 1 {
+            return Some(Err(NodeError::invalid_input(format!(
+                "the header `{name}` is given {} times; several values are a JSON array",
+                values.len()
+            ))));
+        }
+        Some(Ok((name[prefix.len()..].to_owned(), json_or_text(value))))
     })
 }
 

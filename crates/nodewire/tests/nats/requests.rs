@@ -180,3 +180,20 @@ async fn values_may_stand_in_headers() {
     assert_eq!(outcome(&reply), Ok(json!({"text": ["c"]})));
     fixture.stop().await;
 }
+
+#[tokio::test]
+async fn a_header_that_is_given_twice_is_refused() {
+    let fixture = Fixture::start().await;
+    let mut headers = async_nats::HeaderMap::new();
+    headers.append("Nodewire-Input-text", "a");
+    headers.append("Nodewire-Input-text", "b");
+    let reply = fixture
+        .client
+        .request_with_headers("nodes.echo", headers, "".into())
+        .await
+        .unwrap();
+    let (code, text) = outcome(&reply).unwrap_err();
+    assert_eq!(code, 400);
+    assert!(text.contains("2 times"), "{text}");
+    fixture.stop().await;
+}
