@@ -138,7 +138,10 @@ pub(crate) const PROGRAM_ONLY: &[(&str, &str)] = &[
 ];
 
 /// Where a library may do what [`PROGRAM_ONLY`] says, because it stands in for the program it is called from.
-pub(crate) const PROGRAM_ONLY_EXCEPT: &[&str] = &["crates/nodewire/src/program.rs", "crates/nodewire/src/program/configure.rs"];
+pub(crate) const PROGRAM_ONLY_EXCEPT: &[&str] = &[
+    "crates/nodewire/src/program.rs",
+    "crates/nodewire/src/program/configure.rs",
+];
 
 /// External packages that a package must not depend on, directly: these do no IO of their own.
 pub(crate) const FORBIDDEN_EXTERNAL: &[(&str, &[&str])] = &[
