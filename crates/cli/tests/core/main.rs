@@ -7,6 +7,7 @@
 )]
 
 mod conversation;
+mod nats;
 mod place;
 mod refusals;
 mod registering;
