@@ -22,7 +22,7 @@ pub(super) fn inputs(arguments: &[String], node: &NodeDescription) -> Result<Inp
     let mut ports: Vec<(&str, Vec<Value>)> = Vec::new();
     for argument in arguments {
         let (key, text) = split(argument, "KEY=VALUE")?;
-        let value = value(key, text, node.input_kind(key))?;
+        let value = value(key, text, node.input_kind(key).as_deref())?;
         match ports.iter_mut().find(|(other, _)| *other == key) {
             Some((_, values)) => values.push(value),
             None => ports.push((key, vec![value])),
@@ -42,12 +42,7 @@ pub(super) fn parameters(
     let mut parameters = Parameters::new();
     for argument in arguments {
         let (key, text) = split(argument, "--param KEY=VALUE")?;
-        let known = node.parameters.iter().flatten();
-        let kind = known
-            .clone()
-            .find(|parameter| parameter.name == key)
-            .map(|parameter| parameter.kind.as_str());
-        let is_text = matches!(kind, Some("text" | "color" | "filepicker"));
+        let is_text = node.is_text_parameter(key);
         let json = if is_text {
             None
         } else {

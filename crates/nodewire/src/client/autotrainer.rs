@@ -289,7 +289,13 @@ fn not_sent(error: CallError) -> RemoteError {
         CallError::Busy | CallError::TooManyResults => RemoteErrorKind::TooManyInFlight,
         CallError::TooLong { .. } => RemoteErrorKind::TooLarge,
         CallError::ConnectionLost | CallError::Closed => RemoteErrorKind::Lost,
-        _ => RemoteErrorKind::Protocol,
+        CallError::ResultOnly(_)
+        | CallError::NotUnderstood
+        | CallError::Response(_)
+        | CallError::UnknownCommand { .. }
+        | CallError::Encode(_)
+        | CallError::Socket(_)
+        | _ => RemoteErrorKind::Protocol,
     };
     RemoteError::of(kind, error)
 }

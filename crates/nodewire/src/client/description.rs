@@ -168,12 +168,37 @@ impl NodeDescription {
         })
     }
 
-    /// The type of an input, where it is known.
+    /// The type of an input, where it is known: by the definition, or else by the schema.
     #[must_use]
-    pub fn input_kind(&self, port: &str) -> Option<&str> {
-        let ports = self.inputs.as_ref()?;
-        let port = ports.iter().find(|other| other.name == port)?;
-        Some(&port.kind)
+    pub fn input_kind(&self, port: &str) -> Option<String> {
+        let mut ports = self.inputs.iter().flatten();
+        let found = ports.find(|other| other.name == port);
+        let found = found.map(|port| port.kind.clone());
+        found.or_else(|| self.schema_type("inputs", port))
+    }
+
+    /// Whether a parameter takes a text as it is.
+    #[must_use]
+    pub fn is_text_parameter(&self, name: &str) -> bool {
+        let mut parameters = self.parameters.iter().flatten();
+        match parameters.find(|other| other.name == name) {
+            Some(parameter) => matches!(parameter.kind.as_str(), "text" | "color" | "filepicker"),
+            None => self.schema_type("parameters", name).as_deref() == Some("string"),
+        }
+    }
+
+    fn schema_type(&self, group: &str, name: &str) -> Option<String> {
+        let group = self.schema.as_ref()?.get("properties")?.get(group)?;
+        let schema = group.get("properties")?.get(name)?;
+        let first = schema.get("anyOf").and_then(|any| any.elements());
+        let one = first
+            .and_then(|any| any.into_iter().next())
+            .unwrap_or(schema);
+        let members = one.get("properties").unwrap_or_default();
+        if members.get("$bytes").is_some() {
+            return Some("bytes".to_owned());
+        }
+        plain::text(&one, "type")
     }
 }
 
@@ -201,6 +226,22 @@ fn parameter(json: &Json) -> Option<ParameterDescription> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn types_are_those_of_the_schema_where_there_is_no_definition() {
+        let schema = r#"{"properties": {"inputs": {"properties": {
+            "text": {"anyOf": [{"type": "string"}, {"type": "array"}]},
+            "data": {"anyOf": [{"type": "object", "properties": {"$bytes": {"type": "string"}}}]}}},
+            "parameters": {"properties": {"prefix": {"type": "string"}, "n": {"type": "number"}}}}}"#;
+        let node = NodeDescription {
+            schema: Some(Json::parse(schema).unwrap()),
+            ..NodeDescription::new("n")
+        };
+        assert_eq!(node.input_kind("text").as_deref(), Some("string"));
+        assert_eq!(node.input_kind("data").as_deref(), Some("bytes"));
+        assert_eq!(node.input_kind("none"), None);
+        assert!(node.is_text_parameter("prefix") && !node.is_text_parameter("n"));
+    }
 
     #[test]
     fn statistics_are_read_with_their_sums() {

@@ -92,7 +92,7 @@ impl Nanograph {
     fn is_connected(&self) -> bool {
         matches!(
             self.client.state(),
-            nanograph::client::ConnectionState::Connected { .. }
+            nanograph::client::ConnectionState::Connected
         )
     }
 

@@ -267,14 +267,17 @@ impl Nnrp {
                 Some(FrameItem::End(end)) => {
                     // Servers drop what has run out of its budget, without a word.
                     let is_late = expires.is_some_and(|at| Instant::now() + TIMER_SLACK >= at);
-                    return match end.outcome {
-                        FrameOutcome::Dropped if told.is_cancelled() => RemoteEvent::Cancelled,
-                        FrameOutcome::Dropped if is_late => {
-                            let text = "the execution's time is over";
-                            RemoteEvent::failed(RemoteErrorKind::Deadline, text)
-                        }
-                        _ => ended(end, outputs),
-                    };
+                    if end.outcome != FrameOutcome::Dropped {
+                        return ended(end, outputs);
+                    }
+                    if told.is_cancelled() {
+                        return RemoteEvent::Cancelled;
+                    }
+                    if is_late {
+                        let text = "the execution's time is over";
+                        return RemoteEvent::failed(RemoteErrorKind::Deadline, text);
+                    }
+                    return ended(end, outputs);
                 }
                 None => {
                     let text = "the session has ended";
