@@ -333,7 +333,7 @@ fn steps() -> Value {
 }
 
 fn mebibyte() -> impl DoubleEndedIterator<Item = u8> {
-    (0..MEBIBYTE).map(|i| (i % 251) as u8)
+    (0..MEBIBYTE).map(|i| i.to_le_bytes()[i % 2])
 }
 
 fn bytes(content: impl Iterator<Item = u8>) -> Value {

@@ -84,12 +84,13 @@ async fn executions_add_up_under_random_load_on_all_wires() {
     let snapshots = watching.stop().await;
     let executor = served.executor().clone();
     served.stop().await.unwrap();
+    let counters = executor.counters();
+    println!("{snapshots} snapshots, clients saw {seen:?}, {counters:?}");
     adds_up(seed, &executor, &seen, snapshots);
 }
 
 fn adds_up(seed: u64, executor: &Executor, seen: &Seen, snapshots: u64) {
     let counters = executor.counters();
-    println!("{snapshots} snapshots, clients saw {seen:?}, {counters:?}");
     assert!(counters.is_balanced(), "seed {seed}: {counters:?}");
     assert_eq!(counters.in_flight, 0, "seed {seed}");
     let nodes = executor.registry().stats();

@@ -188,7 +188,7 @@ async fn websocket(address: &str, kind: Kind) -> anyhow::Result<Client> {
     let (mut socket, _) = tokio_tungstenite::connect_async(format!("ws://{address}/")).await?;
     match socket.get_mut() {
         MaybeTlsStream::Plain(stream) => stream.set_nodelay(true)?,
-        _ => bail!("a connection in plain text"),
+        MaybeTlsStream::Rustls(_) | _ => bail!("a connection in plain text"),
     }
     if kind == Kind::Node {
         socket.next().await.context("a handshake")??;

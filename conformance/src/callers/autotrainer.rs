@@ -73,8 +73,8 @@ impl Call {
 }
 
 fn ended(result: &CommandResult) -> End {
-    match result.result {
-        ResultCode::Success => End::Completed,
-        code => End::Told(format!("{code:?} {}", result.error_code)),
+    if result.result == ResultCode::Success {
+        return End::Completed;
     }
+    End::Told(format!("{:?} {}", result.result, result.error_code))
 }

@@ -51,8 +51,8 @@ impl Caller {
 /// The last message, JSON or an event, is the answer.
 fn ended(status: StatusCode, body: &Bytes) -> End {
     let text = String::from_utf8_lossy(body);
-    let events = text.lines().filter_map(|line| line.strip_prefix("data:"));
-    let last = events.last().unwrap_or(&text);
+    let mut events = text.lines().filter_map(|line| line.strip_prefix("data:"));
+    let last = events.next_back().unwrap_or(&text);
     let message: Value = serde_json::from_str(last.trim()).unwrap_or_default();
     match (&message["result"], &message["error"]) {
         (Value::Object(result), _) if result.get("isError") != Some(&Value::Bool(true)) => {
