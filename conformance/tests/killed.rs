@@ -97,7 +97,7 @@ async fn echo_until_lost(caller: &Caller) -> End {
     loop {
         match caller.run("echo", json!({"text": ["a"]})).await {
             End::Completed => {}
-            end => return end,
+            end @ (End::Told(_) | End::Lost(_)) => return end,
         }
     }
 }
