@@ -49,7 +49,7 @@ pub(crate) enum Command {
     #[command(mut_arg("file", |file| file.required(false).default_value(".")))]
     Validate(ValidateArgs),
     /// Run the daemon in the foreground, with all registered node servers.
-    Up(UpArgs),
+    Up(Box<UpArgs>),
     /// Start node servers on the daemon.
     Start(ServersArgs),
     #[command(flatten)]

@@ -69,7 +69,7 @@ fn main() -> ExitCode {
 async fn execute(command: Command, is_nanocore: bool) -> Result<(), Failure> {
     match command {
         Command::Run(args) => Box::pin(run::run(*args)).await,
-        Command::Up(args) => Box::pin(core::up(args)).await,
+        Command::Up(args) => Box::pin(core::up(*args)).await,
         Command::Start(args) => core::start(args).await,
         Command::Core(command) => core::core(command).await,
         Command::Catalogue(command) => Box::pin(catalogue::catalogue(command)).await,

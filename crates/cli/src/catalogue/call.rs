@@ -119,7 +119,9 @@ async fn execute(args: &CallArgs, chosen: &Chosen, signals: &Signals) -> Result<
             RemoteEvent::Cancelled if signals.stop.is_cancelled() => {
                 return Err(Failure::interrupted());
             }
-            ended => return Err(failure(&ended)),
+            ended @ (RemoteEvent::Failed(_)
+            | RemoteEvent::Cancelled
+            | RemoteEvent::Dropped { .. }) => return Err(failure(&ended)),
         }
     }
     Err(Failure::servers("the execution has no end"))
@@ -129,11 +131,16 @@ fn failure(ended: &RemoteEvent) -> Failure {
     match ended {
         RemoteEvent::Failed(error) => {
             let text = format!("{}: {}", error.kind(), crate::failure::chain(error));
-            match error.kind() {
+            let is_away = matches!(
+                error.kind(),
                 RemoteErrorKind::Unreachable
-                | RemoteErrorKind::Lost
-                | RemoteErrorKind::Unauthorized => Failure::servers(text),
-                _ => Failure::node(text),
+                    | RemoteErrorKind::Lost
+                    | RemoteErrorKind::Unauthorized
+            );
+            if is_away {
+                Failure::servers(text)
+            } else {
+                Failure::node(text)
             }
         }
         RemoteEvent::Dropped { reason } => Failure::node(format!("dropped: {reason}")),

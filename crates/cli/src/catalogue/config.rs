@@ -39,7 +39,7 @@ pub(super) struct Catalogue {
 /// # Errors
 /// The file that was named is not there; or it cannot be read, or the table is wrong.
 pub(super) fn read(named: Option<&Path>) -> Result<Option<Catalogue>, Failure> {
-    let path = named.unwrap_or(Path::new(FILE));
+    let path = named.unwrap_or_else(|| Path::new(FILE));
     let failed = |why: String| Failure::usage(format!("{}: {why}", path.display()));
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
@@ -56,7 +56,7 @@ pub(super) fn read(named: Option<&Path>) -> Result<Option<Catalogue>, Failure> {
     }
     let file: File = toml::from_str(&text).map_err(|error| failed(error.to_string()))?;
     Ok(file.catalogue.map(|catalogue| {
-        let folder = path.parent().unwrap_or(Path::new(""));
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
         catalogue.beside(folder)
     }))
 }

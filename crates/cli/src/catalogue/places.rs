@@ -204,7 +204,7 @@ fn targets(catalogue: &Catalogue, token: Option<String>) -> Result<Vec<Target>, 
                 }
                 Target::Nnrp { trust: trusted, .. } => trusted.clone_from(&trust),
                 Target::Http { token: given, .. } => given.clone_from(&token),
-                _ => {}
+                Target::Nanograph { .. } | Target::Autotrainer { .. } | _ => {}
             }
             if !targets.contains(&target) {
                 targets.push(target);

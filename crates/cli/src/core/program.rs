@@ -34,7 +34,7 @@ pub(crate) struct Program {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Start the daemon in the foreground, with all registered node servers.
-    Start(UpArgs),
+    Start(Box<UpArgs>),
     /// Run a workflow graph on the daemon.
     Run(Box<RunArgs>),
     /// Report everything that is wrong with a node server's folder, or with a graph.

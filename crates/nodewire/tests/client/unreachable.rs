@@ -79,8 +79,8 @@ async fn a_server_that_stops_fails_what_comes_after() {
     for wire in WIRES {
         let mut options = patient();
         options.cancel_timeout = std::time::Duration::from_millis(100);
-        let remote = Remote::connect(&served.target(wire), options);
-        let remote = soon(remote).await.unwrap();
+        let target = served.target(wire);
+        let remote = soon(Remote::connect(&target, options)).await.unwrap();
         soon(remote.call(Call::new("echo").input("text", "a")))
             .await
             .unwrap();
