@@ -64,9 +64,10 @@ async fn errors_have_their_kind_where_the_wire_tells_it() {
         let missing = kind_of(Call::new("echo")).await;
         let panicked = kind_of(Call::new("panic")).await;
         let told = (missing.kind(), panicked.kind());
-        let expected = match wire {
-            Wire::Nanograph => (RemoteErrorKind::Failed, RemoteErrorKind::Failed),
-            _ => (RemoteErrorKind::InvalidInput, RemoteErrorKind::Internal),
+        let expected = if wire == Wire::Nanograph {
+            (RemoteErrorKind::Failed, RemoteErrorKind::Failed)
+        } else {
+            (RemoteErrorKind::InvalidInput, RemoteErrorKind::Internal)
         };
         assert_eq!(told, expected, "{wire}: {missing}, {panicked}");
         assert!(missing.message().contains("text"), "{wire}: {missing}");
@@ -99,7 +100,11 @@ async fn progress_and_partial_outputs_come_before_the_end() {
             .iter()
             .filter_map(|event| match event {
                 RemoteEvent::Progress(progress) => Some((progress.step, progress.message.as_str())),
-                _ => None,
+                RemoteEvent::Partial(_)
+                | RemoteEvent::Completed(_)
+                | RemoteEvent::Failed(_)
+                | RemoteEvent::Cancelled
+                | RemoteEvent::Dropped { .. } => None,
             })
             .collect();
         let expected = [

@@ -22,7 +22,7 @@ async fn every_wire_tells_of_the_server_and_its_nodes() {
         let name = match wire {
             Wire::Nanograph | Wire::Nats => "served",
             Wire::Autotrainer => "device",
-            _ => server.name.as_str(),
+            Wire::Nnrp | Wire::Http | Wire::Mcp => server.name.as_str(),
         };
         assert_eq!(server.name, name);
         if wire == Wire::Nats {

@@ -16,9 +16,10 @@ fn hasty() -> RemoteOptions {
 }
 
 fn target(wire: Wire, port: u16) -> Target {
-    let text = match wire {
-        Wire::Autotrainer => format!("{port},{port}"),
-        _ => format!("127.0.0.1:{port}"),
+    let text = if wire == Wire::Autotrainer {
+        format!("{port},{port}")
+    } else {
+        format!("127.0.0.1:{port}")
     };
     Target::parse(wire, &text).unwrap()
 }
