@@ -129,13 +129,15 @@ async fn until(condition: impl Fn() -> bool) {
 
 /// The request of a recorded frame, or the stop of one.
 enum Recorded {
-    Request(ExecutionRequest),
+    Request(Box<ExecutionRequest>),
     Stop(String),
 }
 
 fn recorded(text: &str) -> Option<Recorded> {
     match ClientMessage::parse(text.to_owned()).ok()? {
-        ClientMessage::RequestExecution(request) => Some(Recorded::Request(request)),
+        ClientMessage::RequestExecution(request) => {
+            Some(Recorded::Request(Box::new(request)))
+        }
         ClientMessage::StopWorkflowInstance { instance_id } => {
             Some(Recorded::Stop(instance_id.to_string()))
         }
@@ -166,6 +168,7 @@ async fn replay(steps: &[Value]) -> (Client, Vec<Execution>, ServerSocket) {
         };
         match (step["dir"].as_str(), recorded(text)) {
             (Some("send"), Some(Recorded::Request(request))) => {
+                let request = *request;
                 let expected = request.clone();
                 executions.push(client.execute(request).await.expect("taken"));
                 let ClientMessage::RequestExecution(heard) = hear(&mut socket).await else {

@@ -55,7 +55,7 @@ pub(super) struct PlaceFlags {
     /// A file with the token of the HTTP servers [or the token in NODEWIRE_CATALOGUE_HTTP_TOKEN].
     #[arg(long, value_name = "FILE")]
     http_token_file: Option<PathBuf>,
-    /// The file with the table [catalogue]; nodewire.toml in the current folder unless given, if there is one.
+    /// The file with the table `[catalogue]`; `nodewire.toml` in the current folder unless given, if there is one.
     #[arg(long, value_name = "FILE", env = "NODEWIRE_CONFIG")]
     config: Option<PathBuf>,
     /// Leave the daemon's servers out.
