@@ -135,9 +135,7 @@ enum Recorded {
 
 fn recorded(text: &str) -> Option<Recorded> {
     match ClientMessage::parse(text.to_owned()).ok()? {
-        ClientMessage::RequestExecution(request) => {
-            Some(Recorded::Request(Box::new(request)))
-        }
+        ClientMessage::RequestExecution(request) => Some(Recorded::Request(Box::new(request))),
         ClientMessage::StopWorkflowInstance { instance_id } => {
             Some(Recorded::Stop(instance_id.to_string()))
         }

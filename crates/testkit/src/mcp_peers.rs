@@ -57,7 +57,10 @@ impl McpClient {
     pub async fn ok(&mut self, command: Value) -> anyhow::Result<Value> {
         let mut answer = self.call(command).await?;
         let Some(ok) = answer.get_mut("ok") else {
-            bail!("the MCP client has failed: {answer}\n{}", self.dialogue.logs());
+            bail!(
+                "the MCP client has failed: {answer}\n{}",
+                self.dialogue.logs()
+            );
         };
         Ok(ok.take())
     }
