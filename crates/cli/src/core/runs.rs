@@ -20,7 +20,7 @@ pub(super) async fn runs(command: RunsCommand) -> Result<(), Failure> {
             let answer = daemon
                 .post(&format!("/runs/{}/abort", part(&args.run)), None)
                 .await?;
-            done(&args, &answer, "is being stopped")
+            done(&args, &answer, &aborted(&answer))
         }
         RunsCommand::Rm(args) => {
             let daemon = Daemon::find(&args.daemon)?;
@@ -29,6 +29,15 @@ pub(super) async fn runs(command: RunsCommand) -> Result<(), Failure> {
         }
         RunsCommand::Rerun(args) => rerun(args).await,
     }
+}
+
+/// What became of the request to stop a run. spec: nanograph 16.4
+fn aborted(answer: &str) -> String {
+    let answer: Value = serde_json::from_str(answer).unwrap_or_default();
+    if answer["wasFinished"] == true {
+        return format!("had ended before: {}", cell(&answer, "status"));
+    }
+    "is being stopped".to_owned()
 }
 
 fn done(args: &OneRunArgs, answer: &str, what: &str) -> Result<(), Failure> {
@@ -248,4 +257,18 @@ async fn change(daemon: &Daemon, args: &QueueArgs) -> Result<(), Failure> {
         "not waiting: {}; `nodewire runs abort` stops a run",
         others.join(", ")
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_ended_is_not_said_to_be_stopped() {
+        let ended = r#"{"runId": "1", "status": "complete", "wasFinished": true}"#;
+        assert_eq!(aborted(ended), "had ended before: complete");
+        let running = r#"{"runId": "1", "status": "running", "wasFinished": false}"#;
+        assert_eq!(aborted(running), "is being stopped");
+        assert_eq!(aborted(""), "is being stopped");
+    }
 }

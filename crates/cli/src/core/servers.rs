@@ -247,9 +247,16 @@ pub(super) async fn list(args: ListArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What a server is up to, and whether it answers. spec: nanograph 13.3
+/// What a server is up to, whether it answers, and whether it is started with the daemon. spec: nanograph 13.3
 fn state_cell(server: &Value) -> String {
     let state = cell(server, "state");
+    if server["enabled"] == false {
+        return match state.as_str() {
+            // Without the daemon, nobody says a state.
+            "stopped" | "-" => "disabled".to_owned(),
+            state => format!("{state}, disabled"),
+        };
+    }
     if server["unresponsive"] == true {
         return format!("{state}, unresponsive");
     }
@@ -361,24 +368,74 @@ fn remarks(server: &Value) {
         say(&terminal::warning_word(), &text);
     }
     if let Some(message) = server["lastError"]["message"].as_str() {
-        say(&terminal::error_word(), message);
+        if server["state"] == "ready" {
+            let text = format!("before, at {}: {message}", cell(&server["lastError"], "at"));
+            say(&"note:", &text);
+        } else {
+            say(&terminal::error_word(), message);
+        }
     }
     for problem in elements(server, "problems") {
-        let text = format!(
-            "nanoserver.json: {} {}",
-            cell(problem, "key"),
-            cell(problem, "reason")
-        );
-        say(&terminal::warning_word(), &text);
+        let word = if problem["level"] == "error" {
+            terminal::error_word()
+        } else {
+            terminal::warning_word()
+        };
+        say(&word, &problem_text(problem));
     }
     for note in elements(server, "notes") {
         say(&"note:", note.as_str().unwrap_or_default());
     }
 }
 
+/// What is wrong with a server's `nanoserver.json`, and where: at a key, or where the text is no JSON.
+fn problem_text(problem: &Value) -> String {
+    let reason = problem["reason"].as_str().unwrap_or_default();
+    let place = match (&problem["key"], &problem["line"], &problem["column"]) {
+        (Value::String(key), ..) => format!("{key} "),
+        (_, Value::Number(line), Value::Number(column)) => {
+            format!("line {line}, column {column}: ")
+        }
+        _ => String::new(),
+    };
+    format!("nanoserver.json: {place}{reason}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_disabled_server_is_called_so() {
+        let cells = [
+            json!({"state": "stopped", "enabled": false}),
+            json!({"state": null, "enabled": false}),
+            json!({"state": "ready", "enabled": false}),
+            json!({"state": "stopped", "enabled": true}),
+        ];
+        let cells = cells.map(|server| state_cell(&server));
+        assert_eq!(
+            cells,
+            ["disabled", "disabled", "ready, disabled", "stopped"]
+        );
+    }
+
+    #[test]
+    fn a_problem_says_where_it_is() {
+        let problems = [
+            json!({"key": "port", "reason": "must be a number", "line": 2, "column": 9}),
+            json!({"key": null, "reason": "the text ends too early", "line": 2, "column": 1}),
+            json!({"key": null, "reason": "must be an object", "line": null, "column": null}),
+        ];
+        assert_eq!(
+            problems.map(|problem| problem_text(&problem)),
+            [
+                "nanoserver.json: port must be a number",
+                "nanoserver.json: line 2, column 1: the text ends too early",
+                "nanoserver.json: must be an object"
+            ]
+        );
+    }
 
     #[test]
     fn a_verb_is_over_where_it_leads() {
