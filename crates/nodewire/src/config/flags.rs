@@ -1,7 +1,7 @@
 //! The program's flags.
 //!
 //! Written by hand: all flags follow from the list of settings, so that a parser needs nothing but `--name value`,
-//! `--name=value` and switches. A crate would bring more code than this.
+//! `--name=value` and switches, which may leave the value out. A crate would bring more code than this.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -94,10 +94,10 @@ pub(crate) fn parse(
                 _ => problems.add(&flag, "needs the path of a file"),
             }
         } else if let Some(setting) = find(name) {
-            let text = match (inline, setting.kind) {
-                (Some(text), _) => Some(text),
+            let given = inline.or_else(|| value().map(|text| text.to_string_lossy().into_owned()));
+            let text = match (given, setting.kind) {
                 (None, Kind::Switch) => Some("true".to_owned()),
-                (None, _) => value().map(|text| text.to_string_lossy().into_owned()),
+                (given, _) => given,
             };
             flags.layers.by_flag.insert(setting.table, flag.clone());
             match text {

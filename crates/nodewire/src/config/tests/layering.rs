@@ -67,6 +67,11 @@ fn a_wire_is_served_where_its_table_is_there_or_a_flag_names_it() {
     ));
     let flags = ["--http-parts-max=3", "--http-enabled=false"];
     assert!(!is_served(Start::file(OFF).flags(&flags)));
+    // A switch has its value where one follows.
+    let off = ["--http-enabled", "false", "--http-parts-max", "3"];
+    assert!(!is_served(Start::file(OFF).flags(&off)));
+    let on = ["--http-enabled", "true", "--http-parts-max", "3"];
+    assert!(is_served(Start::file(OFF).flags(&on)));
     let off = Start::file("[nanograph]\n[http]\nopen=true");
     assert!(!is_served(off.variable("NODEWIRE_HTTP_ENABLED", "false")));
 }

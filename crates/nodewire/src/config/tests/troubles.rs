@@ -27,6 +27,8 @@ queue = -1
             "127.0.0.1:1",
             "stray",
             "--log-format=xml",
+            "--http-open",
+            "maybe",
             "--server-name",
         ]);
     assert_eq!(
@@ -40,6 +42,7 @@ queue = -1
             "conf/nodewire.toml:10:16: [nats] requests_max must be a whole number from 1 to 1000000",
             "conf/nodewire.toml:13:9: [executor] queue must be a whole number from 0 to 1000000",
             "environment variable NODEWIRE_SERVER_DRAIN_MS: [server] drain_ms must be a whole number from 0 to 86400000",
+            "--http-open: [http] open must be true or false",
             "--log-format: [log] format must be one of text, json",
             "--nnrp-lisen: is no flag of this program; did you mean --nnrp-listen?",
             "--server-name: needs a text that is not empty",
