@@ -88,8 +88,7 @@ pub(super) async fn bench(args: BenchArgs) -> Result<(), Failure> {
 
 async fn load(args: &BenchArgs, chosen: &Chosen, signals: &Signals) -> Result<(), Failure> {
     let mut call = Call::new(args.node.as_str()).quiet().timeout(args.timeout);
-    call.inputs = values::inputs(&args.inputs, &chosen.node)?;
-    call.parameters = values::parameters(&args.param, &chosen.node)?;
+    (call.inputs, call.parameters) = values::read(&args.inputs, &args.param, &chosen.node)?;
     let over = CancellationToken::new();
     let left = Arc::new(AtomicU64::new(args.count.unwrap_or(u64::MAX)));
     let begun = Instant::now();

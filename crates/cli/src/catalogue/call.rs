@@ -87,8 +87,7 @@ pub(super) async fn call(args: CallArgs) -> Result<(), Failure> {
 
 async fn execute(args: &CallArgs, chosen: &Chosen, signals: &Signals) -> Result<(), Failure> {
     let mut call = Call::new(args.node.as_str());
-    call.inputs = values::inputs(&args.inputs, &chosen.node)?;
-    call.parameters = values::parameters(&args.param, &chosen.node)?;
+    (call.inputs, call.parameters) = values::read(&args.inputs, &args.param, &chosen.node)?;
     call.timeout = args.timeout;
     call.priority = args.priority;
     call.trace_parent.clone_from(&args.traceparent);

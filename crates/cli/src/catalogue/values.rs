@@ -8,6 +8,7 @@ use nodewire::{AssetRef, Inputs, Parameters, PortValue, Value};
 use nodewire_json::Json;
 
 use crate::failure::Failure;
+use crate::terminal;
 
 /// Bytes of one file.
 const FILE_BYTES_MAX: u64 = 256 << 20;
@@ -15,42 +16,85 @@ const FILE_BYTES_MAX: u64 = 256 << 20;
 /// What the help of the commands says.
 pub(super) const VALUES: &str = "\
 KEY=VALUE gives an input a value: a text where the node takes one, else JSON, else a text. KEY=@FILE reads it from a file: \
-bytes where the node takes them or they are no text. A key that is repeated has a list of values.";
+bytes where the node takes them or they are no text. A key that is repeated has a list of values. Where KEY is no input but \
+a parameter, it is that; Autotrainer tells of neither: there parameters need --param.";
 
-/// The inputs; those of one key are a list.
-pub(super) fn inputs(arguments: &[String], node: &NodeDescription) -> Result<Inputs, Failure> {
+/// What goes in: the inputs, those of one key as a list, and the parameters.
+pub(super) fn read(
+    arguments: &[String],
+    set: &[String],
+    node: &NodeDescription,
+) -> Result<(Inputs, Parameters), Failure> {
     let mut ports: Vec<(&str, Vec<Value>)> = Vec::new();
+    let mut parameters = Parameters::new();
     for argument in arguments {
         let (key, text) = split(argument, "KEY=VALUE")?;
+        if !has_input(node, key) {
+            if has_parameter(node, key) {
+                parameters.insert(key, parameter(key, text, node));
+                continue;
+            }
+            say_unknown(node, "input", key);
+        }
         let value = value(key, text, node.input_kind(key).as_deref())?;
         match ports.iter_mut().find(|(other, _)| *other == key) {
             Some((_, values)) => values.push(value),
             None => ports.push((key, vec![value])),
         }
     }
+    for argument in set {
+        let (key, text) = split(argument, "--param KEY=VALUE")?;
+        if !has_parameter(node, key) {
+            say_unknown(node, "parameter", key);
+        }
+        parameters.insert(key, parameter(key, text, node));
+    }
     let ports = ports.into_iter();
-    Ok(ports
+    let inputs = ports
         .map(|(key, values)| (key, PortValue::List(values)))
-        .collect())
+        .collect();
+    Ok((inputs, parameters))
 }
 
-/// The parameters: JSON, unless the node says that they are texts.
-pub(super) fn parameters(
-    arguments: &[String],
-    node: &NodeDescription,
-) -> Result<Parameters, Failure> {
-    let mut parameters = Parameters::new();
-    for argument in arguments {
-        let (key, text) = split(argument, "--param KEY=VALUE")?;
-        let is_text = node.is_text_parameter(key);
-        let json = if is_text {
-            None
-        } else {
-            Json::parse(text).ok()
-        };
-        parameters.insert(key, json.unwrap_or_else(|| Json::from(text)));
-    }
-    Ok(parameters)
+/// JSON, unless the node says that it is a text.
+fn parameter(key: &str, text: &str, node: &NodeDescription) -> Json {
+    let json = if node.is_text_parameter(key) {
+        None
+    } else {
+        Json::parse(text).ok()
+    };
+    json.unwrap_or_else(|| Json::from(text))
+}
+
+/// Whether the node may have it: not all wires tell.
+fn has_input(node: &NodeDescription, key: &str) -> bool {
+    node.inputs
+        .as_ref()
+        .is_none_or(|inputs| inputs.iter().any(|input| input.name == key))
+}
+
+/// Whether the node may have it: NNRP does not tell.
+fn has_parameter(node: &NodeDescription, key: &str) -> bool {
+    node.parameters
+        .as_ref()
+        .is_none_or(|parameters| parameters.iter().any(|other| other.name == key))
+}
+
+/// Others' nodes may take more than they tell, so that this is no error.
+fn say_unknown(node: &NodeDescription, what: &str, key: &str) {
+    let inputs = node.inputs.iter().flatten().map(|input| &input.name);
+    let parameters = node.parameters.iter().flatten();
+    let names: Vec<_> = inputs
+        .chain(parameters.map(|parameter| &parameter.name))
+        .map(String::as_str)
+        .collect();
+    terminal::say(format_args!(
+        "{} `{}` tells of no {what} `{}`; it has {}",
+        terminal::warning_word(),
+        terminal::plain(&node.uid),
+        terminal::plain(key),
+        terminal::plain(&names.join(", ")),
+    ));
 }
 
 /// Checks the form of arguments, before anybody is asked.
@@ -151,8 +195,10 @@ mod tests {
     #[test]
     fn a_repeated_key_is_a_list_and_a_missing_one_an_error() {
         let node = NodeDescription::default();
-        let read = inputs(&["a=1".into(), "b=x".into(), "a=2".into()], &node).unwrap();
-        assert_eq!(read.get("a").unwrap().values().len(), 2);
+        let given = ["a=1".into(), "b=x".into(), "a=2".into()];
+        let (inputs, parameters) = read(&given, &[], &node).unwrap();
+        assert_eq!(inputs.get("a").unwrap().values().len(), 2);
+        assert!(parameters.is_empty());
         for wrong in ["a", "=1", ""] {
             assert!(check(&[wrong.to_owned()], &[]).is_err(), "{wrong}");
             assert!(check(&[], &[wrong.to_owned()]).is_err(), "{wrong}");

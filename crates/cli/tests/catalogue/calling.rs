@@ -27,6 +27,31 @@ async fn values_go_in_and_come_out_on_every_wire() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_is_a_parameter_where_it_is_no_input_and_told_where_it_is_neither() {
+    let served = Served::start().await;
+    // Autotrainer tells of neither.
+    for wire in ["nanograph", "nats", "nnrp", "http"] {
+        let told = ended(served.on(wire, &["call", "echo", "text=x", "prefix=1", "txt=y"])).await;
+        assert_eq!(
+            (told.status, told.stdout.as_str()),
+            (0, "text: 1x\n"),
+            "{wire}: {told:?}"
+        );
+        // NNRP tells of inputs only: `txt` may be a parameter.
+        let warning = "`echo` tells of no input `txt`; it has text, prefix";
+        assert_eq!(
+            told.stderr.contains(warning),
+            wire != "nnrp",
+            "{wire}: {told:?}"
+        );
+    }
+    let told = ended(served.on("http", &["call", "echo", "text=x", "-p", "text=y"])).await;
+    let warning = "`echo` tells of no parameter `text`";
+    assert!(told.stderr.contains(warning), "{told:?}");
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_are_bytes_and_come_back_raw() {
     let served = Served::start().await;
     std::fs::write(served.folder.path().join("data"), "abc").unwrap();
