@@ -74,7 +74,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .node(gate())
         .node(hold())
         .node(about())
-        .nats(NatsConfig::new("workers", "1.0.0", url.as_str()));
+        .nats(NatsConfig::new("workers", "1.0.0", url.as_str()))
+        .build()?;
+    // The arguments are ours: a server that was built takes no flags.
     server.run().await?;
     Ok(())
 }
