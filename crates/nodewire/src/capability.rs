@@ -333,6 +333,26 @@ impl Losses {
     }
 }
 
+/// What an execution told that its one answer has no place for; counted once, when it ends.
+#[cfg(any(feature = "http", feature = "mcp"))]
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) progress: bool,
+    pub(crate) partial: bool,
+}
+
+#[cfg(any(feature = "http", feature = "mcp"))]
+impl Told {
+    pub(crate) fn count(&self, losses: &Losses, wire: Wire) {
+        if self.progress {
+            losses.count(wire, Feature::Progress);
+        }
+        if self.partial {
+            losses.count(wire, Feature::PartialOutputs);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

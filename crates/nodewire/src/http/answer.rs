@@ -15,7 +15,7 @@ use super::bodies::Room;
 use super::error::{self, Problem, dropped};
 use super::read::{Asked, Form};
 use super::shared::Shared;
-use crate::capability::{Feature, Losses, Wire};
+use crate::capability::{Told, Wire};
 use crate::plain;
 
 /// How long a stream may be silent.
@@ -33,16 +33,16 @@ pub(super) async fn once(shared: &Shared, asked: Asked) -> Result<Response, Prob
             ExecutionEvent::Progress(_) => told.progress = true,
             ExecutionEvent::Partial(_) => told.partial = true,
             ExecutionEvent::Completed(outputs) => {
-                told.count(&shared.losses);
+                told.count(&shared.losses, Wire::Http);
                 return Ok(completed(&outputs, asked.form));
             }
             ExecutionEvent::Failed(error) => {
-                told.count(&shared.losses);
+                told.count(&shared.losses, Wire::Http);
                 tracing::debug!(?error, "execution failed");
                 return Err(error.into());
             }
             ExecutionEvent::Cancelled { .. } => {
-                told.count(&shared.losses);
+                told.count(&shared.losses, Wire::Http);
                 let text = "the execution was cancelled";
                 return Err(NodeError::new(NodeErrorKind::Cancelled, text).into());
             }
@@ -64,24 +64,6 @@ pub(super) fn stream(shared: &Shared, asked: Asked) -> Result<Response, Problem>
         (CACHE_CONTROL, "no-store"),
     ];
     Ok((headers, Body::from_stream(events)).into_response())
-}
-
-/// What an execution told that a single answer has no place for.
-#[derive(Default)]
-struct Told {
-    progress: bool,
-    partial: bool,
-}
-
-impl Told {
-    fn count(&self, losses: &Losses) {
-        if self.progress {
-            losses.count(Wire::Http, Feature::Progress);
-        }
-        if self.partial {
-            losses.count(Wire::Http, Feature::PartialOutputs);
-        }
-    }
 }
 
 fn completed(outputs: &Outputs, form: Form) -> Response {

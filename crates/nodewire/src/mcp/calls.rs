@@ -12,7 +12,7 @@ use super::catalogue::Described;
 use super::progress::Reports;
 use super::tools::Shared;
 use super::{arguments, error, result};
-use crate::capability::{Feature, Losses, Wire};
+use crate::capability::{Told, Wire};
 
 /// Cancelled when a request's connection has ended, or its answer has gone out.
 #[derive(Debug, Clone)]
@@ -51,7 +51,7 @@ pub(super) async fn call(
         is_stopping: false,
     };
     let ended = following.end(asked_to_stop(&context)).await;
-    following.told.count(&shared.losses);
+    following.told.count(&shared.losses, Wire::Mcp);
     Ok(told(described, ended))
 }
 
@@ -134,23 +134,5 @@ impl Following {
     fn stop(&mut self) {
         self.is_stopping = true;
         self.execution.cancel();
-    }
-}
-
-/// What an execution told that its call has no place for.
-#[derive(Default)]
-struct Told {
-    progress: bool,
-    partial: bool,
-}
-
-impl Told {
-    fn count(&self, losses: &Losses) {
-        if self.progress {
-            losses.count(Wire::Mcp, Feature::Progress);
-        }
-        if self.partial {
-            losses.count(Wire::Mcp, Feature::PartialOutputs);
-        }
     }
 }
