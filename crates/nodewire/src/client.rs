@@ -34,6 +34,8 @@
 //! Nobody but this crate's own is asked for what could have an effect there, with one exception: an NNRP server is sent one
 //! frame, with a structured event that names [`$nodes`](crate::nnrp::DISCOVERY_NODE).
 //!
+//! Not every call has a form and room on every wire: [`Remote::carries`] tells, by what the other side has said of itself.
+//!
 //! Bounds are those of [`RemoteOptions`]. An [`RemoteExecution`] ends with exactly one terminal event; dropped before, it is
 //! cancelled. The program installs a TLS provider before it connects to anything but plain addresses.
 
@@ -59,6 +61,7 @@ use std::time::Duration;
 
 use nodewire_core::Outputs;
 use tokio::sync::Semaphore;
+pub use tokio_util::sync::CancellationToken;
 
 pub use self::call::Call;
 pub use self::description::{
@@ -66,7 +69,7 @@ pub use self::description::{
 };
 pub use self::error::{RemoteError, RemoteErrorKind};
 pub use self::execution::{RemoteEvent, RemoteExecution};
-pub use self::target::{NnrpTrust, Secret, Target, TargetError};
+pub use self::target::{NatsLogin, NnrpTrust, Secret, Target, TargetError};
 use self::wire::WireRef;
 use crate::capability::Wire;
 
@@ -76,9 +79,10 @@ use crate::capability::Wire;
 pub struct RemoteOptions {
     /// For the connection, handshakes included; 5 s.
     pub connect_timeout: Duration,
-    /// For each answer that describes a server; 2 s. What has not answered by then is left out.
+    /// For all that is asked to describe servers; 2 s. What has not answered by then is left out.
     pub answer_timeout: Duration,
-    /// For the first heartbeat of a device that is none of this crate's; 6 s, as they come every 5 s.
+    /// For the first heartbeat of a device that is none of this crate's, from the beginning of a description; 6 s, as they
+    /// come every 5 s.
     pub heartbeat_timeout: Duration,
     /// How long an execution may take to end once it was asked to, or its time was over; 5 s.
     pub cancel_timeout: Duration,
@@ -152,7 +156,31 @@ impl Remote {
     /// # Errors
     /// Nobody answers.
     pub async fn describe(&self) -> Result<Vec<ServerDescription>, RemoteError> {
-        self.link.describe().await
+        self.link.describe(Duration::MAX).await
+    }
+
+    /// As [`Self::describe`], with what is told within this time, even if the options allow more.
+    ///
+    /// Dropping the future gives the answers up.
+    ///
+    /// # Errors
+    /// As [`Self::describe`].
+    pub async fn describe_within(
+        &self,
+        time: Duration,
+    ) -> Result<Vec<ServerDescription>, RemoteError> {
+        self.link.describe(time).await
+    }
+
+    /// Whether the call has a form and room on this wire: bytes, and how long a message the other side takes, where it has
+    /// said so (NATS and NNRP when connecting, Autotrainer when it is described; HTTP does not). Priorities, deadlines and
+    /// trace context are not looked at: see [`capability`](crate::capability).
+    ///
+    /// # Errors
+    /// [`RemoteErrorKind::Unsupported`] or [`RemoteErrorKind::TooLarge`], with what to do. [`Self::execute`] would end with
+    /// the same kind.
+    pub fn carries(&self, call: &Call) -> Result<(), RemoteError> {
+        self.link.carries(call)
     }
 
     /// Executes a node, in a task. Waits only while [`RemoteOptions::executions_max`] are in flight; that the node cannot

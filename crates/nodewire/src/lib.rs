@@ -52,6 +52,8 @@ mod program;
 mod server;
 pub mod telemetry;
 
+pub use ::bytes::Bytes;
+pub use bytestring::ByteString;
 pub use nodewire_core::*;
 pub use nodewire_json::Json;
 pub use nodewire_macros::{Outputs, node};

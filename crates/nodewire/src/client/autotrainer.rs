@@ -1,12 +1,13 @@
 //! The Autotrainer wire.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use autotrainer_api::command::data::Configuration;
 use autotrainer_api::{
-    CallError, Command, CommandAnswer, CommandResult, Delivery, Message, PendingResult,
-    PropertyChange, Remote, RemoteOptions as WireOptions, ResultCode, ResultError,
+    CallError, Command, CommandAnswer, CommandResult, Delivery, Heartbeat, Message, PendingResult,
+    Presence, PropertyChange, Remote, RemoteOptions as WireOptions, ResultCode, ResultError,
     SubscribeOptions, Subscription, Topic,
 };
 use nodewire_core::BoxFuture;
@@ -30,11 +31,16 @@ const CANCEL_COMMAND: i64 = 2;
 /// Without a timeout of the caller's.
 const LONG: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// What stands around a request's data.
+const ENVELOPE_BYTES: u64 = 256;
+
 /// A device.
 #[derive(Debug)]
 pub(super) struct Autotrainer {
     remote: Remote,
     options: Arc<RemoteOptions>,
+    /// What it takes, as it told last.
+    message_bytes_max: AtomicU64,
     /// Keeps the topic subscribed to, so that the first changes of an execution are not missed. Its own messages are
     /// dropped.
     _changes: Subscription,
@@ -60,64 +66,99 @@ impl Autotrainer {
         };
         Ok(Self {
             _changes: remote.subscribe(kept).await,
+            message_bytes_max: AtomicU64::new(options.message_bytes_max as u64),
             remote,
             options: Arc::clone(options),
         })
     }
 
-    async fn described(&self) -> Result<Vec<ServerDescription>, RemoteError> {
+    async fn described(&self, at_most: Duration) -> Result<Vec<ServerDescription>, RemoteError> {
         let begun = Instant::now();
-        let probed = self.remote.probe(self.options.answer_timeout).await;
-        let round_trip = probed.as_ref().ok().map(|_| begun.elapsed());
+        let left = |time: Duration| time.min(at_most).saturating_sub(begun.elapsed());
+        let answer_timeout = self.options.answer_timeout;
+        let probed = self.remote.probe(left(answer_timeout)).await;
+        let round_trip = probed.is_ok().then(|| begun.elapsed());
         let configuration = match round_trip {
-            Some(_) => self.configuration().await,
+            Some(_) => self.configuration(left(answer_timeout)).await,
             None => None,
         };
         let configuration = configuration.unwrap_or_default();
         let version = &configuration.application_version;
         if let Some(version) = version.strip_prefix("nodewire ") {
+            let (told_version, nodes) = self.nodes(left(answer_timeout)).await?;
             return Ok(vec![ServerDescription {
-                version: Some(version.to_owned()),
+                version: told_version.or_else(|| Some(version.to_owned())),
                 round_trip,
-                nodes: self.nodes().await?,
+                nodes,
                 ..ServerDescription::new(WireName::Autotrainer, configuration.device_id)
             }]);
         }
-        let heartbeat = self
-            .remote
-            .wait_for_heartbeat(self.options.heartbeat_timeout)
-            .await;
-        let mut server = match (heartbeat, probed) {
-            (Ok(heartbeat), _) => ServerDescription {
+        // They are heard from the connection on, whatever was asked meanwhile.
+        let heard = self.heartbeat(left(self.options.heartbeat_timeout)).await;
+        let mut server = match (heard, probed) {
+            (Some(heartbeat), _) => ServerDescription {
                 version: Some(heartbeat.version),
                 ..ServerDescription::new(WireName::Autotrainer, heartbeat.identifier)
             },
-            (Err(_), Ok(_)) => ServerDescription::new(
+            (None, Ok(_)) => ServerDescription::new(
                 WireName::Autotrainer,
                 Some(configuration.device_id)
                     .filter(|id| !id.is_empty())
                     .unwrap_or_else(|| self.remote.options().command_endpoint.clone()),
             ),
-            (Err(_), Err(error)) => return Err(not_sent(error)),
+            (None, Err(error)) => return Err(not_sent(error)),
         };
         server.round_trip = round_trip;
         server.is_callable = false;
         Ok(vec![server])
     }
 
+    /// The last heartbeat, or the first once it comes; not that of a device that has fallen silent.
+    async fn heartbeat(&self, within: Duration) -> Option<Heartbeat> {
+        let heartbeat = self.remote.wait_for_heartbeat(within).await.ok()?;
+        let mut services = self.remote.services().into_iter();
+        let is_gone = services.any(|seen| {
+            seen.heartbeat.identifier == heartbeat.identifier && seen.presence == Presence::Gone
+        });
+        (!is_gone).then_some(heartbeat)
+    }
+
     /// What any device tells, without an effect there.
-    async fn configuration(&self) -> Option<Configuration> {
+    async fn configuration(&self, within: Duration) -> Option<Configuration> {
         let call = self.remote.command(Command::GetConfiguration);
-        let answered = call.timeout(self.options.answer_timeout).send().await;
+        let answered = call.timeout(within).send().await;
         answered.ok()?.answer.verbatim_data.decode().ok()
     }
 
-    async fn nodes(&self) -> Result<Vec<NodeDescription>, RemoteError> {
+    /// The server's version, if it tells that, and its nodes.
+    async fn nodes(
+        &self,
+        within: Duration,
+    ) -> Result<(Option<String>, Vec<NodeDescription>), RemoteError> {
         let call = self.remote.custom_command(NODES_COMMAND);
-        let answered = call.timeout(self.options.answer_timeout).send().await;
+        let answered = call.timeout(within).send().await;
         let told = answered.map_err(not_sent)?.answer.verbatim_data;
+        if let Some(bytes_max) = plain::number(&told, "messageBytesMax") {
+            let ours = self.options.message_bytes_max as u64;
+            self.message_bytes_max
+                .store(bytes_max.min(ours), Ordering::Relaxed);
+        }
+        let version = told
+            .get("server")
+            .and_then(|server| plain::text(&server, "version"));
         let nodes = told.get("nodes").and_then(|nodes| nodes.elements());
-        Ok(nodes.unwrap_or_default().iter().filter_map(node).collect())
+        let nodes = nodes.unwrap_or_default();
+        Ok((version, nodes.iter().filter_map(node).collect()))
+    }
+
+    fn check_room(&self, bytes: u64) -> Result<(), RemoteError> {
+        let bytes = bytes.saturating_add(ENVELOPE_BYTES);
+        let bytes_max = self.message_bytes_max.load(Ordering::Relaxed);
+        if bytes > bytes_max {
+            let wire = WireName::Autotrainer;
+            return Err(RemoteError::too_large(wire, bytes, bytes_max));
+        }
+        Ok(())
     }
 
     async fn executed(&self, call: &Call, told: &Told) -> RemoteEvent {
@@ -126,6 +167,10 @@ impl Autotrainer {
             false => None,
         };
         let data = plain::request(call, &call.inputs);
+        // A device does not read what is too long, nor does it answer.
+        if let Err(error) = self.check_room(data.as_str().len() as u64) {
+            return RemoteEvent::Failed(error);
+        }
         let asked = self
             .remote
             .command(Command::UserDefined)
@@ -190,8 +235,15 @@ impl Autotrainer {
 }
 
 impl Wire for Autotrainer {
-    fn describe(&self) -> BoxFuture<'_, Result<Vec<ServerDescription>, RemoteError>> {
-        Box::pin(self.described())
+    fn describe(
+        &self,
+        at_most: Duration,
+    ) -> BoxFuture<'_, Result<Vec<ServerDescription>, RemoteError>> {
+        Box::pin(self.described(at_most))
+    }
+
+    fn carries(&self, call: &Call) -> Result<(), RemoteError> {
+        self.check_room(plain::request_bytes(call))
     }
 
     fn run(self: Arc<Self>, call: Call, told: Told) -> BoxFuture<'static, RemoteEvent> {

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::capability::Wire;
+
 /// What went wrong, to match on and to count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "those of the executor are named as there")]
@@ -128,6 +130,16 @@ impl RemoteError {
             Some(kind) => Self::new(kind, message),
             None => Self::new(RemoteErrorKind::Failed, format!("{name}: {message}")),
         }
+    }
+
+    /// Of a request that the wire has no room for.
+    pub(super) fn too_large(wire: Wire, bytes: u64, bytes_max: u64) -> Self {
+        Self::new(
+            RemoteErrorKind::TooLarge,
+            format!(
+                "the request has {bytes} bytes, and {wire} takes at most {bytes_max} here: use another wire, or store bytes as assets and give their references"
+            ),
+        )
     }
 
     pub(super) fn unknown_node(node: &str) -> Self {

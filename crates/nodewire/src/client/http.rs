@@ -1,14 +1,13 @@
 //! Plain HTTP.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use nodewire_core::BoxFuture;
 use nodewire_json::Json;
 use reqwest::header::ACCEPT;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
-use tokio::sync::OnceCell;
 
 use super::RemoteOptions;
 use super::call::Call;
@@ -28,7 +27,6 @@ pub(super) struct Http {
     url: Url,
     token: Option<Secret>,
     options: Arc<RemoteOptions>,
-    version: OnceCell<Option<String>>,
 }
 
 impl Http {
@@ -58,7 +56,6 @@ impl Http {
             url,
             token: token.cloned(),
             options: Arc::clone(options),
-            version: OnceCell::new(),
         })
     }
 
@@ -77,7 +74,7 @@ impl Http {
         }
     }
 
-    async fn get(&self, path: &str) -> Result<Json, RemoteError> {
+    async fn get(&self, path: &str, within: Duration) -> Result<Json, RemoteError> {
         let request = self.with_token(self.client.get(self.address(&[path])));
         let answer = async {
             let response = request.send().await.map_err(lost)?;
@@ -88,27 +85,22 @@ impl Http {
             }
             Err(refused(status, &answer))
         };
-        let answered = tokio::time::timeout(self.options.answer_timeout, answer).await;
+        let answered = tokio::time::timeout(within, answer).await;
         answered.unwrap_or_else(|_| {
             let text = format!("{} does not answer in time", self.url);
             Err(RemoteError::new(RemoteErrorKind::Unreachable, text))
         })
     }
 
-    async fn version(&self) -> Option<String> {
-        let version = self.version.get_or_try_init(|| async {
-            let document = self.get("openapi.json").await?;
-            let info = document.get("info").unwrap_or_default();
-            Ok::<_, RemoteError>(plain::text(&info, "version"))
-        });
-        version.await.ok().cloned().flatten()
+    async fn stats(&self, within: Duration) -> Result<(Json, Duration), RemoteError> {
+        let begun = Instant::now();
+        let stats = self.get("stats", within).await?;
+        Ok((stats, begun.elapsed()))
     }
 
-    async fn described(&self) -> Result<Vec<ServerDescription>, RemoteError> {
-        let begun = Instant::now();
-        let stats = self.get("stats").await?;
-        let round_trip = begun.elapsed();
-        let told = self.get("nodes").await?;
+    async fn described(&self, within: Duration) -> Result<Vec<ServerDescription>, RemoteError> {
+        let all = tokio::try_join!(self.stats(within), self.get("nodes", within));
+        let ((stats, round_trip), told) = all?;
         let nodes = told.get("nodes").and_then(|nodes| nodes.elements());
         let nodes = nodes.ok_or_else(|| {
             RemoteError::new(
@@ -126,16 +118,17 @@ impl Http {
                 .and_then(Load::from_stats);
             Some(described)
         };
-        let name = self.url.host_str().unwrap_or_default();
-        let name = match self.url.port() {
-            Some(port) => format!("{name}:{port}"),
-            None => name.to_owned(),
+        let host = self.url.host_str().unwrap_or_default();
+        let address = match self.url.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
         };
+        let server = told.get("server").unwrap_or_default();
         Ok(vec![ServerDescription {
-            version: self.version().await,
+            version: plain::text(&server, "version"),
             round_trip: Some(round_trip),
             nodes: nodes.iter().filter_map(node).collect(),
-            ..ServerDescription::new(WireName::Http, name)
+            ..ServerDescription::at(WireName::Http, plain::text(&server, "name"), address)
         }])
     }
 
@@ -200,8 +193,16 @@ impl Http {
 }
 
 impl Wire for Http {
-    fn describe(&self) -> BoxFuture<'_, Result<Vec<ServerDescription>, RemoteError>> {
-        Box::pin(self.described())
+    fn describe(
+        &self,
+        at_most: Duration,
+    ) -> BoxFuture<'_, Result<Vec<ServerDescription>, RemoteError>> {
+        Box::pin(self.described(at_most.min(self.options.answer_timeout)))
+    }
+
+    /// A server does not say how much it takes; it refuses what is too much.
+    fn carries(&self, _call: &Call) -> Result<(), RemoteError> {
+        Ok(())
     }
 
     fn run(self: Arc<Self>, call: Call, told: Told) -> BoxFuture<'static, RemoteEvent> {

@@ -1,10 +1,11 @@
 //! The Nanograph wire.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nanograph::client::{
     Client, ClientConfig, ConnectError, ExecuteError, Execution, ExecutionError, ExecutionEvent,
+    MAX_REQUEST_BYTES,
 };
 use nanograph::message::{self as message, ExecutionRequest, NodeDefinition, NodeId, Status};
 use nodewire_core::{AssetRef, BoxFuture, Outputs, PortValue, Progress, Value};
@@ -68,12 +69,12 @@ impl Nanograph {
         })
     }
 
-    async fn described(&self) -> Result<Vec<ServerDescription>, RemoteError> {
+    async fn described(&self, within: Duration) -> Result<Vec<ServerDescription>, RemoteError> {
         // A stop of what nobody has is a message with an answer that changes nothing.
         let begun = Instant::now();
         let nothing = format!("nodewire-{}", Uuid::new_v4());
         let asked = self.client.stop_instance(nothing);
-        let answered = tokio::time::timeout(self.options.answer_timeout, asked).await;
+        let answered = tokio::time::timeout(within, asked).await;
         let is_answered = answered.is_ok_and(|answer| answer.is_ok());
         let round_trip = is_answered.then(|| begun.elapsed());
         if !is_answered && !self.is_connected() {
@@ -114,8 +115,25 @@ impl Nanograph {
 }
 
 impl Wire for Nanograph {
-    fn describe(&self) -> BoxFuture<'_, Result<Vec<ServerDescription>, RemoteError>> {
-        Box::pin(self.described())
+    fn describe(
+        &self,
+        at_most: Duration,
+    ) -> BoxFuture<'_, Result<Vec<ServerDescription>, RemoteError>> {
+        Box::pin(self.described(at_most.min(self.options.answer_timeout)))
+    }
+
+    fn carries(&self, call: &Call) -> Result<(), RemoteError> {
+        for (port, values) in call.inputs.iter() {
+            for value in values.values() {
+                input(port, value)?;
+            }
+        }
+        // A request is a little longer than this; what is too long by less is refused when it is sent.
+        let bytes = plain::request_bytes(call);
+        if bytes > MAX_REQUEST_BYTES as u64 {
+            return Err(too_large(bytes));
+        }
+        Ok(())
     }
 
     fn run(self: Arc<Self>, call: Call, told: Told) -> BoxFuture<'static, RemoteEvent> {
@@ -188,13 +206,15 @@ fn request(call: &Call, definition: &NodeDefinition) -> Result<ExecutionRequest,
         ("uid", Member::Value(Json::from(&*call.node))),
         ("parameters", Member::List(parameters)),
     ]);
-    Ok(ExecutionRequest::new(
+    let mut request = ExecutionRequest::new(
         Uuid::new_v4().to_string(),
         NodeId::from(1),
         call.node.clone(),
         Json::object(inputs),
         graph_node,
-    ))
+    );
+    request.trace_parent = call.trace_parent.as_deref().map(Into::into);
+    Ok(request)
 }
 
 fn named(name: &str, value: &Json) -> Json {
@@ -214,9 +234,13 @@ fn input(port: &str, value: &Value) -> Result<Json, RemoteError> {
     }
 }
 
+fn too_large(bytes: u64) -> RemoteError {
+    RemoteError::too_large(WireName::Nanograph, bytes, MAX_REQUEST_BYTES as u64)
+}
+
 fn not_sent(error: ExecuteError) -> RemoteError {
     let kind = match error {
-        ExecuteError::InputTooLarge { .. } => RemoteErrorKind::TooLarge,
+        ExecuteError::InputTooLarge { size, .. } => return too_large(size as u64),
         ExecuteError::TooManyOutstanding { .. } => RemoteErrorKind::TooManyInFlight,
         ExecuteError::NotConnected | ExecuteError::Closed => RemoteErrorKind::Unreachable,
         ExecuteError::Duplicate { .. } => RemoteErrorKind::InvalidInput,

@@ -1,26 +1,29 @@
 //! The NATS wire.
 
+mod described;
+mod error;
+mod execution;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_nats::{ConnectOptions, ServerAddr};
-use futures_util::StreamExt;
 use futures_util::future::join_all;
-use nats_micro::client::{Client, End, Limits, OutgoingRequest, ReplyStream, RequestError};
-use nats_micro::document::{EndpointInfo, EndpointStats, Info, Stats};
-use nats_micro::{Reply, ServiceError, schema};
+use nats_micro::client::{Client, Limits, RequestError};
+use nats_micro::document::{Info, Stats};
 use nodewire_core::BoxFuture;
-use nodewire_json::Json;
-use uuid::Uuid;
 
+use self::described::server;
+use self::error::not_asked;
+use self::execution::{Execution, HEADERS_BYTES};
 use super::RemoteOptions;
 use super::call::Call;
-use super::description::{Load, NodeDescription, ServerDescription};
+use super::description::ServerDescription;
 use super::error::{RemoteError, RemoteErrorKind};
 use super::execution::RemoteEvent;
 use super::plain;
-use super::target::Target;
+use super::target::{NatsLogin, Target};
 use super::wire::{Told, Wire};
 use crate::capability::Wire as WireName;
 
@@ -33,12 +36,6 @@ const QUIET: Duration = Duration::from_millis(200);
 
 /// Instances whose round trip is measured at once.
 const PINGS_MAX: usize = 64;
-
-/// Without a timeout of the caller's.
-const LONG: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-
-/// Between two requests to cancel.
-const CANCEL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Subjects that are remembered; beyond them all are forgotten.
 const SUBJECTS_MAX: usize = 4_096;
@@ -61,7 +58,8 @@ impl Nats {
         let Target::Nats {
             url,
             service,
-            credentials,
+            login,
+            tls_ca,
         } = target
         else {
             let text = "this is no target on NATS";
@@ -74,15 +72,36 @@ impl Nats {
         let connect = ConnectOptions::new()
             .name("nodewire client")
             .connection_timeout(options.connect_timeout);
-        let connect = match credentials {
-            Some(file) => connect.credentials_file(file).await.map_err(|error| {
-                unreachable(format!("{} cannot be read: {error}", file.display()))
-            })?,
+        let connect = match login {
+            NatsLogin::Url => connect,
+            NatsLogin::Credentials(file) => {
+                connect.credentials_file(file).await.map_err(|error| {
+                    unreachable(format!("{} cannot be read: {error}", file.display()))
+                })?
+            }
+            NatsLogin::User { user, password } => {
+                connect.user_and_password(user.clone(), password.reveal().to_owned())
+            }
+            NatsLogin::Token(token) => connect.token(token.reveal().to_owned()),
+        };
+        let connect = match tls_ca {
+            Some(file) => connect.add_root_certificates(file.clone()),
             None => connect,
         };
-        let connection = connect.connect(addresses).await.map_err(|error| {
-            unreachable(format!("the broker at {target} cannot be reached: {error}"))
-        })?;
+        // Several addresses are tried one after the other, each with the time of one.
+        let connecting = connect.connect(addresses);
+        let connected = tokio::time::timeout(options.connect_timeout, connecting).await;
+        let connection = match connected {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(error)) => {
+                let text = format!("the broker at {target} cannot be reached: {error}");
+                return Err(unreachable(text));
+            }
+            Err(_) => {
+                let text = format!("the broker at {target} does not answer in time");
+                return Err(unreachable(text));
+            }
+        };
         Ok(Self {
             client: Client::new(connection),
             service: service.clone(),
@@ -95,21 +114,13 @@ impl Nats {
         self.subjects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn limits(&self) -> Limits {
-        Limits {
-            max_wait: self.options.answer_timeout,
-            max_interval: Some(QUIET),
-            ..Limits::default()
-        }
-    }
-
-    async fn infos(&self) -> Result<Vec<Info>, RemoteError> {
+    async fn infos(&self, within: Duration) -> Result<Vec<Info>, RemoteError> {
         let asked = match &self.service {
             Some(service) => self.client.service(service).info(),
             None => self.client.info(),
         };
         let found = asked
-            .limits(self.limits())
+            .limits(limits(within))
             .list()
             .await
             .map_err(not_asked)?;
@@ -125,13 +136,13 @@ impl Nats {
         Ok(found.documents)
     }
 
-    async fn stats(&self) -> Result<HashMap<String, Stats>, RemoteError> {
+    async fn stats(&self, within: Duration) -> Result<HashMap<String, Stats>, RemoteError> {
         let asked = match &self.service {
             Some(service) => self.client.service(service).stats(),
             None => self.client.stats(),
         };
         let found = asked
-            .limits(self.limits())
+            .limits(limits(within))
             .list()
             .await
             .map_err(not_asked)?;
@@ -139,21 +150,20 @@ impl Nats {
         Ok(all.map(|stats| (stats.id.clone(), stats)).collect())
     }
 
-    async fn round_trip(&self, info: &Info) -> Option<Duration> {
+    async fn round_trip(&self, info: &Info, within: Duration) -> Option<Duration> {
         let begun = Instant::now();
         let instance = self.client.instance(&info.name, &info.id);
-        let answered = instance
-            .with_timeout(self.options.answer_timeout)
-            .ping()
-            .await;
+        let answered = instance.with_timeout(within).ping().await;
         answered.ok().map(|_| begun.elapsed())
     }
 
-    async fn described(&self) -> Result<Vec<ServerDescription>, RemoteError> {
-        let (infos, stats) = tokio::try_join!(self.infos(), self.stats())?;
+    async fn described(&self, within: Duration) -> Result<Vec<ServerDescription>, RemoteError> {
+        let begun = Instant::now();
+        let (infos, stats) = tokio::try_join!(self.infos(within), self.stats(within))?;
         let mut servers = Vec::new();
         for some in infos.chunks(PINGS_MAX) {
-            let trips = join_all(some.iter().map(|info| self.round_trip(info))).await;
+            let left = within.saturating_sub(begun.elapsed());
+            let trips = join_all(some.iter().map(|info| self.round_trip(info, left))).await;
             for (info, round_trip) in some.iter().zip(trips) {
                 let mut server = server(info, stats.get(&info.id));
                 server.round_trip = round_trip;
@@ -169,7 +179,7 @@ impl Nats {
         if let Some(subject) = known {
             return Ok(subject);
         }
-        self.infos().await?;
+        self.infos(self.options.answer_timeout).await?;
         let found = self.subjects().get(node).cloned();
         found.ok_or_else(|| RemoteError::unknown_node(node))
     }
@@ -179,11 +189,7 @@ impl Nats {
             Ok(subject) => subject,
             Err(error) => return RemoteEvent::Failed(error),
         };
-        let execution = Execution {
-            client: &self.client,
-            cancel: cancel_subject(&subject),
-            told,
-        };
+        let execution = Execution::new(&self.client, &subject, told);
         let ended = execution.run(&subject, call).await;
         ended.unwrap_or_else(|error| {
             if matches!(error, RequestError::NoResponders { .. }) {
@@ -195,8 +201,20 @@ impl Nats {
 }
 
 impl Wire for Nats {
-    fn describe(&self) -> BoxFuture<'_, Result<Vec<ServerDescription>, RemoteError>> {
-        Box::pin(self.described())
+    fn describe(
+        &self,
+        at_most: Duration,
+    ) -> BoxFuture<'_, Result<Vec<ServerDescription>, RemoteError>> {
+        Box::pin(self.described(at_most.min(self.options.answer_timeout)))
+    }
+
+    fn carries(&self, call: &Call) -> Result<(), RemoteError> {
+        let bytes = plain::request_bytes(call).saturating_add(HEADERS_BYTES as u64);
+        let bytes_max = self.client.connection().max_payload() as u64;
+        if bytes > bytes_max {
+            return Err(RemoteError::too_large(WireName::Nats, bytes, bytes_max));
+        }
+        Ok(())
     }
 
     fn run(self: Arc<Self>, call: Call, told: Told) -> BoxFuture<'static, RemoteEvent> {
@@ -211,193 +229,10 @@ impl Wire for Nats {
     }
 }
 
-/// Where an execution is cancelled, and its name there.
-struct CancelSubject {
-    subject: String,
-    id: String,
-}
-
-fn cancel_subject(subject: &str) -> CancelSubject {
-    let id = Uuid::new_v4().simple().to_string();
-    let group = subject.rsplit_once('.').map_or("", |(group, _)| group);
-    CancelSubject {
-        subject: format!("{group}.$cancel.{id}"),
-        id,
+fn limits(within: Duration) -> Limits {
+    Limits {
+        max_wait: within,
+        max_interval: Some(QUIET),
+        ..Limits::default()
     }
-}
-
-/// An execution on its way.
-struct Execution<'a> {
-    client: &'a Client,
-    cancel: CancelSubject,
-    told: &'a Told,
-}
-
-impl Execution<'_> {
-    async fn run(&self, subject: &str, call: &Call) -> Result<RemoteEvent, RequestError> {
-        let body = plain::request(call, &call.inputs).into_bytes();
-        let wait = call.timeout.map_or(LONG, |time| time.saturating_add(LONG));
-        let request = OutgoingRequest::new(body)
-            .with_header("Nodewire-Execution", &self.cancel.id)
-            .with_timeout(wait);
-        if call.wants_events {
-            let request = request.with_header("Nodewire-Stream", "1");
-            let replies = self.client.request_many(subject, request);
-            let limits = Limits {
-                max_wait: wait,
-                max_interval: None,
-                max_count: usize::MAX,
-                max_bytes: usize::MAX,
-            };
-            return self.follow(replies.limits(limits).stream().await?).await;
-        }
-        let asked = self.client.request(subject, request);
-        tokio::pin!(asked);
-        loop {
-            tokio::select! {
-                // First, so that it is sent before it is cancelled.
-                biased;
-                reply = &mut asked => return Ok(match read(&reply?) {
-                    Ok(answer) => plain::completed(&answer),
-                    Err(end) => end,
-                }),
-                () = self.stop() => {}
-            }
-        }
-    }
-
-    async fn follow(&self, mut replies: ReplyStream) -> Result<RemoteEvent, RequestError> {
-        loop {
-            let reply = tokio::select! {
-                biased;
-                reply = replies.next() => reply,
-                () = self.stop() => continue,
-            };
-            let reply = match reply {
-                Some(Ok(reply)) => reply,
-                Some(Err(error)) => return Err(error.into()),
-                None => return Ok(broken_off(replies.end())),
-            };
-            if reply.header("Nodewire-Event") == Some("accepted") {
-                continue;
-            }
-            let event = match read(&reply) {
-                Ok(event) => event,
-                Err(end) => return Ok(end),
-            };
-            if let Some(end) = plain::take(&event, self.told).await {
-                return Ok(end);
-            }
-        }
-    }
-
-    /// Once it is wanted: asks for it, and waits before that is done again, as a request may be overtaken.
-    async fn stop(&self) {
-        self.told.cancel.cancelled().await;
-        // Without an answer it has ended, or the end says how it went.
-        let _ = self.client.request(&self.cancel.subject, "").await;
-        tokio::time::sleep(CANCEL_INTERVAL).await;
-    }
-}
-
-fn read(reply: &Reply) -> Result<Json, RemoteEvent> {
-    Json::parse_bytes(reply.payload.clone()).map_err(|_| plain::unreadable("it is no JSON"))
-}
-
-fn broken_off(end: Option<End>) -> RemoteEvent {
-    match end {
-        Some(End::NoResponders) => {
-            let text = "no service answers: has it been stopped?";
-            RemoteEvent::failed(RemoteErrorKind::Unreachable, text)
-        }
-        Some(End::MaxWait | End::MaxInterval) => {
-            RemoteEvent::failed(RemoteErrorKind::Deadline, "there was no end in time")
-        }
-        Some(End::Closed | End::MaxCount | End::MaxBytes | End::Sentinel | _) | None => {
-            RemoteEvent::failed(
-                RemoteErrorKind::Lost,
-                "the connection to the broker was lost",
-            )
-        }
-    }
-}
-
-fn not_asked(error: RequestError) -> RemoteError {
-    let kind = match &error {
-        RequestError::Service(error) => return service_error(error),
-        RequestError::NoResponders { .. } => RemoteErrorKind::Unreachable,
-        RequestError::TimedOut { .. } => RemoteErrorKind::Unreachable,
-        RequestError::TooLarge { .. } => RemoteErrorKind::TooLarge,
-        RequestError::InvalidSubject { .. } => RemoteErrorKind::Protocol,
-        RequestError::Closed => RemoteErrorKind::Lost,
-    };
-    RemoteError::of(kind, error)
-}
-
-fn service_error(error: &ServiceError) -> RemoteError {
-    let body = Json::parse_bytes(error.payload().clone()).unwrap_or_default();
-    if let Some(told) = plain::error(&body) {
-        return told;
-    }
-    let kind = match error.code() {
-        Some(400) => RemoteErrorKind::InvalidInput,
-        Some(404) => RemoteErrorKind::NotFound,
-        Some(408) => RemoteErrorKind::Deadline,
-        Some(429) => RemoteErrorKind::Overloaded,
-        Some(499) => RemoteErrorKind::Cancelled,
-        Some(501) => RemoteErrorKind::Unsupported,
-        Some(503) => RemoteErrorKind::Unavailable,
-        Some(_) | None => RemoteErrorKind::Failed,
-    };
-    RemoteError::new(kind, error.to_string())
-}
-
-fn server(info: &Info, stats: Option<&Stats>) -> ServerDescription {
-    let is_ours = info.metadata.keys().any(|key| key.starts_with(CAPABILITY));
-    let endpoints = info.endpoints.iter();
-    let nodes = endpoints
-        .filter(|endpoint| !is_ours || endpoint.metadata.contains_key(NODE))
-        .map(|endpoint| {
-            let stats = stats.and_then(|stats| {
-                let mut all = stats.endpoints.iter();
-                all.find(|each| each.subject == endpoint.subject && each.name == endpoint.name)
-            });
-            node(endpoint, stats)
-        });
-    ServerDescription {
-        instance: Some(info.id.clone()),
-        version: Some(info.version.clone()),
-        nodes: nodes.collect(),
-        is_callable: is_ours,
-        ..ServerDescription::new(WireName::Nats, info.name.clone())
-    }
-}
-
-fn node(endpoint: &EndpointInfo, stats: Option<&EndpointStats>) -> NodeDescription {
-    let metadata = |key: &str| endpoint.metadata.get(key);
-    let json = |key: &str| metadata(key).and_then(|text| Json::parse(text.as_str()).ok());
-    let definition = json(DEFINITION);
-    let described = definition
-        .as_ref()
-        .and_then(NodeDescription::from_definition);
-    let uid = metadata(NODE).unwrap_or(&endpoint.name);
-    let mut node = described.unwrap_or_else(|| NodeDescription::new(uid.as_str()));
-    node.description = node
-        .description
-        .or_else(|| metadata(schema::DESCRIPTION).cloned());
-    node.schema = json(schema::REQUEST_SCHEMA);
-    node.address = Some(endpoint.subject.clone());
-    node.load = stats.map(load);
-    node
-}
-
-/// What the executor counts, where it does; else what every service counts.
-fn load(stats: &EndpointStats) -> Load {
-    let data = Json::from(stats.data.clone());
-    Load::from_stats(&data).unwrap_or_else(|| Load {
-        completed: Some(stats.num_requests.saturating_sub(stats.num_errors)),
-        failed: Some(stats.num_errors),
-        run_mean_us: Some(stats.average_processing_time / 1_000),
-        ..Load::default()
-    })
 }

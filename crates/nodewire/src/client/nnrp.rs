@@ -1,23 +1,25 @@
 //! The NNRP wire.
 
+mod ending;
+mod message;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ::nnrp::client::{
-    ConnectOptions, FrameEnd, FrameItem, FrameStream, Session, Submit, SubmitError,
-};
+use ::nnrp::client::{ConnectOptions, FrameItem, FrameStream, Session, Submit};
 use ::nnrp::{ClientTls, DialOptions, Dialer, Endpoint};
 use futures_util::StreamExt;
-use nnrp_wire::body::{PayloadKind, TypedPayload};
-use nnrp_wire::build::SubmitOptions;
-use nnrp_wire::session::{FrameError, FrameKey, FrameOutcome};
-use nnrp_wire::{BudgetPolicy, ErrorCode, FrameSubmit, ResultBody, ResultFlags, ResultPush};
-use nodewire_core::{BoxFuture, Inputs, Outputs, PortValue, Value};
+use nnrp_wire::body::TypedPayload;
+use nnrp_wire::session::{FrameKey, FrameOutcome};
+use nnrp_wire::{FrameSubmit, ResultFlags};
+use nodewire_core::{BoxFuture, Outputs};
 use nodewire_json::Json;
 use serde_json::json;
 use uuid::Uuid;
 
+use self::ending::{ended, not_sent};
+use self::message::{Ports, body_bytes, payloads, progress, read, submit};
 use super::RemoteOptions;
 use super::call::Call;
 use super::description::{Load, NodeDescription, ServerDescription};
@@ -46,12 +48,6 @@ pub(super) struct Nnrp {
     ports: Mutex<HashMap<String, Arc<Ports>>>,
 }
 
-#[derive(Debug, Default)]
-struct Ports {
-    inputs: Vec<String>,
-    outputs: Vec<String>,
-}
-
 /// A frame that is followed.
 struct Following<'a> {
     key: FrameKey,
@@ -61,6 +57,7 @@ struct Following<'a> {
 
 /// What a server tells of its nodes.
 struct Discovered {
+    name: Option<String>,
     version: Option<String>,
     nodes: Vec<NodeDescription>,
 }
@@ -105,46 +102,49 @@ impl Nnrp {
         self.ports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn round_trip(&self) -> Option<Duration> {
-        let ping = tokio::time::timeout(self.options.answer_timeout / 2, self.session.ping());
+    async fn round_trip(&self, within: Duration) -> Option<Duration> {
+        let ping = tokio::time::timeout(within / 2, self.session.ping());
         if let Ok(Ok(time)) = ping.await {
             return Some(time);
         }
         // The reference does not answer pings.
         let begun = Instant::now();
         let probe = self.session.probe(PROBE_BYTES);
-        let probed = tokio::time::timeout(self.options.answer_timeout / 2, probe).await;
+        let probed = tokio::time::timeout(within / 2, probe).await;
         matches!(probed, Ok(Ok(_))).then(|| begun.elapsed())
     }
 
-    async fn described(&self) -> Result<Vec<ServerDescription>, RemoteError> {
+    async fn described(&self, within: Duration) -> Result<Vec<ServerDescription>, RemoteError> {
         if let Some(end) = self.session.end() {
             return Err(RemoteError::of(RemoteErrorKind::Lost, end));
         }
-        let round_trip = self.round_trip().await;
-        let discovered = self.discover().await;
+        let (round_trip, discovered) = tokio::join!(self.round_trip(within), self.discover(within));
         let host = self.endpoint.host();
         let port = self.endpoint.port(::nnrp::TransportId::Tcp).unwrap_or(0);
-        let name = if host.contains(':') {
+        let address = if host.contains(':') {
             format!("[{host}]:{port}")
         } else {
             format!("{host}:{port}")
         };
-        let server = ServerDescription {
-            round_trip,
-            ..ServerDescription::new(WireName::Nnrp, name)
-        };
-        Ok(vec![match discovered {
-            Some(Discovered { version, nodes }) => ServerDescription {
+        let server = match discovered {
+            Some(Discovered {
+                name,
                 version,
                 nodes,
-                ..server
+            }) => ServerDescription {
+                version,
+                nodes,
+                ..ServerDescription::at(WireName::Nnrp, name, address)
             },
             None => ServerDescription {
                 is_callable: false,
                 instance: self.model(),
-                ..server
+                ..ServerDescription::new(WireName::Nnrp, address)
             },
+        };
+        Ok(vec![ServerDescription {
+            round_trip,
+            ..server
         }])
     }
 
@@ -156,22 +156,25 @@ impl Nnrp {
     }
 
     /// Asks what is served; `None` if the answer is another one, or none in time.
-    async fn discover(&self) -> Option<Discovered> {
+    async fn discover(&self, within: Duration) -> Option<Discovered> {
         let request = json!({"node": DISCOVERY_NODE}).to_string();
         let message = FrameSubmit::builder()
             .payloads(vec![TypedPayload::structured_event(request)])
             .build()
             .ok()?;
         let asked = Submit::new(FrameKey::new(self.session.next_frame_id()), message);
-        let answered = tokio::time::timeout(self.options.answer_timeout, self.session.call(asked));
+        let answered = tokio::time::timeout(within, self.session.call(asked));
         let answer = answered.await.ok()?.ok()?;
         let told = payloads(&answer.result.result).into_iter().next()?;
         let told = Json::parse_bytes(told.payload).ok()?;
         let nodes: Vec<_> = told.get("nodes")?.elements()?;
         let nodes: Vec<_> = nodes.iter().filter_map(node).collect();
-        let by_node = nodes.iter().map(|node| (node.uid.clone(), ports_of(node)));
+        let by_node = nodes
+            .iter()
+            .map(|node| (node.uid.clone(), Arc::new(Ports::of(node))));
         *self.ports() = by_node.collect();
         Some(Discovered {
+            name: plain::text(&told, "name"),
             version: plain::text(&told, "version"),
             nodes,
         })
@@ -182,7 +185,7 @@ impl Nnrp {
         if known.is_some() {
             return known;
         }
-        self.discover().await?;
+        self.discover(self.options.answer_timeout).await?;
         self.ports().get(node).cloned()
     }
 
@@ -289,8 +292,25 @@ impl Nnrp {
 }
 
 impl Wire for Nnrp {
-    fn describe(&self) -> BoxFuture<'_, Result<Vec<ServerDescription>, RemoteError>> {
-        Box::pin(self.described())
+    fn describe(
+        &self,
+        at_most: Duration,
+    ) -> BoxFuture<'_, Result<Vec<ServerDescription>, RemoteError>> {
+        Box::pin(self.described(at_most.min(self.options.answer_timeout)))
+    }
+
+    fn carries(&self, call: &Call) -> Result<(), RemoteError> {
+        let established = self.session.established();
+        // Whatever the server said: 0 is no limit.
+        let bytes_max = established.map_or(0, |it| it.ack.max_body_bytes);
+        let ports = self.ports().get(&*call.node).cloned().unwrap_or_default();
+        let bytes = submit(call, &ports).and_then(|message| body_bytes(&message));
+        let bytes = bytes.map_err(|error| RemoteError::of(RemoteErrorKind::TooLarge, error))?;
+        if bytes_max != 0 && bytes > u64::from(bytes_max) {
+            let wire = WireName::Nnrp;
+            return Err(RemoteError::too_large(wire, bytes, u64::from(bytes_max)));
+        }
+        Ok(())
     }
 
     fn run(self: Arc<Self>, call: Call, told: Told) -> BoxFuture<'static, RemoteEvent> {
@@ -321,184 +341,4 @@ fn node(told: &Json) -> Option<NodeDescription> {
         })
     });
     Some(node)
-}
-
-fn ports_of(node: &NodeDescription) -> Arc<Ports> {
-    let names = |ports: &Option<Vec<super::description::PortDescription>>| {
-        let ports = ports.iter().flatten();
-        ports.map(|port| port.name.clone()).collect()
-    };
-    Arc::new(Ports {
-        inputs: names(&node.inputs),
-        outputs: names(&node.outputs),
-    })
-}
-
-/// Bytes are payloads of their own, of their port; everything else is in the request.
-fn submit(call: &Call, ports: &Ports) -> Result<FrameSubmit, nnrp_wire::WireError> {
-    let mut inputs = Inputs::new();
-    let mut pieces = Vec::new();
-    for (port, values) in call.inputs.iter() {
-        let place = ports.inputs.iter().position(|name| name == port);
-        let place = place.and_then(|place| u16::try_from(place + 1).ok());
-        match (place, only_bytes(values)) {
-            (Some(place), Some(bytes)) => {
-                let payloads = bytes.into_iter();
-                pieces.extend(
-                    payloads.map(|bytes| TypedPayload::opaque_bytes(bytes).with_profile(place)),
-                );
-            }
-            _ => inputs.insert(port, values.clone()),
-        }
-    }
-    let request = TypedPayload::structured_event(plain::request(call, &inputs).into_bytes());
-    let mut payloads = vec![request];
-    payloads.append(&mut pieces);
-    let budget_ms = call
-        .timeout
-        .and_then(|time| u16::try_from(time.as_millis()).ok());
-    let options = SubmitOptions {
-        budget_policy: if call.wants_events {
-            BudgetPolicy::ALLOW_PARTIAL
-        } else {
-            BudgetPolicy::empty()
-        },
-        latency_budget_ms: budget_ms.unwrap_or(0),
-        ..SubmitOptions::default()
-    };
-    FrameSubmit::builder()
-        .options(options)
-        .payloads(payloads)
-        .build()
-}
-
-fn only_bytes(values: &PortValue) -> Option<Vec<bytes::Bytes>> {
-    let values = values.values();
-    let bytes = values.iter().map(|value| match value {
-        Value::Bytes(bytes) => Some(bytes.clone()),
-        Value::Json(_) | Value::Asset(_) => None,
-    });
-    bytes
-        .collect::<Option<Vec<_>>>()
-        .filter(|all| !all.is_empty())
-}
-
-fn payloads(result: &ResultPush) -> Vec<TypedPayload> {
-    match &result.body {
-        ResultBody::Composed(composed) => composed.body().typed.iter().collect(),
-        ResultBody::Empty | ResultBody::Flat(_) => Vec::new(),
-    }
-}
-
-/// The event, if the result is one of progress.
-fn progress(result: &ResultPush) -> Option<Json> {
-    let payloads = payloads(result);
-    let [payload] = payloads.as_slice() else {
-        return None;
-    };
-    if payload.kind != PayloadKind::StructuredEvent || payload.profile_id != 0 {
-        return None;
-    }
-    let event = Json::parse_bytes(payload.payload.clone()).ok()?;
-    (plain::text(&event, "event").as_deref() == Some("progress")).then_some(event)
-}
-
-/// A result's payloads, each at the output whose place its profile is.
-fn read(result: &ResultPush, ports: &Ports) -> Outputs {
-    let mut lists: Vec<Vec<Value>> = ports.outputs.iter().map(|_| Vec::new()).collect();
-    let mut outputs = Outputs::new();
-    for payload in payloads(result) {
-        let place = usize::from(payload.profile_id).checked_sub(1);
-        match place.and_then(|place| lists.get_mut(place)) {
-            Some(list) => list.push(output(&payload)),
-            None => {
-                let json = Json::parse_bytes(payload.payload).unwrap_or_default();
-                for (port, values) in plain::outputs(&json.get("outputs").unwrap_or_default()) {
-                    outputs.insert(port, values);
-                }
-            }
-        }
-    }
-    for (name, list) in ports.outputs.iter().zip(lists) {
-        if !list.is_empty() {
-            outputs.insert(name.as_str(), PortValue::List(list));
-        }
-    }
-    outputs
-}
-
-fn output(payload: &TypedPayload) -> Value {
-    let bytes = || Value::Bytes(payload.payload.clone());
-    match payload.kind {
-        PayloadKind::TokenChunk => match std::str::from_utf8(&payload.payload) {
-            Ok(text) => Value::Json(Json::from(text)),
-            Err(_) => bytes(),
-        },
-        PayloadKind::StructuredEvent | PayloadKind::ToolDelta => {
-            Json::parse_bytes(payload.payload.clone()).map_or_else(|_| bytes(), plain::value)
-        }
-        PayloadKind::Tensor
-        | PayloadKind::AudioChunk
-        | PayloadKind::VideoChunk
-        | PayloadKind::OpaqueBytes => bytes(),
-    }
-}
-
-fn ended(end: FrameEnd, outputs: Outputs) -> RemoteEvent {
-    match end.outcome {
-        FrameOutcome::Complete | FrameOutcome::Stale | FrameOutcome::Degraded => {
-            RemoteEvent::Completed(outputs)
-        }
-        FrameOutcome::Cancelled => RemoteEvent::Cancelled,
-        FrameOutcome::Dropped => RemoteEvent::Dropped {
-            reason: "the server dropped the frame".to_owned(),
-        },
-        FrameOutcome::Expired => {
-            RemoteEvent::failed(RemoteErrorKind::Deadline, "there was no result in time")
-        }
-        FrameOutcome::Error => failed(end.error),
-        FrameOutcome::ConnectionLost => {
-            let text = match end.session {
-                Some(end) => end.to_string(),
-                None => "the connection was lost".to_owned(),
-            };
-            RemoteEvent::failed(RemoteErrorKind::Lost, text)
-        }
-    }
-}
-
-fn failed(error: Option<FrameError>) -> RemoteEvent {
-    let Some(FrameError::Peer(peer)) = &error else {
-        let text = error.map_or_else(|| "the frame failed".to_owned(), |error| error.to_string());
-        return RemoteEvent::failed(RemoteErrorKind::Protocol, text);
-    };
-    let text = String::from_utf8_lossy(&peer.diagnostic);
-    if let Some((name, message)) = text.split_once(": ")
-        && let Some(kind) = RemoteErrorKind::from_name(name)
-    {
-        return plain::failed(RemoteError::new(kind, message));
-    }
-    let kind = match peer.metadata.known_code() {
-        Some(ErrorCode::MalformedBody) => RemoteErrorKind::InvalidInput,
-        Some(ErrorCode::FrameCancelled) => RemoteErrorKind::Cancelled,
-        Some(ErrorCode::FrameExpired) => RemoteErrorKind::Deadline,
-        Some(ErrorCode::ServerBusy) => RemoteErrorKind::Overloaded,
-        Some(ErrorCode::UnsupportedCapability) => RemoteErrorKind::Unsupported,
-        Some(ErrorCode::LimitExceeded) => RemoteErrorKind::TooLarge,
-        Some(_) | None => RemoteErrorKind::Failed,
-    };
-    plain::failed(RemoteError::new(kind, peer.to_string()))
-}
-
-fn not_sent(error: SubmitError) -> RemoteError {
-    let kind = match &error {
-        SubmitError::Expired { .. } => RemoteErrorKind::Deadline,
-        SubmitError::Ending | SubmitError::Over(_) | SubmitError::Connecting => {
-            RemoteErrorKind::Lost
-        }
-        SubmitError::Refused(_) | SubmitError::NotReceived { .. } | SubmitError::OthersWait | _ => {
-            RemoteErrorKind::TooManyInFlight
-        }
-    };
-    RemoteError::of(kind, error)
 }

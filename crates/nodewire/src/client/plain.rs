@@ -37,6 +37,23 @@ pub(super) fn request(call: &Call, inputs: &Inputs) -> Json {
     Json::object(members)
 }
 
+/// How long [`request`] is, without making it: bytes are not encoded.
+pub(super) fn request_bytes(call: &Call) -> u64 {
+    let mut encoded: u64 = 0;
+    let mut inputs = Inputs::new();
+    for (port, values) in call.inputs.iter() {
+        let values = values.values().iter().map(|value| match value {
+            Value::Bytes(bytes) => {
+                encoded += (bytes.len() as u64).div_ceil(3) * 4;
+                Value::Bytes(Bytes::new())
+            }
+            Value::Json(_) | Value::Asset(_) => value.clone(),
+        });
+        inputs.insert(port, PortValue::List(values.collect()));
+    }
+    request(call, &inputs).as_str().len() as u64 + encoded
+}
+
 fn lists(inputs: &Inputs) -> impl Iterator<Item = (&str, Member)> {
     inputs.iter().map(|(port, values)| {
         let values = values.values().iter().map(output_value).collect();
@@ -164,6 +181,18 @@ mod tests {
         assert_eq!(read.node.as_deref(), Some("n"));
         assert_eq!(read.timeout, Some(Duration::from_millis(5)));
         assert!(text.contains(r#""data": [{"$bytes": "AP8="}]"#), "{text}");
+    }
+
+    #[test]
+    fn the_length_of_a_request_is_known_without_it() {
+        for length in [0, 1, 2, 3, 1000] {
+            let call = Call::new("n")
+                .input("text", "é\n")
+                .input("data", Bytes::from(vec![7; length]))
+                .parameter("p", "q");
+            let text = request(&call, &call.inputs);
+            assert_eq!(request_bytes(&call), text.as_str().len() as u64, "{length}");
+        }
     }
 
     #[test]

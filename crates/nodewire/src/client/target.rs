@@ -21,8 +21,10 @@ pub enum Target {
         url: Secret,
         /// Only those of this name.
         service: Option<String>,
-        /// A file with a JWT and its seed.
-        credentials: Option<PathBuf>,
+        /// Who we are, if the address does not say so.
+        login: NatsLogin,
+        /// A file with the authorities to trust, PEM, beside those that the system trusts.
+        tls_ca: Option<PathBuf>,
     },
     /// An Autotrainer device.
     Autotrainer {
@@ -45,6 +47,25 @@ pub enum Target {
         /// Its token.
         token: Option<Secret>,
     },
+}
+
+/// Who we are to a NATS broker.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum NatsLogin {
+    /// Whoever the address says, or nobody.
+    #[default]
+    Url,
+    /// A file with a JWT and its seed.
+    Credentials(PathBuf),
+    /// A user.
+    User {
+        /// The name.
+        user: String,
+        /// The password.
+        password: Secret,
+    },
+    /// A token.
+    Token(Secret),
 }
 
 /// Who may answer for an NNRP server.
@@ -230,7 +251,8 @@ fn nats(text: &str) -> Result<Target, &'static str> {
     Ok(Target::Nats {
         url: Secret::new(urls.join(",")),
         service: service.map(str::to_owned),
-        credentials: None,
+        login: NatsLogin::Url,
+        tls_ca: None,
     })
 }
 

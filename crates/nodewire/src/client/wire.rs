@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use nodewire_core::{BoxFuture, Outputs, Progress};
 use tokio::sync::mpsc;
@@ -17,7 +18,14 @@ pub(super) type WireRef = Arc<dyn Wire>;
 
 /// A connection by one wire.
 pub(super) trait Wire: Debug + Send + Sync {
-    fn describe(&self) -> BoxFuture<'_, Result<Vec<ServerDescription>, RemoteError>>;
+    /// What is told within this time, and within the connection's own.
+    fn describe(
+        &self,
+        at_most: Duration,
+    ) -> BoxFuture<'_, Result<Vec<ServerDescription>, RemoteError>>;
+
+    /// Whether the call has a form and room here, as far as is known.
+    fn carries(&self, call: &Call) -> Result<(), RemoteError>;
 
     /// Executes, tells what happens, and gives the event that ends it. Once `told` is cancelled, the server is asked to
     /// stop, and the end waited for.

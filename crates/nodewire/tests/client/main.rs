@@ -7,6 +7,7 @@
 )]
 
 mod calls;
+mod carrying;
 mod describing;
 mod foreign;
 #[path = "../common/nodes.rs"]

@@ -1,0 +1,150 @@
+//! An execution by NATS.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use nats_micro::Reply;
+use nats_micro::client::{Client, End, Limits, OutgoingRequest, ReplyStream, RequestError};
+use nodewire_json::Json;
+use uuid::Uuid;
+
+use super::super::call::Call;
+use super::super::error::RemoteErrorKind;
+use super::super::execution::RemoteEvent;
+use super::super::plain;
+use super::super::wire::Told;
+
+/// Without a timeout of the caller's.
+const LONG: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Between two requests to cancel.
+const CANCEL_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Bytes of a request's headers.
+pub(super) const HEADERS_BYTES: usize = "NATS/1.0\r\n\r\n".len()
+    + "Nodewire-Execution: 00000000000000000000000000000000\r\n".len()
+    + "Nodewire-Stream: 1\r\n".len();
+
+/// An execution on its way.
+pub(super) struct Execution<'a> {
+    client: &'a Client,
+    cancel: CancelSubject,
+    told: &'a Told,
+}
+
+impl<'a> Execution<'a> {
+    /// Of the node at this subject.
+    pub(super) fn new(client: &'a Client, subject: &str, told: &'a Told) -> Self {
+        Self {
+            client,
+            cancel: cancel_subject(subject),
+            told,
+        }
+    }
+
+    pub(super) async fn run(
+        &self,
+        subject: &str,
+        call: &Call,
+    ) -> Result<RemoteEvent, RequestError> {
+        let body = plain::request(call, &call.inputs).into_bytes();
+        let wait = call.timeout.map_or(LONG, |time| time.saturating_add(LONG));
+        let request = OutgoingRequest::new(body)
+            .with_header("Nodewire-Execution", &self.cancel.id)
+            .with_timeout(wait);
+        if call.wants_events {
+            let request = request.with_header("Nodewire-Stream", "1");
+            let replies = self.client.request_many(subject, request);
+            let limits = Limits {
+                max_wait: wait,
+                max_interval: None,
+                max_count: usize::MAX,
+                max_bytes: usize::MAX,
+            };
+            return self.follow(replies.limits(limits).stream().await?).await;
+        }
+        let asked = self.client.request(subject, request);
+        tokio::pin!(asked);
+        loop {
+            tokio::select! {
+                // First, so that it is sent before it is cancelled.
+                biased;
+                reply = &mut asked => return Ok(match read(&reply?) {
+                    Ok(answer) => plain::completed(&answer),
+                    Err(end) => end,
+                }),
+                () = self.stop() => {}
+            }
+        }
+    }
+
+    async fn follow(&self, mut replies: ReplyStream) -> Result<RemoteEvent, RequestError> {
+        loop {
+            let reply = tokio::select! {
+                biased;
+                reply = replies.next() => reply,
+                () = self.stop() => continue,
+            };
+            let reply = match reply {
+                Some(Ok(reply)) => reply,
+                Some(Err(error)) => return Err(error.into()),
+                None => return Ok(broken_off(replies.end())),
+            };
+            if reply.header("Nodewire-Event") == Some("accepted") {
+                continue;
+            }
+            let event = match read(&reply) {
+                Ok(event) => event,
+                Err(end) => return Ok(end),
+            };
+            if let Some(end) = plain::take(&event, self.told).await {
+                return Ok(end);
+            }
+        }
+    }
+
+    /// Once it is wanted: asks for it, and waits before that is done again, as a request may be overtaken.
+    async fn stop(&self) {
+        self.told.cancel.cancelled().await;
+        // Without an answer it has ended, or the end says how it went.
+        let _ = self.client.request(&self.cancel.subject, "").await;
+        tokio::time::sleep(CANCEL_INTERVAL).await;
+    }
+}
+
+/// Where an execution is cancelled, and its name there.
+struct CancelSubject {
+    subject: String,
+    id: String,
+}
+
+fn cancel_subject(subject: &str) -> CancelSubject {
+    let id = Uuid::new_v4().simple().to_string();
+    let group = subject.rsplit_once('.').map_or("", |(group, _)| group);
+    CancelSubject {
+        subject: format!("{group}.$cancel.{id}"),
+        id,
+    }
+}
+
+fn read(reply: &Reply) -> Result<Json, RemoteEvent> {
+    Json::parse_bytes(reply.payload.clone()).map_err(|_| plain::unreadable("it is no JSON"))
+}
+
+fn broken_off(end: Option<End>) -> RemoteEvent {
+    match end {
+        Some(End::NoResponders) => {
+            let text = "no service answers: has it been stopped?";
+            RemoteEvent::failed(RemoteErrorKind::Unreachable, text)
+        }
+        Some(End::MaxWait | End::MaxInterval) => {
+            RemoteEvent::failed(RemoteErrorKind::Deadline, "there was no end in time")
+        }
+        Some(End::Closed | End::MaxCount | End::MaxBytes | End::Sentinel | _) | None => {
+            RemoteEvent::failed(
+                RemoteErrorKind::Lost,
+                "the connection to the broker was lost",
+            )
+        }
+    }
+}
