@@ -263,8 +263,7 @@ pub const fn told(wire: Wire, failure: Failure) -> Told {
         },
         Wire::Nnrp => match failure {
             Failure::InvalidInput => fails(Some("MALFORMED_BODY"), text(failure)),
-            // The hint before it is only advice, and missing where the session's own clock was first.
-            Failure::Deadline => ends("dropped", None),
+            Failure::Deadline => ends("dropped", Some("BUDGET_EXCEEDED")),
             Failure::Panic => fails(Some("INTERNAL_ERROR"), text(failure)),
             Failure::UnknownNode => fails(Some("UNSUPPORTED_CAPABILITY"), text(failure)),
             Failure::QueueFull => ends("dropped", Some("QUEUE_FULL")),

@@ -119,8 +119,8 @@ pub fn on_all_wires(
         .nats(NatsConfig::new(SERVICE, "1.0.0", broker_url))
         .autotrainer(autotrainer)
         .nnrp(NnrpConfig::insecure_loopback(0))
-        .http(HttpConfig::new().token(HttpToken::new(HTTP_TOKEN)))
-        .mcp(McpConfig::new().token(HttpToken::new(HTTP_TOKEN))))
+        .http(HttpConfig::new().access(HttpToken::new(HTTP_TOKEN)))
+        .mcp(McpConfig::new().access(HttpToken::new(HTTP_TOKEN))))
 }
 
 fn nanograph_server() -> anyhow::Result<ServerConfig> {

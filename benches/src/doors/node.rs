@@ -4,7 +4,7 @@ use anyhow::Context;
 use nanograph::config::{ConfigFile, ServerConfig};
 use nodewire::autotrainer::AutotrainerConfig;
 use nodewire::capability::Wire;
-use nodewire::http::HttpConfig;
+use nodewire::http::{Access, HttpConfig};
 use nodewire::mcp::McpConfig;
 use nodewire::nanograph::NanographConfig;
 use nodewire::nats::NatsConfig;
@@ -32,8 +32,8 @@ pub async fn serve(broker_url: &str, announce: impl FnOnce(&str)) -> anyhow::Res
         .nats(NatsConfig::new("doors", "1.0.0", broker_url))
         .autotrainer(autotrainer)
         .nnrp(NnrpConfig::insecure_loopback(0))
-        .http(HttpConfig::new().without_token())
-        .mcp(McpConfig::new().without_token());
+        .http(HttpConfig::new().access(Access::Open))
+        .mcp(McpConfig::new().access(Access::Open));
     let running = Box::pin(server.build()?.start()).await?;
     let nanograph = running.nanograph_address().context("no Nanograph")?;
     let autotrainer = running.autotrainer_address().context("no Autotrainer")?;

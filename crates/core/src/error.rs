@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use crate::unknown::UnknownArgument;
+
 /// Why an execution failed.
 #[derive(Debug)]
 pub struct NodeError {
@@ -175,6 +177,9 @@ pub enum Refusal {
     /// The deadline had passed on arrival.
     #[error("the deadline had passed before the request arrived")]
     DeadlinePassed,
+    /// The node has no such input or parameter; see [`Executor::refusing_unknown`](crate::Executor::refusing_unknown).
+    #[error(transparent)]
+    UnknownArgument(Box<UnknownArgument>),
 }
 
 /// The kinds of [`Refusal`], for counting and for mapping to wires.
@@ -190,16 +195,19 @@ pub enum RefusalKind {
     ShuttingDown,
     /// See [`Refusal::DeadlinePassed`].
     DeadlinePassed,
+    /// See [`Refusal::UnknownArgument`].
+    InvalidInput,
 }
 
 impl RefusalKind {
     /// Every kind, for tables that must be complete.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::UnknownNode,
         Self::QueueFull,
         Self::TooManyInFlight,
         Self::ShuttingDown,
         Self::DeadlinePassed,
+        Self::InvalidInput,
     ];
 
     /// A stable name for metrics.
@@ -211,6 +219,8 @@ impl RefusalKind {
             Self::TooManyInFlight => "too_many_in_flight",
             Self::ShuttingDown => "shutting_down",
             Self::DeadlinePassed => "deadline_passed",
+            // As an error that a handler finds.
+            Self::InvalidInput => "invalid_input",
         }
     }
 }
@@ -225,6 +235,7 @@ impl Refusal {
             Self::TooManyInFlight(_) => RefusalKind::TooManyInFlight,
             Self::ShuttingDown => RefusalKind::ShuttingDown,
             Self::DeadlinePassed => RefusalKind::DeadlinePassed,
+            Self::UnknownArgument(_) => RefusalKind::InvalidInput,
         }
     }
 }

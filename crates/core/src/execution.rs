@@ -1,19 +1,12 @@
 //! An execution as whoever submitted it sees it.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use tokio::sync::Notify;
+use std::sync::Arc;
 
 use crate::error::NodeError;
 use crate::event::{DropReason, ExecutionEvent, ExecutionId};
-use crate::node::BoxFuture;
+use crate::event_queue::EventQueue;
 use crate::running::{Running, StopReason};
-use crate::sink::EventSink;
 use crate::value::Outputs;
-
-/// Progress and partial outputs that wait in an [`Execution`] before there is "no room".
-const EVENTS_WAITING_MAX: usize = 64;
 
 /// An accepted execution: its events, and a way to cancel it. Dropping it cancels; see [`Self::detach`].
 #[derive(Debug)]
@@ -136,84 +129,5 @@ impl Drop for Execution {
             self.cancel();
         }
         self.events.close();
-    }
-}
-
-/// The sink behind an [`Execution`].
-#[derive(Debug, Default)]
-pub(crate) struct EventQueue {
-    // A std mutex: held for a push or a pop, never across an await.
-    state: Mutex<QueueState>,
-    pushed: Notify,
-    popped: Notify,
-}
-
-#[derive(Debug, Default)]
-struct QueueState {
-    events: VecDeque<ExecutionEvent>,
-    terminal_taken: bool,
-    /// Nobody takes events any more, so that there is always room for them: nowhere.
-    closed: bool,
-}
-
-impl EventQueue {
-    async fn next(&self) -> Option<ExecutionEvent> {
-        loop {
-            let pushed = self.pushed.notified();
-            {
-                let mut state = self.lock();
-                if let Some(event) = state.events.pop_front() {
-                    state.terminal_taken = event.is_terminal();
-                    drop(state);
-                    self.popped.notify_waiters();
-                    return Some(event);
-                }
-                if state.terminal_taken {
-                    return None;
-                }
-            }
-            pushed.await;
-        }
-    }
-
-    fn close(&self) {
-        let mut state = self.lock();
-        state.closed = true;
-        let untaken = std::mem::take(&mut state.events);
-        drop(state);
-        drop(untaken);
-        self.popped.notify_waiters();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, QueueState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl EventSink for EventQueue {
-    fn deliver(&self, _id: ExecutionId, event: ExecutionEvent) {
-        let mut state = self.lock();
-        if !state.closed {
-            state.events.push_back(event);
-            drop(state);
-            self.pushed.notify_one();
-        }
-    }
-
-    fn has_room(&self) -> bool {
-        let state = self.lock();
-        state.closed || state.events.len() < EVENTS_WAITING_MAX
-    }
-
-    fn room(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async {
-            loop {
-                let popped = self.popped.notified();
-                if self.has_room() {
-                    return;
-                }
-                popped.await;
-            }
-        })
     }
 }

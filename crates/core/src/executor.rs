@@ -7,10 +7,11 @@ use std::time::Duration;
 use crate::assets::{AssetStore, Assets};
 use crate::error::{Refusal, RefusalKind};
 use crate::event::{ExecutionEvent, ExecutionId};
-use crate::execution::{CancelHandle, EventQueue, Execution};
+use crate::event_queue::EventQueue;
+use crate::execution::{CancelHandle, Execution};
 use crate::observe::{Observer, Submission, Watch};
 use crate::origin::OriginRefusals;
-use crate::queue::{Admission, Bounds};
+use crate::queue::{Admission, Bounds, NodeEntry};
 use crate::registry::Registry;
 use crate::request::ExecutionRequest;
 use crate::running::{Door, Running};
@@ -19,6 +20,7 @@ use crate::shutdown::Phase;
 use crate::sink::EventSink;
 use crate::stats::Counters;
 use crate::task::Task;
+use crate::unknown::UnknownArgument;
 
 /// Bounds of an [`Executor`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,15 @@ pub struct ExecutorConfig {
     pub queue: usize,
     /// How long a handler may take to react to a cancellation or deadline before it is abandoned; 2 s by default.
     pub grace: Duration,
+    /// Progress and partial outputs of one execution that wait in an [`Execution`] for whoever follows it; 64 by default.
+    /// Beyond that, and beyond the two limits below, partial outputs wait in their handler, and progress is dropped, which
+    /// is counted.
+    pub events_max: usize,
+    /// Their bytes; 8 MiB by default. One event more may be taken in below that.
+    pub events_bytes_max: usize,
+    /// The same for all executions together: above that, only executions take more of which nothing waits; 256 MiB by
+    /// default.
+    pub events_bytes_held_max: usize,
     /// Bytes of assets that are fetched for the inputs of one execution, all together; 256 MiB by default.
     pub asset_bytes_max: usize,
     /// Bytes of fetched assets that all executions hold at once; 1 GiB by default. Beyond them executions fail with
@@ -49,6 +60,9 @@ impl Default for ExecutorConfig {
             concurrency: 256,
             queue: 1_024,
             grace: Duration::from_secs(2),
+            events_max: 64,
+            events_bytes_max: 8 << 20,
+            events_bytes_held_max: 256 << 20,
             asset_bytes_max: 256 << 20,
             asset_bytes_held_max: 1 << 30,
             asset_fetches_max: 16,
@@ -64,6 +78,7 @@ pub struct Executor {
     assets: Assets,
     origin: Option<&'static str>,
     observer: Option<Arc<dyn Observer>>,
+    refuses_unknown: bool,
 }
 
 impl Default for Executor {
@@ -85,6 +100,7 @@ impl Executor {
             assets: Assets::default(),
             origin: None,
             observer: None,
+            refuses_unknown: false,
         }
     }
 
@@ -110,6 +126,15 @@ impl Executor {
     #[must_use]
     pub fn with_observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = Some(observer);
+        self
+    }
+
+    /// The same executor for callers who are to be told of what they misspell: what is submitted through this handle and
+    /// its clones is refused if it has inputs or parameters that the node's definition has not. Without it, handlers get
+    /// them, and ignore them for the most part.
+    #[must_use]
+    pub fn refusing_unknown(mut self) -> Self {
+        self.refuses_unknown = true;
         self
     }
 
@@ -142,7 +167,8 @@ impl Executor {
     /// # Errors
     /// See [`Refusal`]; then nothing was started.
     pub fn submit(&self, request: ExecutionRequest) -> Result<Execution, Refusal> {
-        let events = Arc::new(EventQueue::default());
+        let room = Arc::clone(&self.shared.event_room);
+        let events = Arc::new(EventQueue::new(room));
         let sink: Arc<dyn EventSink> = Arc::<EventQueue>::clone(&events);
         let cancel = self.submit_to(request, sink)?;
         Ok(Execution::new(cancel, events))
@@ -162,10 +188,9 @@ impl Executor {
             self.shared.refuse(self.origin, RefusalKind::UnknownNode);
             return Err(Refusal::UnknownNode(request.node.to_string()));
         };
-        self.shared.reserve(&request).inspect_err(|refusal| {
-            self.shared.refuse(self.origin, refusal.kind());
-            entry.refuse(self.origin, refusal.kind());
-        })?;
+        let admitted = self.check_names(&request, &entry);
+        let admitted = admitted.and_then(|()| self.shared.reserve(&request));
+        admitted.inspect_err(|refusal| self.count_refusal(&entry, refusal.kind()))?;
         let id = ExecutionId(self.shared.next_id.fetch_add(1, Ordering::Relaxed));
         let door = Door {
             origin: self.origin,
@@ -181,6 +206,14 @@ impl Executor {
         running.deliver(ExecutionEvent::Accepted);
         self.start(&running, admission);
         Ok(CancelHandle::new(running))
+    }
+
+    /// Counts a refusal that somebody else decided on before there was a request to submit.
+    pub fn refused(&self, node: &str, kind: RefusalKind) {
+        match self.shared.registry.find(node) {
+            Some(entry) => self.count_refusal(&entry, kind),
+            None => self.shared.refuse(self.origin, kind),
+        }
     }
 
     /// Cancels everything that was accepted before and has not ended, whoever submitted it: what runs is asked to stop, what
@@ -204,6 +237,22 @@ impl Executor {
             self.shared.shutdown.advance(Phase::Stopping);
             self.shared.until_idle().await;
         }
+    }
+
+    fn check_names(&self, request: &ExecutionRequest, entry: &NodeEntry) -> Result<(), Refusal> {
+        let has_names = !request.inputs.is_empty() || !request.parameters.is_empty();
+        if !self.refuses_unknown || !has_names {
+            return Ok(());
+        }
+        match UnknownArgument::find(request, entry.node().definition()) {
+            Some(unknown) => Err(Refusal::UnknownArgument(Box::new(unknown))),
+            None => Ok(()),
+        }
+    }
+
+    fn count_refusal(&self, entry: &NodeEntry, kind: RefusalKind) {
+        self.shared.refuse(self.origin, kind);
+        entry.refuse(self.origin, kind);
     }
 
     fn watch(&self, id: ExecutionId, request: &ExecutionRequest) -> Option<Box<dyn Watch>> {

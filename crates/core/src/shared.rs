@@ -1,12 +1,13 @@
 //! What an executor, its clones and its executions share.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::Notify;
 
 use crate::error::{Refusal, RefusalKind};
+use crate::event_queue::EventRoom;
 use crate::executor::ExecutorConfig;
 use crate::fetch::Fetches;
 use crate::live::Live;
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     refusals: Mutex<ByOrigin<RefusalCounts>>,
     pub(crate) live: Live,
     pub(crate) fetches: Fetches,
+    pub(crate) event_room: Arc<EventRoom>,
     pub(crate) runners: Runners,
     pub(crate) shutdown: Shutdown,
     /// Accepted executions whose terminal event was not delivered yet. The counters know of an end before it is
@@ -47,6 +49,7 @@ impl Shared {
             refusals: Mutex::default(),
             live: Live::default(),
             fetches: Fetches::new(&config),
+            event_room: Arc::new(EventRoom::new(&config)),
             runners: Runners::default(),
             shutdown: Shutdown::default(),
             untold: AtomicUsize::new(0),

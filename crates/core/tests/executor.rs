@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 use nodewire_core::{
     Context, DropReason, DynNode, EventSink, Execution, ExecutionError, ExecutionEvent,
     ExecutionId, ExecutionRequest, Executor, ExecutorConfig, Inputs, NodeDefinition, NodeError,
-    NodeErrorKind, Outputs, Refusal, RefusalKind, Value, blocking_node_fn, node_fn,
+    NodeErrorKind, Outputs, Parameter, ParameterKind, Parameters, Port, Refusal, RefusalKind,
+    Value, blocking_node_fn, node_fn,
 };
+use nodewire_json::Json;
 use tokio::sync::{Notify, Semaphore};
 
 fn definition(uid: &str) -> NodeDefinition {
@@ -130,6 +132,44 @@ async fn unknown_nodes_are_refused_and_counted() {
     assert_eq!(refusal, Refusal::UnknownNode("nope".to_owned()));
     assert_eq!(executor.counters().refused_for(RefusalKind::UnknownNode), 1);
     assert_eq!(executor.counters().accepted, 0);
+}
+
+#[tokio::test]
+async fn unknown_names_are_refused_where_that_is_wanted() {
+    let node = NodeDefinition::builder("n")
+        .input(Port::new("text", "string"))
+        .parameter(Parameter::new("p", ParameterKind::Boolean, Json::null()));
+    let lenient = executor(node_fn(node.build().unwrap(), async |_| Ok(Outputs::new())));
+    let strict = lenient.clone().with_origin("door").refusing_unknown();
+    let input = |name: &'static str| {
+        let inputs = Inputs::new().with(name, "x");
+        ExecutionRequest::new("n").inputs(inputs)
+    };
+    let parameter = |name: &'static str| {
+        let mut parameters = Parameters::new();
+        parameters.insert(name, Json::from("x"));
+        ExecutionRequest::new("n").parameters(parameters)
+    };
+    for (wrong, told) in [
+        (input("txet"), "node `n` has no input `txet`; it has `text`"),
+        (parameter("q"), "node `n` has no parameter `q`; it has `p`"),
+    ] {
+        let refusal = strict.submit(wrong.clone()).unwrap_err();
+        assert_eq!(refusal.kind(), RefusalKind::InvalidInput);
+        assert_eq!(refusal.to_string(), told);
+        lenient.submit(wrong).unwrap().outputs().await.unwrap();
+    }
+    for right in [input("text"), parameter("p")] {
+        strict.submit(right).unwrap().outputs().await.unwrap();
+    }
+    strict.refused("n", RefusalKind::InvalidInput);
+    let counted = |counters: nodewire_core::Counters| {
+        let refused = counters.refused_for(RefusalKind::InvalidInput);
+        (refused, counters.refused(), counters.completed)
+    };
+    assert_eq!(counted(strict.counters()), (3, 3, 4));
+    assert_eq!(counted(strict.registry().stats()[0].counters), (3, 3, 4));
+    assert_eq!(strict.refusals()[0].count(RefusalKind::InvalidInput), 3);
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ async fn greet(
 async fn main() -> anyhow::Result<()> {
     let config = McpConfig::new()
         .address("127.0.0.1:8090".parse()?)
-        .token(HttpToken::new("a secret of yours"));
+        .access(HttpToken::new("a secret of yours"));
     Ok(NodeServer::builder()
         .node(greet())
         .mcp(config)

@@ -26,7 +26,7 @@ async fn main() -> anyhow::Result<()> {
     let (nnrp, _certificate_pem) = NnrpConfig::self_signed(7443)?;
     let http = HttpConfig::new()
         .address("127.0.0.1:8080".parse()?)
-        .token(HttpToken::new("a secret of yours"));
+        .access(HttpToken::new("a secret of yours"));
     let server = NodeServer::builder()
         .name("greeter")
         .version("1.0.0")

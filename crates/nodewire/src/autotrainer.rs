@@ -31,7 +31,7 @@
 //!
 //! | Error or refusal | Result | Error code |
 //! |---|---|---|
-//! | `InvalidInput` | `FAILED` | 1 |
+//! | `InvalidInput`, also an input or a parameter that the node does not have | `FAILED` | 1 |
 //! | `NotFound` | `FAILED` | 2 |
 //! | `Cancelled`, and what was cancelled | `FAILED` | 3 |
 //! | `Deadline`, and a deadline that passed before the start | `FAILED` | 4 |
@@ -73,9 +73,11 @@ use autotrainer_api::{Deadline, Limits, Service, StartError};
 use nodewire_core::{BoxFuture, Executor};
 
 use self::binding::Binding;
+use self::executions::Executions;
+use self::sink::Outlet;
 use crate::capability::Losses;
 use crate::nanograph::Transfers;
-use crate::server::RunningWire;
+use crate::server::{Identity, RunningWire};
 
 pub use self::answers::error_code;
 pub use self::config::AutotrainerConfig;
@@ -133,16 +135,19 @@ pub(crate) async fn start(
     config: AutotrainerConfig,
     executor: Executor,
     losses: Losses,
+    identity: &Identity,
 ) -> Result<RunningAutotrainer, AutotrainerError> {
     let transfers = Transfers::new(config.transfers_max);
     let service = service(&config);
-    let binding = Binding::new(
-        config,
-        executor,
+    let outlet = Outlet {
+        publisher: service.publisher(),
+        executions: Arc::new(Executions::new(config.in_flight_max)),
+        assets: executor.assets().clone(),
+        transfers: transfers.clone(),
         losses,
-        transfers.clone(),
-        service.publisher(),
-    )?;
+        message_bytes_max: config.message_bytes_max(),
+    };
+    let binding = Binding::new(config, executor, identity.clone(), outlet)?;
     let status = Status {
         executions: binding.executions(),
         service: Arc::new(service),
@@ -186,7 +191,7 @@ pub(crate) struct RunningAutotrainer {
 #[derive(Debug, Clone)]
 pub(crate) struct Status {
     service: Arc<Service>,
-    executions: Arc<executions::Executions>,
+    executions: Arc<Executions>,
 }
 
 impl Status {

@@ -239,7 +239,7 @@ const fn nnrp(feature: Feature) -> Support {
         }
         Feature::Cancel | Feature::Deadline => Support::Full,
         Feature::Bytes => Support::As(
-            "typed payloads and tensor tiles, without tile ids, element types and layouts",
+            "typed payloads and tensor tiles, without tile ids, element types and layouts; assets where too long",
         ),
         Feature::Priority => Support::As("a member of the structured event"),
         Feature::Assets => Support::As("references in structured events"),

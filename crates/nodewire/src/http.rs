@@ -2,7 +2,7 @@
 //!
 //! | Route | What it does |
 //! |---|---|
-//! | `GET /nodes` | all nodes: definition, JSON Schema of requests; and what the wire can express |
+//! | `GET /nodes` | the server's name and version; all nodes: definition, JSON Schema of requests; and what the wire can express |
 //! | `GET /nodes/{uid}` | one of them |
 //! | `POST /nodes/{uid}/execute` | executes it |
 //! | `GET /openapi.json` | all of it as OpenAPI 3.1, made of the definitions there are now |
@@ -10,8 +10,8 @@
 //! | `GET /metrics` | the same for Prometheus; see [`metrics`](crate::metrics) |
 //! | `GET /healthz` | 200, or 503 once the server is stopping; needs no token |
 //!
-//! Every other request needs `Authorization: Bearer <token>`, unless the token was switched off
-//! ([`HttpConfig::without_token`]); then requests that a browser's page sends (`Origin`) are refused. There is no TLS: it
+//! Every other request needs `Authorization: Bearer <token>`, unless everybody is taken
+//! ([`Access::Open`]); then requests that a browser's page sends (`Origin`) are refused. There is no TLS: it
 //! listens on loopback by default; put a proxy before it for others.
 //!
 //! # Requests
@@ -41,7 +41,7 @@
 //!
 //! | Status | When |
 //! |---|---|
-//! | 400 | `invalid_input`; a body that cannot be read |
+//! | 400 | `invalid_input`, also an input or a parameter that the node does not have; a body that cannot be read |
 //! | 401, 403 | no token or a wrong one; a page in a browser, where there is no token |
 //! | 404, 405 | `not_found`, a node or route that does not exist; another method |
 //! | 406, 415 | a form of answer that this node does not have; a form of request that is not known |
@@ -56,6 +56,7 @@
 //!
 //! In a stream, what happens after an execution was accepted is an event, and the status is 200.
 
+mod access;
 mod answer;
 mod bodies;
 mod config;
@@ -71,9 +72,11 @@ mod running;
 mod shared;
 mod token;
 
+pub use self::access::Access;
 pub use self::config::HttpConfig;
 pub use self::error::HttpError;
 pub(crate) use self::running::start;
+pub(crate) use self::shared::Shown;
 pub use self::token::HttpToken;
 #[cfg(feature = "mcp")]
 pub(crate) use self::{

@@ -10,7 +10,11 @@
 //!
 //! What this wire cannot express: deadlines and priorities (requests have none), and bytes in JSON. Bytes travel as
 //! assets: references at inputs that take bytes are fetched by the executor, bytes at outputs are stored before they are
-//! sent.
+//! sent. An execution has one preview stored at a time; the next waits in its handler, and progress meanwhile is dropped.
+//!
+//! Inputs and parameters that a node does not have are ignored here, unlike on all other wires: orchestrators send what a
+//! graph says, which may have been saved before the node changed, and the protocol's own servers hand all of it to the node.
+//! spec: nanograph 9, 17.4
 
 mod assets;
 mod definition;
@@ -214,6 +218,8 @@ fn to_core(
 ) -> Result<ExecutionRequest, NodeError> {
     let mut core_request = ExecutionRequest::new(request.node_uid.clone());
     core_request.trace_parent = request.trace_parent.as_ref().map(ToString::to_string);
+    let trace_state = request.trace_state.as_ref();
+    core_request.trace_state = trace_state.map(ToString::to_string);
     core_request.parameters = values::parameters(request)?;
     core_request.inputs = values::inputs(request);
     if let Some(definition) = definition {

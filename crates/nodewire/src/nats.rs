@@ -44,7 +44,7 @@
 //!
 //! | Code | When |
 //! |---|---|
-//! | 400 | `invalid_input` |
+//! | 400 | `invalid_input`, also an input or a parameter that the node does not have |
 //! | 404 | `not_found`, and a node that does not exist |
 //! | 408 | `deadline`, also one that passed while waiting or on arrival |
 //! | 429 | `overloaded`; the node's queue or the server is full |

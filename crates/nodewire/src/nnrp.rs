@@ -36,22 +36,27 @@
 //! token chunk for a string, opaque bytes for bytes (not copied), `{"$asset": "…"}` for a reference, and a structured event
 //! for other JSON. Outputs that the definition does not have come together, as `{"outputs": …}`, in one of profile 0.
 //!
+//! A result has at most [`NnrpConfig::result_bytes_max`]. Of longer outputs the longest bytes are kept as assets, if the
+//! server has a store, each with `{"$asset": "…"}` in its place; or, where that is not enough, all of them as one JSON
+//! document: `{"outputs": {"$asset": "…"}}` in an event of profile 0. Partial outputs that are longer are lost, and counted.
+//! Of those that wait for a client that takes none, an execution holds one; the next waits in its handler.
+//!
 //! | Error or refusal | Code |
 //! |---|---|
-//! | invalid_input | MALFORMED_BODY |
+//! | invalid_input, also an input or a parameter that the node does not have | MALFORMED_BODY |
 //! | not_found | INVALID_STATE |
 //! | cancelled | FRAME_CANCELLED |
 //! | deadline | FRAME_EXPIRED; where it was the frame's budget, RESULT_DROP, BUDGET_EXCEEDED |
 //! | overloaded, unavailable | SERVER_BUSY |
 //! | unsupported | UNSUPPORTED_CAPABILITY |
-//! | internal | INTERNAL_ERROR |
+//! | internal | INTERNAL_ERROR; LIMIT_EXCEEDED for outputs that are longer than a result, without an asset store |
 //! | unknown_node | UNSUPPORTED_CAPABILITY |
 //! | shutting_down | SERVER_BUSY |
 //! | queue_full | RESULT_DROP, QUEUE_FULL |
 //! | too_many_in_flight | RESULT_DROP, SERVER_BUSY |
 //! | deadline_passed | RESULT_DROP, BUDGET_EXCEEDED |
 //!
-//! A frame's latency budget is its deadline. FRAME_CANCEL, and the end of a session, reach the handler. Credit, cached
+//! A frame's latency budget is its deadline; when it is over, RESULT_DROP comes behind a RESULT_HINT that says so. FRAME_CANCEL, and the end of a session, reach the handler. Credit, cached
 //! objects and migration are what the `nnrp` crate does. The header's trace id is copied to the answers; where the event has
 //! no `traceparent`, it becomes one.
 //!
@@ -59,6 +64,7 @@
 
 mod codes;
 mod config;
+mod counts;
 mod discovery;
 mod frame;
 mod inputs;
@@ -75,16 +81,21 @@ use nodewire_core::{BoxFuture, Executor};
 use tokio::task::JoinHandle;
 
 pub use self::config::NnrpConfig;
+pub(crate) use self::counts::Counted;
+pub use self::counts::NnrpCounts;
 pub use self::discovery::DISCOVERY_NODE;
 use self::frame::FrameHandler;
+use self::sink::Outlet;
 use crate::capability::Losses;
-use crate::server::RunningWire;
+use crate::nanograph::Transfers;
+use crate::server::{Identity, RunningWire};
 
 /// Listens, with the executor's nodes as what can be asked for.
 pub(crate) async fn start(
     config: NnrpConfig,
     executor: Executor,
     losses: Losses,
+    identity: &Identity,
 ) -> Result<Running, ListenerError> {
     let listener = Arc::new(Listener::bind(config.listener).await?);
     let mut options = config.server;
@@ -99,7 +110,15 @@ pub(crate) async fn start(
         // An execution is cancelled by its handle: it may go on for its grace time.
         drops_cancelled: false,
     };
-    let handler = Arc::new(FrameHandler::new(executor, losses));
+    let outlet = Outlet {
+        assets: executor.assets().clone(),
+        transfers: Transfers::new(config.transfers_max),
+        losses,
+        counted: Counted::default(),
+        result_bytes_max: config.result_bytes_max,
+    };
+    let (transfers, counted) = (outlet.transfers.clone(), outlet.counted.clone());
+    let handler = Arc::new(FrameHandler::new(executor, identity.clone(), outlet));
     let server = Server::new(options);
     let serving = server.clone();
     let listening = Arc::clone(&listener);
@@ -113,6 +132,8 @@ pub(crate) async fn start(
     Ok(Running {
         server,
         listener,
+        transfers,
+        counted,
         task: Serving(task),
     })
 }
@@ -136,6 +157,8 @@ fn accept(executor: &Executor, hello: &Hello) -> Acceptance {
 pub(crate) struct Running {
     server: Server,
     listener: Arc<Listener>,
+    transfers: Transfers,
+    counted: Counted,
     task: Serving,
 }
 
@@ -143,12 +166,17 @@ impl Running {
     pub(crate) fn address(&self) -> SocketAddr {
         self.listener.local_addr()
     }
+
+    pub(crate) fn counted(&self) -> Counted {
+        self.counted.clone()
+    }
 }
 
 impl RunningWire for Running {
     fn close(mut self: Box<Self>, time: Duration) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             self.listener.close();
+            self.transfers.finish(time).await;
             let stopped = self.server.stop("the server stops", time).await;
             tracing::debug!(?stopped, "the NNRP wire's sessions have ended");
             if let Err(error) = (&mut self.task.0).await {

@@ -1,10 +1,10 @@
 //! Outputs that a message of their wire has no place or no room for: they are kept as assets, and told by reference.
 
 use nodewire_core::{Assets, NewAsset, NodeError, Outputs, PortValue, Value};
-#[cfg(any(feature = "autotrainer", feature = "nats"))]
+#[cfg(any(feature = "autotrainer", feature = "nats", feature = "nnrp"))]
 use nodewire_json::Json;
 
-#[cfg(any(feature = "autotrainer", feature = "nats"))]
+#[cfg(any(feature = "autotrainer", feature = "nats", feature = "nnrp"))]
 use crate::plain;
 
 /// Outputs that have room now.
@@ -28,6 +28,18 @@ impl Kept {
     }
 }
 
+/// How values stand in a message.
+#[cfg(any(feature = "autotrainer", feature = "nats", feature = "nnrp"))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// All of them as JSON, bytes as base64.
+    #[cfg(any(feature = "autotrainer", feature = "nats"))]
+    Json,
+    /// Each by itself, bytes as they are.
+    #[cfg(feature = "nnrp")]
+    Payloads,
+}
+
 /// Keeps the longest bytes, until what is left has at most `bytes_max` as JSON. Where that is not enough, all of it is kept
 /// as one document.
 ///
@@ -39,19 +51,41 @@ pub(crate) async fn keep(
     bytes_max: usize,
     assets: &Assets,
 ) -> Result<Kept, NodeError> {
-    let mut outputs = outputs;
-    let mut document = plain::outputs(&outputs);
-    let excess = document.as_str().len().saturating_sub(bytes_max);
-    if let Some(bytes_min) = shortest_to_keep(&outputs, excess) {
-        outputs = keep_bytes(outputs, bytes_min, assets).await?;
-        document = plain::outputs(&outputs);
-        if document.as_str().len() <= bytes_max {
-            return Ok(Kept::Outputs(outputs));
-        }
+    let outputs = keep_longest(outputs, bytes_max, Form::Json, assets).await?;
+    if Form::Json.length(&outputs) <= bytes_max {
+        return Ok(Kept::Outputs(outputs));
     }
-    let asset = NewAsset::new("outputs.json", document.into_bytes());
+    keep_document(&outputs, assets).await.map(Kept::Document)
+}
+
+/// Keeps the longest bytes, so that what is left has at most `bytes_max` in this form; nothing, where that is not enough.
+///
+/// # Errors
+/// Those of the store.
+#[cfg(any(feature = "autotrainer", feature = "nats", feature = "nnrp"))]
+pub(crate) async fn keep_longest(
+    outputs: Outputs,
+    bytes_max: usize,
+    form: Form,
+    assets: &Assets,
+) -> Result<Outputs, NodeError> {
+    let excess = form.length(&outputs).saturating_sub(bytes_max);
+    match shortest_to_keep(&outputs, excess, form) {
+        Some(bytes_min) => keep_bytes(outputs, bytes_min, assets).await,
+        None => Ok(outputs),
+    }
+}
+
+/// Keeps all outputs as one document, and gives its reference: `{"$asset": "…"}`.
+///
+/// # Errors
+/// Those of the store.
+#[cfg(any(feature = "autotrainer", feature = "nats", feature = "nnrp"))]
+pub(crate) async fn keep_document(outputs: &Outputs, assets: &Assets) -> Result<Json, NodeError> {
+    let document = plain::outputs(outputs).into_bytes();
+    let asset = NewAsset::new("outputs.json", document);
     let reference = Value::Asset(assets.keep(asset).await?);
-    Ok(Kept::Document(plain::output_value(&reference)))
+    Ok(plain::output_value(&reference))
 }
 
 /// Keeps all bytes of at least this length, and puts references in their places.
@@ -97,12 +131,44 @@ async fn keep_value(
 }
 
 /// What a reference takes, about.
-#[cfg(any(feature = "autotrainer", feature = "nats"))]
+#[cfg(any(feature = "autotrainer", feature = "nats", feature = "nnrp"))]
 const REFERENCE_BYTES: usize = 128;
 
-/// The length from which on bytes are to be kept, so that the JSON is shorter by `excess`; `None` if that cannot be.
-#[cfg(any(feature = "autotrainer", feature = "nats"))]
-fn shortest_to_keep(outputs: &Outputs, excess: usize) -> Option<usize> {
+#[cfg(any(feature = "autotrainer", feature = "nats", feature = "nnrp"))]
+impl Form {
+    /// What outputs take; of payloads, what each holds.
+    fn length(self, outputs: &Outputs) -> usize {
+        match self {
+            #[cfg(any(feature = "autotrainer", feature = "nats"))]
+            Self::Json => plain::outputs(outputs).as_str().len(),
+            #[cfg(feature = "nnrp")]
+            Self::Payloads => {
+                let values = outputs.iter().flat_map(|(_, value)| value.values());
+                values
+                    .map(|value| match value {
+                        Value::Json(json) => json.as_str().len(),
+                        Value::Bytes(content) => content.len(),
+                        Value::Asset(_) => REFERENCE_BYTES,
+                    })
+                    .sum()
+            }
+        }
+    }
+
+    /// What so many bytes take.
+    const fn bytes(self, length: usize) -> usize {
+        match self {
+            #[cfg(any(feature = "autotrainer", feature = "nats"))]
+            Self::Json => length.div_ceil(3).saturating_mul(4),
+            #[cfg(feature = "nnrp")]
+            Self::Payloads => length,
+        }
+    }
+}
+
+/// The length from which on bytes are to be kept, so that the message is shorter by `excess`; `None` if that cannot be.
+#[cfg(any(feature = "autotrainer", feature = "nats", feature = "nnrp"))]
+fn shortest_to_keep(outputs: &Outputs, excess: usize, form: Form) -> Option<usize> {
     let values = outputs.iter().flat_map(|(_, value)| value.values());
     let mut lengths: Vec<usize> = values
         .filter_map(|value| match value {
@@ -113,7 +179,7 @@ fn shortest_to_keep(outputs: &Outputs, excess: usize) -> Option<usize> {
     lengths.sort_unstable_by(|one, other| other.cmp(one));
     let mut saved = 0_usize;
     lengths.into_iter().find(|length| {
-        let encoded = length.div_ceil(3).saturating_mul(4);
+        let encoded = form.bytes(*length);
         saved = saved.saturating_add(encoded.saturating_sub(REFERENCE_BYTES));
         saved >= excess
     })
@@ -142,8 +208,12 @@ mod tests {
             (200_000, Some(3_000)),
             (300_000, None),
         ] {
-            assert_eq!(shortest_to_keep(&outputs, excess), wanted, "{excess}");
+            assert_eq!(
+                shortest_to_keep(&outputs, excess, Form::Json),
+                wanted,
+                "{excess}"
+            );
         }
-        assert_eq!(shortest_to_keep(&Outputs::new(), 1), None);
+        assert_eq!(shortest_to_keep(&Outputs::new(), 1, Form::Json), None);
     }
 }

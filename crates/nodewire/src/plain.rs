@@ -6,7 +6,9 @@
 //!  "timeoutMs": 5000, "priority": 1, "callerId": "mine", "traceparent": "00-…",
 //!  "tracestate": "…"}
 //! ```
-//! An array at an input is its list of values; anything else is one value.
+//! An array at an input is its list of values; anything else is one value. Inputs and parameters that the node does not
+//! have are refused, by the executor, with the kind `invalid_input` and the names of those that it has: on all wires but
+//! Nanograph, whose orchestrators send what a graph says that may be older than the node.
 //!
 //! An answer ([`answer`], [`failure`], [`refusal`]):
 //! ```json

@@ -1,6 +1,7 @@
 //! [`NodeServer`]: nodes, and the wires they are served on.
 
 mod error;
+mod identity;
 mod running;
 mod shutdown;
 mod wires;
@@ -30,9 +31,13 @@ use crate::nats::NatsConfig;
 #[cfg(feature = "nnrp")]
 use crate::nnrp::NnrpConfig;
 use crate::program;
+use crate::telemetry::settings::ExportSettings;
 use crate::telemetry::{ExecutionTracer, Telemetry};
 
 pub use self::error::ServeError;
+pub(crate) use self::identity::Identity;
+#[cfg(any(feature = "autotrainer", feature = "http", feature = "nnrp"))]
+pub(crate) use self::identity::SOFTWARE;
 pub use self::running::RunningServer;
 pub use self::shutdown::ShutdownError;
 pub(crate) use self::wires::RunningWire;
@@ -45,8 +50,9 @@ const DRAIN_DEFAULT: Duration = Duration::from_secs(5);
 pub struct NodeServer {
     executor: Executor,
     wires: Wires,
-    metrics: Option<MetricsConfig>,
+    identity: Identity,
     telemetry: Option<Telemetry>,
+    export: ExportSettings,
     drain: Duration,
     shutdown_handlers: Vec<ShutdownHandler>,
 }
@@ -61,7 +67,6 @@ pub struct NodeServerBuilder {
     config: Option<NodewireConfig>,
     #[cfg(feature = "config")]
     has_own_arguments: bool,
-    metrics: Option<MetricsConfig>,
     telemetry: Option<Telemetry>,
     assets: Option<AssetsFrom>,
     shutdown_handlers: Vec<ShutdownHandler>,
@@ -73,10 +78,9 @@ pub(crate) struct Parts {
     pub(crate) executor: ExecutorConfig,
     pub(crate) wires: Wires,
     pub(crate) drain: Option<Duration>,
-    #[cfg(feature = "config")]
-    pub(crate) name: Option<String>,
-    #[cfg(feature = "config")]
-    pub(crate) version: Option<String>,
+    /// Where traces go to, unless the code says.
+    pub(crate) export: ExportSettings,
+    pub(crate) identity: Identity,
 }
 
 /// A store of the author's own.
@@ -151,7 +155,7 @@ impl NodeServerBuilder {
 
     /// Serves metrics on an address of their own, for servers without the HTTP wire; see [`metrics`](crate::metrics).
     pub fn metrics(mut self, config: MetricsConfig) -> Self {
-        self.metrics = Some(config);
+        self.parts.wires.metrics = Some(config);
         self
     }
 
@@ -162,18 +166,16 @@ impl NodeServerBuilder {
         self
     }
 
-    /// What the server is called where nobody says otherwise: in help, as NATS service, as device. The program's file name
-    /// by default.
-    #[cfg(feature = "config")]
+    /// What the server is called: over HTTP, NNRP and MCP, in help, and where a configuration names none, as NATS service
+    /// and as device. By default the program's file name, or `node-server` without [`Self::run`].
     pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.parts.name = Some(name.into());
+        self.parts.identity.name = Some(name.into());
         self
     }
 
-    /// The server's version, by Semantic Versioning: `env!("CARGO_PKG_VERSION")` for instance.
-    #[cfg(feature = "config")]
+    /// The server's version, by Semantic Versioning: `env!("CARGO_PKG_VERSION")` for instance. `0.0.0` by default.
     pub fn version(mut self, version: impl Into<String>) -> Self {
-        self.parts.version = Some(version.into());
+        self.parts.identity.version = Some(version.into());
         self
     }
 
@@ -225,20 +227,25 @@ impl NodeServerBuilder {
     /// If two nodes have the same uid, or the configuration that was given is wrong. Of the environment nothing is looked
     /// at.
     #[cfg_attr(
-        not(feature = "config"),
+        not(any(feature = "config", feature = "mcp")),
         expect(unused_mut, reason = "a configuration changes it")
     )]
     pub fn build(mut self) -> Result<NodeServer, ServeError> {
         #[cfg(feature = "config")]
         if let Some(config) = self.config.take() {
+            let nodes = self.node_names();
             // Of a library nobody expects that it looks around.
             let around = Surroundings {
                 lookup: &|_| None,
                 folder: None,
-                name: "node-server",
+                name: identity::NAME_DEFAULT,
+                nodes: &nodes,
             };
             config::apply(&mut self.parts, &config.layers, around, Problems::default())?;
         }
+        let identity = self.parts.identity;
+        #[cfg(feature = "mcp")]
+        identity.announce(&mut self.parts.wires.mcp_options);
         let executor = Executor::new(self.parts.executor);
         executor.registry().replace_all(self.nodes)?;
         let executor = match self.assets {
@@ -248,8 +255,9 @@ impl NodeServerBuilder {
         Ok(NodeServer {
             executor,
             wires: self.parts.wires,
-            metrics: self.metrics,
+            identity,
             telemetry: self.telemetry,
+            export: self.parts.export,
             drain: self.parts.drain.unwrap_or(DRAIN_DEFAULT),
             shutdown_handlers: self.shutdown_handlers,
         })
@@ -270,7 +278,14 @@ impl NodeServerBuilder {
     )]
     pub async fn run(mut self) -> Result<(), ServeError> {
         #[cfg(feature = "config")]
-        match program::configure(&mut self.parts, self.config.take(), self.has_own_arguments)? {
+        let nodes = self.node_names();
+        #[cfg(feature = "config")]
+        match program::configure(
+            &mut self.parts,
+            self.config.take(),
+            self.has_own_arguments,
+            &nodes,
+        )? {
             None => return Ok(()),
             Some(program::Mode::Wires) => {}
             #[cfg(feature = "mcp")]
@@ -280,6 +295,18 @@ impl NodeServerBuilder {
         }
         // The configurations of all wires are in it.
         Box::pin(self.build()?.run()).await
+    }
+
+    /// The uids of the nodes, in order.
+    #[cfg(feature = "config")]
+    fn node_names(&self) -> Vec<Arc<str>> {
+        let mut names: Vec<_> = self
+            .nodes
+            .iter()
+            .map(|node| Arc::clone(&node.definition().uid))
+            .collect();
+        names.sort_unstable();
+        names
     }
 }
 
@@ -297,7 +324,7 @@ impl NodeServer {
     }
 
     /// Runs as a program until SIGINT or SIGTERM: logs to standard error, reads `nanoserver.json` and the environment if
-    /// no wire was configured, exports traces where OpenTelemetry's variables say, prints the ready line, and stops
+    /// no wire was configured, exports traces where OpenTelemetry's variables or `[telemetry]` say, prints the ready line, and stops
     /// gracefully.
     ///
     /// # Errors
@@ -323,12 +350,12 @@ impl NodeServer {
         Ok(())
     }
 
-    /// Exports traces where OpenTelemetry's variables say, unless the program does by itself.
+    /// Exports traces where OpenTelemetry's variables or the settings say, unless the program does by itself.
     fn export(&mut self) -> Option<Telemetry> {
         if self.telemetry.is_some() {
             return None;
         }
-        self.telemetry = program::telemetry();
+        self.telemetry = program::telemetry(&self.export);
         self.telemetry.clone()
     }
 
@@ -418,8 +445,11 @@ impl NodeServer {
             None => executor,
         };
         // Boxed, as it holds what all wires need to start.
-        let served = (metrics.clone(), self.metrics);
-        let started = Box::pin(self.wires.start(&executor, &losses, served)).await?;
+        let identity = &self.identity;
+        let started = self
+            .wires
+            .start(&executor, &losses, metrics.clone(), identity);
+        let started = Box::pin(started).await?;
         let shutdown = shutdown::Shutdown {
             drain: self.drain,
             handlers: self.shutdown_handlers,

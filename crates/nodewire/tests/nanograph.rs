@@ -165,6 +165,18 @@ async fn inputs_and_parameters_reach_the_node_and_defaults_fill_in() {
     );
 }
 
+/// spec: nanograph 9, 17.4: a graph may be older than the node.
+#[tokio::test]
+async fn what_the_node_does_not_have_is_ignored() {
+    let server = serve().await;
+    let client = connect(&server).await;
+    let parameters = r#"[{"name": "suffix", "value": 1}]"#;
+    let inputs = r#"{"text": ["a"], "txet": ["b"]}"#;
+    let execution = execute(&client, "wf-1", "echo", inputs, parameters).await;
+    assert_eq!(outputs(execution).await, r#"{"text": ["> a"]}"#);
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn numbers_pass_through_unchanged_and_non_finite_ones_become_null() {
     let server = serve().await;

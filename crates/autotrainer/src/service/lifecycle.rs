@@ -89,7 +89,7 @@ pub enum StartError {
     #[error("the service cannot have its sockets")]
     Socket(#[source] ZmqError),
     /// An address cannot be had.
-    #[error("the service cannot listen at {address}: {source}")]
+    #[error("the service cannot listen at {address}")]
     Bind {
         /// The address.
         address: SocketAddr,

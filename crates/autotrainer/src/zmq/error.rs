@@ -53,10 +53,21 @@ impl ZmqError {
 
 impl From<Error> for ZmqError {
     fn from(error: Error) -> Self {
+        let kind = kind(&error);
         Self {
-            kind: kind(&error),
-            source: Some(Box::new(error)),
+            kind,
+            source: (!kind.says_all()).then(|| error.into()),
         }
+    }
+}
+
+impl ZmqErrorKind {
+    /// Whether the cause has nothing to add: told too, it would say the same once more.
+    const fn says_all(self) -> bool {
+        matches!(
+            self,
+            Self::AddressInUse | Self::AddressNotAvailable | Self::NotPermitted | Self::Closed
+        )
     }
 }
 

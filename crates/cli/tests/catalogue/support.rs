@@ -14,6 +14,7 @@ use nodewire::nanograph::NanographConfig;
 use nodewire::nats::NatsConfig;
 use nodewire::nnrp::NnrpConfig;
 use nodewire::prelude::*;
+use nodewire::telemetry::Telemetry;
 use nodewire::{NodeDefinition, NodeServer, Outputs as CoreOutputs, RunningServer, node_fn};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -28,7 +29,10 @@ pub(crate) const WIRES: [&str; 5] = ["nanograph", "nats", "autotrainer", "nnrp",
 
 /// Prefixes each text.
 #[node(output = "text")]
-async fn echo(text: Vec<String>, #[param(default = "> ")] prefix: String) -> Vec<String> {
+pub(crate) async fn echo(
+    text: Vec<String>,
+    #[param(default = "> ")] prefix: String,
+) -> Vec<String> {
     text.iter().map(|text| format!("{prefix}{text}")).collect()
 }
 
@@ -40,7 +44,7 @@ async fn reverse(data: Bytes) -> Bytes {
 
 /// Reports three steps, with a preview.
 #[node(output = "n")]
-async fn progress(context: Context) -> u32 {
+pub(crate) async fn progress(context: Context) -> u32 {
     for step in 1..=3 {
         context.progress(step, 3, format!("step {step}"));
     }
@@ -61,6 +65,15 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) async fn start() -> Self {
+        Box::pin(Self::started(None)).await
+    }
+
+    /// With its spans exported so.
+    pub(crate) async fn traced(telemetry: &Telemetry) -> Self {
+        Box::pin(Self::started(Some(telemetry))).await
+    }
+
+    async fn started(telemetry: Option<&Telemetry>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let broker = Broker::builder().start().await.unwrap();
         let (nnrp, certificate_pem) = NnrpConfig::self_signed(0).unwrap();
@@ -80,7 +93,12 @@ impl Served {
                 }
             },
         );
-        let server = NodeServer::builder()
+        let builder = NodeServer::builder();
+        let builder = match telemetry {
+            Some(telemetry) => builder.telemetry(telemetry),
+            None => builder,
+        };
+        let server = builder
             .node(echo())
             .node(reverse())
             .node(progress())
@@ -89,7 +107,7 @@ impl Served {
             .nats(NatsConfig::new("served", "1.2.3", broker.url()))
             .autotrainer(autotrainer)
             .nnrp(nnrp)
-            .http(HttpConfig::new().token(HttpToken::new(TOKEN)))
+            .http(HttpConfig::new().access(HttpToken::new(TOKEN)))
             .build()
             .unwrap()
             .start()
@@ -194,17 +212,23 @@ fn nanograph_config(folder: &Path) -> NanographConfig {
     NanographConfig::new(server)
 }
 
-/// The command in this folder, with no environment that says where to look.
+/// A command of the catalogue in this folder, with no environment that says where to look.
 pub(crate) fn nodewire(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = any_command(folder, arguments);
+    // Answers take as long as a busy machine makes them take.
+    command.args(["--wait", "15"]);
+    command
+}
+
+/// Any command in this folder. A daemon has its data there, too.
+pub(crate) fn any_command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nodewire"));
     command
         .args(arguments)
-        // Answers take as long as a busy machine makes them take.
-        .args(["--wait", "15"])
         .current_dir(folder)
         .env_clear()
         .env("HOME", folder)
-        .env("NANOCORE_DATA", folder.join("no-daemon"))
+        .env("NANOCORE_HOME", folder.join("data"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -10,7 +10,8 @@ use crate::value::{Inputs, Parameters, PortValue, Value};
 type Decode<T> = fn(&Value) -> Result<T, Mismatch>;
 
 /// What an execution was given, read by the node's definition: defaults where nothing was given, rules enforced.
-/// Inputs and parameters that the definition does not know are ignored.
+/// Inputs and parameters that the definition does not know are ignored, where they were not refused before
+/// ([`Executor::refusing_unknown`](crate::Executor::refusing_unknown)).
 #[derive(Debug, Clone, Copy)]
 pub struct Arguments<'a> {
     definition: &'a NodeDefinition,

@@ -14,6 +14,7 @@ const PRIORITY: &str = "Nodewire-Priority";
 const STREAM: &str = "Nodewire-Stream";
 const TIMEOUT_MS: &str = "Nodewire-Timeout-Ms";
 const TRACE_PARENT: &str = "traceparent";
+const TRACE_STATE: &str = "tracestate";
 /// The member that marks a reference to an asset.
 pub(super) const ASSET: &str = "$asset";
 
@@ -30,7 +31,7 @@ pub(super) struct Terms {
 pub(super) fn body(request: &ExecutionRequest, definition: &NodeDefinition) -> Bytes {
     let mut body = ObjectWriter::with_capacity(request.inputs.as_str().len() + 64);
     body.text_member("inputs", &inputs(&request.inputs, definition));
-    body.text_member("parameters", &parameters(request.parameters()));
+    body.text_member("parameters", &parameters(request.parameters(), definition));
     body.into_text().into()
 }
 
@@ -49,6 +50,9 @@ pub(super) fn headers(id: &str, request: &ExecutionRequest, terms: Terms) -> Hea
     }
     if let Some(parent) = &request.trace_parent {
         headers.insert(TRACE_PARENT, parent.to_string());
+        if let Some(state) = &request.trace_state {
+            headers.insert(TRACE_STATE, state.to_string());
+        }
     }
     headers
 }
@@ -104,14 +108,18 @@ fn marked(value: Json) -> Json {
     value
 }
 
-/// From the graph node's list of parameters to an object.
-fn parameters(list: Option<&Json>) -> String {
+/// From the graph node's list of parameters to an object. What the node does not have is left out: a graph may be older
+/// than the node, and the binding refuses what is unknown. spec: nanograph 17.4
+fn parameters(list: Option<&Json>, definition: &NodeDefinition) -> String {
+    let is_known = |name: &str| definition.parameters.iter().any(|known| known.name == name);
     let mut object = ObjectWriter::new();
     for parameter in list.and_then(Json::elements).unwrap_or_default() {
         let name = parameter.get("name");
         let name = name.as_ref().and_then(Json::string);
         if let (Some(name), Some(value)) = (name, parameter.get("value")) {
-            object.member(&name, &value);
+            if is_known(&name) {
+                object.member(&name, &value);
+            }
         }
     }
     object.into_text()
@@ -132,6 +140,10 @@ mod tests {
         };
         let definition = NodeDefinition {
             inputs: vec![port("n", "any"), port("image", "asset:image")],
+            parameters: vec![Parameter {
+                name: "p".to_owned(),
+                ..Parameter::default()
+            }],
             ..NodeDefinition::new("x")
         };
         let json = |text: &'static str| Json::parse(text).unwrap();
@@ -140,7 +152,9 @@ mod tests {
             NodeId::from(1),
             "x",
             json(r#"{"n": [NaN, "sha256:00"], "image": ["sha256:00", 1]}"#),
-            json(r#"{"id": 1, "parameters": [{"name": "p", "value": 1.0}, {"name": "none"}, 7]}"#),
+            json(
+                r#"{"id": 1, "parameters": [{"name": "p", "value": 1.0}, {"name": "none"}, {"name": "gone", "value": 1}, 7]}"#,
+            ),
         );
         assert_eq!(
             body(&request, &definition),

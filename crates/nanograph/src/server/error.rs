@@ -8,7 +8,7 @@ use std::io;
 pub enum ServerError {
     /// The address cannot be listened on: it is in use, not ours, or not permitted.
     #[error(
-        "cannot listen on {address}: {source}; choose another port, or stop the program that uses it"
+        "cannot listen on {address}; choose another port, or stop the program that uses it"
     )]
     Bind {
         /// The address asked for.

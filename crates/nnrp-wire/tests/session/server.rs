@@ -675,10 +675,17 @@ fn a_latency_budget_ends_a_frame() {
     assert_eq!(server.next_timeout(), Some(ms(40)));
     server.handle_timeout(ms(40));
     assert_eq!(events(&mut server), [over(1, FrameOutcome::Expired)]);
-    assert_eq!(
-        sent(|| server.poll_transmit(ms(40))),
-        [(MessageType::ResultDrop, 1)]
-    );
+    let told = [(MessageType::ResultHint, 1), (MessageType::ResultDrop, 1)];
+    assert_eq!(sent(|| server.poll_transmit(ms(40))), told);
+
+    let silent = ServerOptions {
+        explains_expiry: false,
+        ..ServerOptions::default()
+    };
+    let mut server = serving(silent, TransportId::Tcp);
+    submit(&mut server, 1, 40);
+    server.handle_timeout(ms(40));
+    assert_eq!(sent(|| server.poll_transmit(ms(40))), told[1..]);
 }
 
 #[test]

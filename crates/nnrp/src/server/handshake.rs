@@ -45,7 +45,8 @@ enum Wish {
 impl Handshake {
     pub(super) fn new(server: Arc<ServerShared>, link: Link, standing: Standing) -> Self {
         let path = server.next_path();
-        let options = server.options.session.clone();
+        let mut options = server.options.session.clone();
+        options.explains_expiry &= server.options.explains_drops;
         let now = server.clock.now();
         let connection = ServerConnection::new(options, path, link.transport(), now);
         Self {

@@ -6,10 +6,10 @@ use nnrp::budget::Verdict;
 use nnrp::server::{AnswerError, DropReason, ServerOptions};
 use nnrp_wire::metadata::FlowUpdateMetadata;
 use nnrp_wire::session::FrameOutcome;
-use nnrp_wire::{FlowReason, HintReason, LossTolerance, Message};
+use nnrp_wire::{FlowReason, HintPolicy, HintReason, LossTolerance, Message};
 use tokio::time::Instant;
 
-use crate::support::{flow, is_push, of, result, session, submit, submit_with};
+use crate::support::{Peer, flow, is_push, of, result, session, submit, submit_with};
 
 /// What is sent once and forgotten is not worth waiting for.
 #[tokio::test]
@@ -37,6 +37,7 @@ async fn past_its_budget_even_a_strict_frame_is_dropped() {
     assert!(deadline >= before + Duration::from_millis(50));
     frame.answer.cancelled().await;
     assert!(Instant::now() >= deadline);
+    assert_eq!(budget_hint(&mut peer).await, 7);
     assert_eq!(peer.next().await.1, Message::ResultDrop);
     assert!(frame.answer.complete(result()).is_err());
     let frames = session.counters().frames;
@@ -93,6 +94,7 @@ async fn a_handler_asks_what_its_budget_allows() {
 async fn a_frame_whose_budget_is_over_is_not_taken() {
     let (_server, session, mut peer) = session(ServerOptions::default()).await;
     peer.submit(1, 7, submit_with(of(50, None))).await;
+    assert_eq!(budget_hint(&mut peer).await, 7);
     assert_eq!(peer.next().await.1, Message::ResultDrop);
     peer.submit(1, 8, submit()).await;
     let frame = session.next_submit().await.unwrap();
@@ -133,4 +135,26 @@ async fn low_latency_is_dropped_early() {
     assert_eq!(envelope.frame_id, 1);
     let tallies = session.counters().tallies;
     assert_eq!(tallies.dropped_as(DropReason::BudgetExceeded), 1);
+}
+
+/// Why a frame is dropped is told by what comes before, whoever notices that its time is over.
+async fn budget_hint(peer: &mut Peer) -> u32 {
+    let (envelope, message) = peer.next().await;
+    let Message::ResultHint(hint) = message else {
+        panic!("{message:?}");
+    };
+    assert_eq!(hint.reason, HintReason::BudgetExceeded);
+    assert_eq!(hint.applied_budget_policy, HintPolicy::Drop);
+    envelope.frame_id
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_reason_is_not_told_where_that_is_switched_off() {
+    let options = ServerOptions {
+        explains_drops: false,
+        ..ServerOptions::default()
+    };
+    let (_server, _session, mut peer) = session(options).await;
+    peer.submit(1, 7, submit_with(of(50, None))).await;
+    assert_eq!(peer.next().await.1, Message::ResultDrop);
 }

@@ -73,6 +73,7 @@ pub(super) fn refused(refusal: &Refusal) -> CommandResponse {
         RefusalKind::TooManyInFlight => (ResultCode::Unavailable, error_code::TOO_MANY_IN_FLIGHT),
         RefusalKind::ShuttingDown => (ResultCode::Unavailable, error_code::SHUTTING_DOWN),
         RefusalKind::DeadlinePassed => (ResultCode::Failed, error_code::DEADLINE),
+        RefusalKind::InvalidInput => (ResultCode::Failed, error_code::INVALID_INPUT),
     };
     coded(result, code, &refusal.to_string())
 }

@@ -7,7 +7,7 @@ use autotrainer_api::command::data::Configuration;
 use autotrainer_api::event::payloads::{ActiveAlarms, ResumedAlarms};
 use autotrainer_api::{
     Command, CommandRequest, CommandResponse, EmergencyResumeReason, EmergencyStopReason,
-    EventKind, EventPayload, EventPublisher, Handler, Pending, ResultCode,
+    EventKind, EventPayload, Handler, Pending, ResultCode,
 };
 use bytestring::ByteString;
 use nodewire_core::{EventSink, ExecutionRequest, Executor};
@@ -20,9 +20,8 @@ use super::numbers::{Meaning, Numbers};
 use super::request;
 use super::sink::{Answer, Outlet, ResultSink};
 use super::{AutotrainerConfig, AutotrainerError};
-use crate::capability::Losses;
-use crate::nanograph::Transfers;
 use crate::plain::PlainRequest;
+use crate::server::{Identity, SOFTWARE};
 
 const BY_COMMAND: &str = "by command";
 
@@ -31,6 +30,7 @@ const BY_COMMAND: &str = "by command";
 pub(super) struct Binding {
     config: AutotrainerConfig,
     executor: Executor,
+    identity: Identity,
     numbers: Numbers,
     outlet: Outlet,
     /// Places for answers that wait for their results.
@@ -43,23 +43,15 @@ impl Binding {
     pub(super) fn new(
         config: AutotrainerConfig,
         executor: Executor,
-        losses: Losses,
-        transfers: Transfers,
-        publisher: EventPublisher,
+        identity: Identity,
+        outlet: Outlet,
     ) -> Result<Self, AutotrainerError> {
-        let outlet = Outlet {
-            publisher,
-            executions: Arc::new(Executions::new(config.in_flight_max)),
-            assets: executor.assets().clone(),
-            transfers,
-            losses,
-            message_bytes_max: config.message_bytes_max(),
-        };
         Ok(Self {
             numbers: Numbers::new(&config)?,
             quick: Arc::new(Semaphore::new(config.quick_max)),
             config,
             executor,
+            identity,
             outlet,
         })
     }
@@ -260,9 +252,13 @@ impl Binding {
             Err(response) => return response,
         };
         let registry = self.executor.registry();
-        let losses = &self.outlet.losses;
-        let uid_asked = uid.as_deref();
-        let told = discovery::nodes(&self.config, &self.numbers, registry, losses, uid_asked);
+        let told = discovery::Told {
+            config: &self.config,
+            identity: &self.identity,
+            numbers: &self.numbers,
+            losses: &self.outlet.losses,
+        };
+        let told = told.nodes(registry, uid.as_deref());
         let Some(told) = told else {
             return answers::unknown("there is no such node");
         };
@@ -324,7 +320,7 @@ impl Binding {
 
     fn configuration(&self) -> CommandResponse {
         CommandResponse::success().with_data(&Configuration {
-            application_version: concat!("nodewire ", env!("CARGO_PKG_VERSION")).to_owned(),
+            application_version: SOFTWARE.to_owned(),
             device_id: self.config.identifier.clone(),
             ..Configuration::default()
         })

@@ -10,40 +10,53 @@ use super::AutotrainerConfig;
 use super::numbers::Numbers;
 use crate::capability::{Losses, Support, Wire, capabilities};
 use crate::plain;
+use crate::server::Identity;
 
-/// The nodes, all or the one of this uid, and what else a client needs to know; `None` if there is no such node.
-pub(super) fn nodes(
-    config: &AutotrainerConfig,
-    numbers: &Numbers,
-    registry: &Registry,
-    losses: &Losses,
-    uid: Option<&str>,
-) -> Option<Json> {
-    let definitions = match uid {
-        Some(uid) => vec![registry.get(uid)?.definition().clone()],
-        None => registry.definitions(),
-    };
-    let stats = registry.stats();
-    let stats: HashMap<_, _> = stats
-        .iter()
-        .map(|stats| (stats.uid.as_str(), plain::stats(stats)))
-        .collect();
-    let nodes = definitions.iter().map(|definition| {
-        let number = numbers.of_node(&definition.uid, registry);
-        // One that was registered in between has done nothing yet.
-        let stats = stats.get(&*definition.uid).cloned().unwrap_or_default();
-        node(config, number, definition, stats)
-    });
-    let json = |value: Value| Member::Value(value.into());
-    Some(Json::object([
-        ("identifier", json(json!(config.identifier))),
-        ("nodesCommand", json(json!(config.nodes_command))),
-        ("cancelCommand", json(json!(config.cancel_command))),
-        ("messageBytesMax", json(json!(config.message_bytes_max()))),
-        ("capabilities", Member::Value(told_capabilities())),
-        ("lost", json(lost(losses))),
-        ("nodes", Member::List(nodes.collect())),
-    ]))
+/// What the answer is made of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told<'a> {
+    pub(super) config: &'a AutotrainerConfig,
+    pub(super) identity: &'a Identity,
+    pub(super) numbers: &'a Numbers,
+    pub(super) losses: &'a Losses,
+}
+
+impl Told<'_> {
+    /// The nodes, all or the one of this uid, and what else a client needs to know; `None` if there is no such node.
+    pub(super) fn nodes(self, registry: &Registry, uid: Option<&str>) -> Option<Json> {
+        let Self {
+            config,
+            identity,
+            numbers,
+            losses,
+        } = self;
+        let definitions = match uid {
+            Some(uid) => vec![registry.get(uid)?.definition().clone()],
+            None => registry.definitions(),
+        };
+        let stats = registry.stats();
+        let stats: HashMap<_, _> = stats
+            .iter()
+            .map(|stats| (stats.uid.as_str(), plain::stats(stats)))
+            .collect();
+        let nodes = definitions.iter().map(|definition| {
+            let number = numbers.of_node(&definition.uid, registry);
+            // One that was registered in between has done nothing yet.
+            let stats = stats.get(&*definition.uid).cloned().unwrap_or_default();
+            node(config, number, definition, stats)
+        });
+        let json = |value: Value| Member::Value(value.into());
+        Some(Json::object([
+            ("identifier", json(json!(config.identifier))),
+            ("server", json(identity.told())),
+            ("nodesCommand", json(json!(config.nodes_command))),
+            ("cancelCommand", json(json!(config.cancel_command))),
+            ("messageBytesMax", json(json!(config.message_bytes_max()))),
+            ("capabilities", Member::Value(told_capabilities())),
+            ("lost", json(lost(losses))),
+            ("nodes", Member::List(nodes.collect())),
+        ]))
+    }
 }
 
 fn node(

@@ -13,11 +13,11 @@ use crate::capability::Wire;
 pub struct ServerDescription {
     /// How it was found.
     pub wire: Wire,
-    /// Its uid, service name, identifier; or its address, where the wire has no name.
+    /// Its uid, service name, identifier, or the name it has by its configuration; or its address, where it tells none.
     pub name: String,
-    /// Which instance of it.
+    /// Which instance of it: its id, or its address where the wire has no instances.
     pub instance: Option<String>,
-    /// Its version: the service's on NATS, that of the software elsewhere.
+    /// Its version; that of the software on Nanograph, which has no place for it, and where it is none of ours.
     pub version: Option<String>,
     /// There and back.
     pub round_trip: Option<Duration>,
@@ -37,6 +37,17 @@ impl ServerDescription {
             round_trip: None,
             nodes: Vec::new(),
             is_callable: true,
+        }
+    }
+
+    /// One that is found at an address, and may tell its name.
+    pub(super) fn at(wire: Wire, name: Option<String>, address: String) -> Self {
+        match name.filter(|name| !name.is_empty()) {
+            Some(name) => Self {
+                instance: Some(address),
+                ..Self::new(wire, name)
+            },
+            None => Self::new(wire, address),
         }
     }
 }

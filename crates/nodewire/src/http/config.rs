@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::token::HttpToken;
+use super::access::Access;
 
 /// How to serve plain HTTP.
 #[derive(Debug, Clone)]
@@ -12,8 +12,8 @@ pub struct HttpConfig {
     /// Where to listen; `127.0.0.1` and any free port by default. There is no TLS: what listens elsewhere belongs behind a
     /// proxy.
     pub address: SocketAddr,
-    /// What requests must have in `Authorization`; see [`Self::without_token`] for none.
-    pub token: Option<HttpToken>,
+    /// Who may call; those who know a new random token by default.
+    pub access: Access,
     /// Bytes of one body; 32 MiB by default.
     pub body_bytes_max: usize,
     /// Bytes of bodies at once, over all requests; 256 MiB by default, and at least one body. Bodies are counted from their
@@ -35,12 +35,12 @@ pub struct HttpConfig {
 }
 
 impl HttpConfig {
-    /// On loopback, with a new random token: give it to those who may call ([`HttpToken::reveal`]).
+    /// On loopback, for those who know a new random token ([`Access::random`]).
     #[must_use]
     pub fn new() -> Self {
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            token: Some(HttpToken::random()),
+            access: Access::random(),
             body_bytes_max: 32 << 20,
             bodies_bytes_max: 256 << 20,
             body_timeout: Duration::from_secs(60),
@@ -58,17 +58,10 @@ impl HttpConfig {
         self
     }
 
-    /// Takes this token, which must not be empty.
+    /// Takes requests from those who know this token, or from everybody ([`Access::Open`]).
     #[must_use]
-    pub fn token(mut self, token: HttpToken) -> Self {
-        self.token = Some(token);
-        self
-    }
-
-    /// Takes requests from everybody who reaches the port, except from pages in a browser.
-    #[must_use]
-    pub fn without_token(mut self) -> Self {
-        self.token = None;
+    pub fn access(mut self, access: impl Into<Access>) -> Self {
+        self.access = access.into();
         self
     }
 }

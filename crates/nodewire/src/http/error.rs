@@ -26,7 +26,7 @@ pub enum HttpError {
     },
     /// The token is empty.
     #[error(
-        "the token is empty: leave it out for a random one, or switch it off with `without_token()`"
+        "the token is empty: leave it out for a random one, or take everybody with `access(Access::Open)`"
     )]
     EmptyToken,
 }
@@ -138,6 +138,7 @@ fn refusal_status(kind: RefusalKind) -> StatusCode {
         RefusalKind::QueueFull | RefusalKind::TooManyInFlight => StatusCode::TOO_MANY_REQUESTS,
         RefusalKind::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         RefusalKind::DeadlinePassed => StatusCode::GATEWAY_TIMEOUT,
+        RefusalKind::InvalidInput => StatusCode::BAD_REQUEST,
     }
 }
 
@@ -175,6 +176,7 @@ mod tests {
                 ("too_many_in_flight", 429),
                 ("shutting_down", 503),
                 ("deadline_passed", 504),
+                ("invalid_input", 400),
             ]
         );
     }

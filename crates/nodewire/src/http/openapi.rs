@@ -5,9 +5,14 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
 use crate::plain;
+use crate::server::{Identity, SOFTWARE};
 
-/// The document about these nodes.
-pub(super) fn document(definitions: &[NodeDefinition], has_token: bool) -> Value {
+/// The document about this server and its nodes.
+pub(super) fn document(
+    identity: &Identity,
+    definitions: &[NodeDefinition],
+    has_token: bool,
+) -> Value {
     let mut paths = fixed_paths();
     for definition in definitions {
         let uid = utf8_percent_encode(&definition.uid, NON_ALPHANUMERIC);
@@ -15,7 +20,11 @@ pub(super) fn document(definitions: &[NodeDefinition], has_token: bool) -> Value
     }
     let mut document = json!({
         "openapi": "3.1.0",
-        "info": {"title": "Nodewire nodes", "version": env!("CARGO_PKG_VERSION")},
+        "info": {
+            "title": identity.name(),
+            "version": identity.version(),
+            "description": format!("Nodes, served by {SOFTWARE}."),
+        },
         "paths": paths,
         "components": {"schemas": {"Error": error()}},
     });
@@ -91,7 +100,12 @@ fn form(definition: &NodeDefinition) -> Value {
     properties.insert("parameters".to_owned(), json!({"type": "object"}));
     let required = definition.inputs.iter().filter(|port| !port.optional);
     let required: Vec<_> = required.map(|port| port.name.as_str()).collect();
-    json!({"type": "object", "properties": properties, "required": required})
+    json!({
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+    })
 }
 
 fn content(definition: &NodeDefinition) -> Value {

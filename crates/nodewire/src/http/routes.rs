@@ -6,15 +6,16 @@ use std::sync::atomic::Ordering;
 use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN};
+use axum::http::header::{CONTENT_TYPE, ORIGIN};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use nodewire_core::{DynNode, ExecutionRequest, NodeDefinition, Refusal};
+use nodewire_core::{DynNode, NodeDefinition, Refusal, RefusalKind};
 use nodewire_json::{Json, Member};
 use serde_json::{Map, Value, json};
 
+use super::access::Access;
 use super::answer::{once, stream};
 use super::error::{self, Problem};
 use super::openapi;
@@ -59,18 +60,10 @@ fn refuse(shared: &Shared, request: &Request) -> Option<Problem> {
         return None;
     }
     let headers = request.headers();
-    let Some(token) = &shared.config.token else {
-        return from_browser(headers);
-    };
-    let given = headers.get(AUTHORIZATION);
-    if given.is_some_and(|given| token.admits(given.as_bytes())) {
-        return None;
+    match &shared.config.access {
+        Access::Open => from_browser(headers),
+        access @ Access::Token(_) => access.check(headers).err(),
     }
-    Some(Problem::new(
-        StatusCode::UNAUTHORIZED,
-        "unauthorized",
-        "send the server's token: `Authorization: Bearer <token>`",
-    ))
 }
 
 /// Any page could use this server, in the browser of whoever runs both.
@@ -107,6 +100,7 @@ async fn nodes(State(shared): State<Arc<Shared>>) -> Response {
     let definitions = shared.executor.registry().definitions();
     let nodes = definitions.iter().map(described).collect();
     let body = Json::object([
+        ("server", Member::from(Json::from(shared.identity.told()))),
         ("nodes", Member::List(nodes)),
         ("capabilities", Member::from(wire())),
     ]);
@@ -133,7 +127,9 @@ async fn execute(
     request: Request,
 ) -> Answer {
     let uid = path(uid)?;
-    let node = find(&shared, &uid).inspect_err(|_| count_unknown(&shared, &uid))?;
+    // On every other wire it is the executor that refuses, and counts.
+    let count = |_: &Problem| shared.executor.refused(&uid, RefusalKind::UnknownNode);
+    let node = find(&shared, &uid).inspect_err(count)?;
     let asked = read(&shared, uid, node.definition(), request).await?;
     match asked.form {
         Form::Events => stream(&shared, asked),
@@ -143,7 +139,8 @@ async fn execute(
 
 async fn api(State(shared): State<Arc<Shared>>) -> Response {
     let definitions = shared.executor.registry().definitions();
-    let document = openapi::document(&definitions, shared.config.token.is_some());
+    let has_token = matches!(shared.config.access, Access::Token(_));
+    let document = openapi::document(&shared.identity, &definitions, has_token);
     error::json(StatusCode::OK, document.into())
 }
 
@@ -183,12 +180,6 @@ fn path(uid: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
 fn find(shared: &Shared, uid: &str) -> Result<Arc<dyn DynNode>, Problem> {
     let node = shared.executor.registry().get(uid);
     node.ok_or_else(|| Refusal::UnknownNode(uid.to_owned()).into())
-}
-
-/// Has the executor count the refusal, as on every other wire, where it is the executor that refuses.
-fn count_unknown(shared: &Shared, uid: &str) {
-    // A node that was registered just now is cancelled at once.
-    drop(shared.executor.submit(ExecutionRequest::new(uid)));
 }
 
 fn described(definition: &NodeDefinition) -> Json {

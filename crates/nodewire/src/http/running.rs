@@ -12,9 +12,7 @@ use super::config::HttpConfig;
 use super::error::HttpError;
 use super::listener::{ConnectionLimits, Listening};
 use super::routes;
-use super::shared::Shared;
-use crate::capability::Losses;
-use crate::metrics::Metrics;
+use super::shared::{Shared, Shown};
 use crate::server::RunningWire;
 
 /// The wire, serving. Dropping it cuts its connections off.
@@ -33,20 +31,17 @@ pub(crate) struct RunningHttp {
 pub(crate) async fn start(
     config: HttpConfig,
     executor: Executor,
-    losses: Losses,
-    metrics: Metrics,
+    shown: Shown,
     further: Option<Router>,
 ) -> Result<RunningHttp, HttpError> {
-    if config.token.as_ref().is_some_and(|token| token.is_empty()) {
-        return Err(HttpError::EmptyToken);
-    }
+    config.access.check_token()?;
     let address = config.address;
     let limits = ConnectionLimits {
         connections_max: config.connections_max,
         head_timeout: config.head_timeout,
         write_timeout: config.write_timeout,
     };
-    let shared = Arc::new(Shared::new(config, executor, losses, metrics));
+    let shared = Arc::new(Shared::new(config, executor, shown));
     let router = routes::router(&shared).merge(further.unwrap_or_default());
     let counts = Arc::clone(&shared.connections);
     let listening = Listening::start(address, limits, counts, router).await?;

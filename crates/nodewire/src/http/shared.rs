@@ -11,6 +11,15 @@ use super::counts::Counts;
 use super::listener::ConnectionCounts;
 use crate::capability::Losses;
 use crate::metrics::Metrics;
+use crate::server::Identity;
+
+/// What the wire shows besides answers.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    pub(crate) losses: Losses,
+    pub(crate) metrics: Metrics,
+    pub(crate) identity: Identity,
+}
 
 /// What all requests share.
 #[derive(Debug)]
@@ -18,6 +27,7 @@ pub(super) struct Shared {
     pub(super) executor: Executor,
     pub(super) losses: Losses,
     pub(super) metrics: Metrics,
+    pub(super) identity: Identity,
     pub(super) bodies: Bodies,
     pub(super) config: HttpConfig,
     pub(super) counts: Counts,
@@ -26,16 +36,12 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(
-        config: HttpConfig,
-        executor: Executor,
-        losses: Losses,
-        metrics: Metrics,
-    ) -> Self {
+    pub(super) fn new(config: HttpConfig, executor: Executor, shown: Shown) -> Self {
         Self {
             executor,
-            losses,
-            metrics,
+            losses: shown.losses,
+            metrics: shown.metrics,
+            identity: shown.identity,
             bodies: Bodies::new(config.body_bytes_max, config.bodies_bytes_max),
             config,
             counts: Counts::default(),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytestring::ByteString;
-use nodewire_core::{ExecutionRequest, NodeError, Port, PortValue};
+use nodewire_core::{ArgumentKind, ExecutionRequest, NodeError, Port, PortValue, UnknownArgument};
 use nodewire_json::Json;
 use rmcp::ErrorData;
 use rmcp::model::{JsonObject, RequestMetaObject};
@@ -92,11 +92,10 @@ fn port_value(port: &Port, given: Json) -> Result<PortValue, NodeError> {
 }
 
 fn unknown(described: &Described, name: &str) -> NodeError {
-    let name: String = name.chars().take(60).collect();
-    NodeError::invalid_input(format!(
-        "there is no argument `{name}`; see the schema of the tool `{}`",
-        described.tool.name
-    ))
+    let known = described.arguments();
+    let uid = &described.definition.uid;
+    let unknown = UnknownArgument::new(uid, ArgumentKind::Argument, name, known);
+    NodeError::invalid_input(unknown.to_string())
 }
 
 fn whole(meta: &RequestMetaObject, key: &str) -> Result<Option<u64>, ErrorData> {

@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 
-use nodewire_core::{Execution, ExecutionEvent, NodeError};
+use nodewire_core::{Execution, ExecutionEvent, NodeError, RefusalKind};
 use rmcp::model::CallToolResult;
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer};
@@ -32,7 +32,11 @@ pub(super) async fn call(
 ) -> Result<CallToolResult, ErrorData> {
     let mut request = match arguments::execution(described, given) {
         Ok(request) => request,
-        Err(error) => return Ok(error::failed(&error)),
+        Err(error) => {
+            let uid = &described.definition.uid;
+            shared.executor.refused(uid, RefusalKind::InvalidInput);
+            return Ok(error::failed(&error));
+        }
     };
     arguments::add_meta(&mut request, &context.meta, shared.options.timeout_max)?;
     if request.caller_id.is_empty()

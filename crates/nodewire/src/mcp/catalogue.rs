@@ -107,6 +107,11 @@ impl Described {
         }
     }
 
+    /// The names of all arguments.
+    pub(super) fn arguments(&self) -> impl Iterator<Item = &str> {
+        self.arguments.iter().map(|(name, _)| name.as_str())
+    }
+
     pub(super) fn argument(&self, name: &str) -> Option<Argument> {
         let mut arguments = self.arguments.iter();
         let found = arguments.find(|(own, _)| own == name);

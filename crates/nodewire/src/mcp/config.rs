@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::http::HttpToken;
+use crate::http::Access;
 
 /// What MCP is served with, over whatever transport.
 #[derive(Debug, Clone)]
@@ -46,8 +46,8 @@ pub struct McpConfig {
     /// Where to listen; `127.0.0.1` and any free port by default. `None`: where plain HTTP is served, whose bounds on
     /// connections count then. There is no TLS: what listens elsewhere belongs behind a proxy.
     pub address: Option<SocketAddr>,
-    /// What requests must have in `Authorization`; see [`Self::without_token`] for none.
-    pub token: Option<HttpToken>,
+    /// Who may call; those who know a new random token by default.
+    pub access: Access,
     /// Origins whose pages may call, such as `https://example.com`; none by default. Requests without an `Origin` come from
     /// no page.
     pub origins: Vec<String>,
@@ -71,12 +71,12 @@ pub struct McpConfig {
 }
 
 impl McpConfig {
-    /// On loopback, with a new random token: give it to those who may call ([`HttpToken::reveal`]).
+    /// On loopback, for those who know a new random token ([`Access::random`]).
     #[must_use]
     pub fn new() -> Self {
         Self {
             address: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
-            token: Some(HttpToken::random()),
+            access: Access::random(),
             origins: Vec::new(),
             hosts: ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into(),
             sessions_max: 256,
@@ -103,17 +103,10 @@ impl McpConfig {
         self
     }
 
-    /// Takes this token, which must not be empty.
+    /// Takes requests from those who know this token, or from everybody ([`Access::Open`]).
     #[must_use]
-    pub fn token(mut self, token: HttpToken) -> Self {
-        self.token = Some(token);
-        self
-    }
-
-    /// Takes requests from everybody who reaches the port, except from pages in a browser.
-    #[must_use]
-    pub fn without_token(mut self) -> Self {
-        self.token = None;
+    pub fn access(mut self, access: impl Into<Access>) -> Self {
+        self.access = access.into();
         self
     }
 }

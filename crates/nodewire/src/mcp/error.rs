@@ -12,7 +12,7 @@ use crate::http::HttpError;
 #[non_exhaustive]
 pub enum McpError {
     /// The address cannot be listened on, or the token is empty.
-    #[error("MCP: {0}")]
+    #[error("MCP cannot start")]
     Http(#[source] HttpError),
     /// It was to be served beside plain HTTP.
     #[error(
@@ -36,7 +36,9 @@ pub(super) fn refused(refusal: &Refusal) -> ErrorData {
         RefusalKind::QueueFull | RefusalKind::TooManyInFlight => {
             json!({"kind": kind.name(), "retryAfterMs": RETRY_AFTER_MS})
         }
-        RefusalKind::ShuttingDown | RefusalKind::DeadlinePassed => json!({"kind": kind.name()}),
+        RefusalKind::ShuttingDown | RefusalKind::DeadlinePassed | RefusalKind::InvalidInput => {
+            json!({"kind": kind.name()})
+        }
     };
     ErrorData::new(REFUSED, message, Some(data))
 }

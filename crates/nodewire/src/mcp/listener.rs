@@ -14,7 +14,7 @@ use super::error::McpError;
 use super::routes::{self, Door};
 use super::tools::Shared;
 use crate::capability::Losses;
-use crate::http::{ConnectionLimits, HttpError, Listening};
+use crate::http::{ConnectionLimits, Listening};
 use crate::server::RunningWire;
 
 /// Last answers have so much time to leave the process, however short the drain time is.
@@ -52,9 +52,7 @@ pub(crate) fn prepare(
     executor: Executor,
     losses: Losses,
 ) -> Result<Prepared, McpError> {
-    if config.token.as_ref().is_some_and(|token| token.is_empty()) {
-        return Err(McpError::Http(HttpError::EmptyToken));
-    }
+    config.access.check_token().map_err(McpError::Http)?;
     let limits = ConnectionLimits {
         connections_max: config.connections_max,
         head_timeout: config.head_timeout,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN};
+use axum::http::header::{CONTENT_TYPE, ORIGIN};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
@@ -26,7 +26,7 @@ use super::config::McpConfig;
 use super::counts::add;
 use super::sessions::{Sessions, Use, Visit};
 use super::tools::{SessionTools, Shared};
-use crate::http::{Bodies, HttpToken, Problem, Room};
+use crate::http::{Access, Bodies, Problem, Room};
 
 /// Where MCP is served.
 pub(super) const PATH: &str = "/mcp";
@@ -45,7 +45,7 @@ pub(super) struct Door {
     pub(super) idle_timeout: Duration,
     bodies: Bodies,
     body_timeout: Duration,
-    token: Option<HttpToken>,
+    access: Access,
     origins: Vec<String>,
     hosts: Vec<String>,
 }
@@ -59,7 +59,7 @@ impl Door {
             idle_timeout: config.idle_timeout,
             bodies: Bodies::new(shared.options.message_bytes_max, config.bodies_bytes_max),
             body_timeout: config.body_timeout,
-            token: config.token,
+            access: config.access,
             origins: config.origins,
             hosts: config.hosts,
             shared,
@@ -68,16 +68,7 @@ impl Door {
 
     /// Lets in who may.
     fn admit(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        if let Some(token) = &self.token {
-            let given = headers.get(AUTHORIZATION);
-            if !given.is_some_and(|given| token.admits(given.as_bytes())) {
-                return Err(Problem::new(
-                    StatusCode::UNAUTHORIZED,
-                    "unauthorized",
-                    "send the server's token: `Authorization: Bearer <token>`",
-                ));
-            }
-        }
+        self.access.check(headers)?;
         let is_allowed = |origin: &[u8]| {
             let mut origins = self.origins.iter();
             origins.any(|own| own.as_bytes().eq_ignore_ascii_case(origin))

@@ -1,5 +1,6 @@
 //! An execution's events as statuses, and a stop as a cancellation.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use ::nanograph::message::Progress as WireProgress;
@@ -9,6 +10,8 @@ use nodewire_core::{
     Executor, NodeError, Outputs, Progress,
 };
 
+use tokio::sync::Notify;
+
 use super::{Transfers, assets, values};
 use crate::oversize;
 
@@ -17,6 +20,9 @@ pub(super) struct ReplySink {
     replies: Replies,
     assets: Assets,
     transfers: Transfers,
+    /// A preview whose bytes are being stored. The next one waits for it, so that what is held is bounded.
+    is_storing: AtomicBool,
+    stored: Notify,
     this: Weak<Self>,
 }
 
@@ -26,6 +32,8 @@ impl ReplySink {
             replies,
             assets,
             transfers,
+            is_storing: AtomicBool::new(false),
+            stored: Notify::new(),
             this: Weak::clone(this),
         })
     }
@@ -72,9 +80,16 @@ impl ReplySink {
             let _ = self.replies.partial(None, &values::outputs(&outputs));
             return;
         }
-        self.after_storing(outputs, |this, stored| match stored {
-            Ok(outputs) => drop(this.replies.partial(None, &values::outputs(&outputs))),
-            Err(error) => tracing::warn!(%error, "a preview is lost: its bytes cannot be stored"),
+        self.is_storing.store(true, Ordering::Release);
+        self.after_storing(outputs, |this, stored| {
+            match stored {
+                Ok(outputs) => drop(this.replies.partial(None, &values::outputs(&outputs))),
+                Err(error) => {
+                    tracing::warn!(%error, "a preview is lost: its bytes cannot be stored");
+                }
+            }
+            this.is_storing.store(false, Ordering::Release);
+            this.stored.notify_waiters();
         });
     }
 
@@ -121,11 +136,20 @@ impl EventSink for ReplySink {
     }
 
     fn has_room(&self) -> bool {
-        self.replies.has_room()
+        !self.is_storing.load(Ordering::Acquire) && self.replies.has_room()
     }
 
     fn room(&self) -> BoxFuture<'_, ()> {
-        Box::pin(self.replies.room())
+        Box::pin(async {
+            loop {
+                let stored = self.stored.notified();
+                if !self.is_storing.load(Ordering::Acquire) {
+                    break;
+                }
+                stored.await;
+            }
+            self.replies.room().await;
+        })
     }
 }
 

@@ -52,6 +52,7 @@ pub(super) const fn node_code(kind: NodeErrorKind) -> u32 {
 /// The code of a refusal.
 pub(super) const fn refusal_code(kind: RefusalKind) -> u32 {
     match kind {
+        RefusalKind::InvalidInput => 400,
         RefusalKind::UnknownNode => 404,
         RefusalKind::DeadlinePassed => 408,
         RefusalKind::QueueFull | RefusalKind::TooManyInFlight => 429,
@@ -122,6 +123,7 @@ mod tests {
                 ("too_many_in_flight", 429),
                 ("shutting_down", 503),
                 ("deadline_passed", 408),
+                ("invalid_input", 400),
             ]
         );
     }

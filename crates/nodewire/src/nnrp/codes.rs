@@ -26,6 +26,7 @@ pub(super) const fn error_code(kind: NodeErrorKind) -> ErrorCode {
 pub(super) const fn refusal_ending(kind: RefusalKind) -> Ending {
     match kind {
         RefusalKind::UnknownNode => Ending::Error(ErrorCode::UnsupportedCapability),
+        RefusalKind::InvalidInput => Ending::Error(ErrorCode::MalformedBody),
         RefusalKind::ShuttingDown => Ending::Error(ErrorCode::ServerBusy),
         RefusalKind::QueueFull => Ending::Drop(DropReason::QueueFull),
         RefusalKind::TooManyInFlight => Ending::Drop(DropReason::ServerBusy),

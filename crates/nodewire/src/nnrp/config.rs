@@ -17,6 +17,12 @@ pub struct NnrpConfig {
     /// hook of one's own checks who it is, and sets [`Acceptance::model`](::nnrp::server::Acceptance::model) to the uid of a
     /// node, or leaves it empty.
     pub on_hello: Option<HelloHook>,
+    /// Bytes of one result; 32 MiB by default, which is what clients of the [`nnrp`](::nnrp) crate read unless told
+    /// otherwise. The protocol has no place where a client says how much it reads. Longer outputs become assets.
+    pub result_bytes_max: usize,
+    /// Executions whose outputs are being stored as assets at once, as they are longer than a result; others wait. 16 by
+    /// default.
+    pub transfers_max: usize,
 }
 
 impl NnrpConfig {
@@ -51,6 +57,8 @@ impl NnrpConfig {
             listener,
             server: ServerOptions::default(),
             on_hello: None,
+            result_bytes_max: 32 << 20,
+            transfers_max: 16,
         }
     }
 }

@@ -7,20 +7,30 @@ use nnrp_wire::build::ResultWorth;
 use nodewire_core::{Executor, NodeDefinition, NodeStats, Port};
 use serde_json::{Map, Value, json};
 
+use super::counts::Counted;
 use super::outputs;
 use crate::capability::{Support, Wire, capabilities};
 use crate::plain;
+use crate::server::{Identity, SOFTWARE};
 
 /// The node that is asked for what is served. Its answer is a structured event:
-/// `{"wire": "nnrp", "capabilities": {"progress": {"support": "as", "reason": "…"}, …}, "nodes": [{"uid": …, "version": …,
+/// `{"wire": "nnrp", "name": …, "version": …, "software": …, "results": {"keptAsAssets": 0, "tooLong": 0}, "capabilities": {"progress": {"support": "as", "reason": "…"}, …}, "nodes": [{"uid": …, "version": …,
 /// "inputs": [{"name", "type"}], "outputs": […], "schema": …, "running": 0, "waiting": 0,
 /// "stats": …}]}`; the statistics are those of [`plain`].
 pub const DISCOVERY_NODE: &str = "$nodes";
 
-pub(super) fn answer(answer: Responder, executor: &Executor) {
+pub(super) fn answer(
+    answer: Responder,
+    executor: &Executor,
+    identity: &Identity,
+    counted: &Counted,
+) {
     let told = json!({
         "wire": Wire::Nnrp.name(),
-        "version": env!("CARGO_PKG_VERSION"),
+        "name": identity.name(),
+        "version": identity.version(),
+        "software": SOFTWARE,
+        "results": counted.told(),
         "capabilities": wire_capabilities(),
         "nodes": nodes(executor),
     });

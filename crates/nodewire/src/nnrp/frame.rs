@@ -11,10 +11,10 @@ use nodewire_core::{CancelHandle, DynNode, ExecutionRequest, Executor, NodeError
 use nodewire_json::members;
 
 use super::inputs::{self, Piece};
-use super::sink::FrameSink;
+use super::sink::{FrameSink, Outlet};
 use super::{DISCOVERY_NODE, codes, discovery};
-use crate::capability::Losses;
 use crate::plain::PlainRequest;
+use crate::server::Identity;
 
 /// Timers of the session and of the executor differ by less.
 const TIMER_SLACK: Duration = Duration::from_millis(5);
@@ -22,7 +22,8 @@ const TIMER_SLACK: Duration = Duration::from_millis(5);
 /// Executes frames.
 pub(super) struct FrameHandler {
     executor: Executor,
-    losses: Losses,
+    identity: Identity,
+    outlet: Outlet,
 }
 
 /// What a frame asks for.
@@ -32,8 +33,12 @@ enum Asked {
 }
 
 impl FrameHandler {
-    pub(super) const fn new(executor: Executor, losses: Losses) -> Self {
-        Self { executor, losses }
+    pub(super) const fn new(executor: Executor, identity: Identity, outlet: Outlet) -> Self {
+        Self {
+            executor,
+            identity,
+            outlet,
+        }
     }
 
     /// Until the frame is answered, or its execution is asked to stop.
@@ -42,12 +47,15 @@ impl FrameHandler {
         let answer = frame.answer;
         let (request, node) = match asked {
             Err(error) => return codes::fail(answer, &error),
-            Ok(Asked::Discovery) => return discovery::answer(answer, &self.executor),
+            Ok(Asked::Discovery) => {
+                let (identity, counted) = (&self.identity, &self.outlet.counted);
+                return discovery::answer(answer, &self.executor, identity, counted);
+            }
             Ok(Asked::Execution(request, node)) => (request, node),
         };
         let over = answer.over();
         let budget_end = answer.deadline();
-        let sink = FrameSink::new(answer, node, self.losses.clone());
+        let sink = FrameSink::new(answer, node, self.outlet.clone());
         let Some(cancel) = sink.submit(&self.executor, *request) else {
             return;
         };

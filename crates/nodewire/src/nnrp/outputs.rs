@@ -4,7 +4,7 @@ use ::nnrp::server::{AnswerError, Responder};
 use nnrp_wire::body::TypedPayload;
 use nnrp_wire::build::ResultWorth;
 use nnrp_wire::{ErrorCode, ResultPush, WireError};
-use nodewire_core::{AssetRef, NodeDefinition, Outputs, Value};
+use nodewire_core::{AssetRef, NodeDefinition, NodeError, Outputs, Value};
 use nodewire_json::{Json, Kind};
 
 use crate::plain;
@@ -15,10 +15,8 @@ pub(super) fn complete(answer: Responder, result: Result<ResultPush, WireError>)
         Ok(result) => result,
         Err(error) => {
             tracing::warn!(%error, "an execution's outputs cannot be sent");
-            let text = format!("internal: the outputs are no result that can be sent: {error}");
-            // It may have ended by itself, which the responder counts.
-            answer.fail(ErrorCode::LimitExceeded, &text);
-            return;
+            let text = format!("the outputs are no result that can be sent: {error}");
+            return fail_long(answer, &NodeError::internal(text));
         }
     };
     match answer.complete(result) {
@@ -29,6 +27,26 @@ pub(super) fn complete(answer: Responder, result: Result<ResultPush, WireError>)
         }
         Err(error) => tracing::warn!(%error, "a result is not sent"),
     }
+}
+
+/// Ends a frame whose outputs are too long.
+pub(super) fn fail_long(answer: Responder, error: &NodeError) {
+    let text = format!("{}: {}", error.kind().name(), error.message());
+    // It may have ended by itself, which the responder counts.
+    answer.fail(ErrorCode::LimitExceeded, &text);
+}
+
+/// There is no store to keep outputs in that are longer than a result.
+pub(super) fn too_long(outputs: &Outputs, bytes_max: usize) -> NodeError {
+    let values = outputs.iter().flat_map(|(_, values)| values.values());
+    let (bytes, count) = values.fold((0, 0), |(bytes, count), value| {
+        (bytes + held_bytes(value), count + 1)
+    });
+    NodeError::internal(format!(
+        "the outputs have {bytes} bytes in {count} values, and a result has at most {bytes_max} bytes and {} values; \
+         configure an asset store or longer results, or pass them as assets",
+        u16::MAX
+    ))
 }
 
 /// Each value as a payload, with the place of its port, counted from 1.
@@ -56,6 +74,41 @@ pub(super) fn result(
         builder = builder.payload(event(&plain::answer(&others)));
     }
     builder.build()
+}
+
+/// Whether outputs fit into a result of so many bytes beyond doubt, at a glance: what they take is not more than this, and
+/// they are not more values than a result can have.
+pub(super) fn are_short(outputs: &Outputs, bytes_max: usize) -> bool {
+    let (mut bytes, mut count) = (0_usize, 0_usize);
+    for (port, values) in outputs.iter() {
+        let values = values.values();
+        count += values.len();
+        let held: usize = values.iter().map(|value| 2 * held_bytes(value)).sum();
+        bytes += 2 * port.len() + held + (values.len() + 1) * PAYLOAD_BYTES;
+    }
+    bytes <= bytes_max && count < usize::from(u16::MAX)
+}
+
+/// More than a payload takes beside what it holds.
+const PAYLOAD_BYTES: usize = 64;
+
+fn held_bytes(value: &Value) -> usize {
+    match value {
+        Value::Bytes(bytes) => bytes.len(),
+        Value::Json(json) => json.as_str().len(),
+        Value::Asset(asset) => asset.as_str().len(),
+    }
+}
+
+/// The result of outputs that are kept as one document: `{"outputs": {"$asset": "…"}}`.
+///
+/// # Errors
+/// If it is longer than a message can be.
+pub(super) fn document(reference: Json) -> Result<ResultPush, WireError> {
+    event_result(
+        &Json::object([("outputs", reference)]),
+        ResultWorth::COMPLETE,
+    )
 }
 
 /// A result of one structured event.
@@ -146,6 +199,24 @@ mod tests {
         ];
         assert_eq!(told, wanted);
         assert_eq!(payloads[0].payload.as_ptr(), bytes.as_ptr());
+    }
+
+    #[test]
+    fn what_is_short_fits_beyond_doubt() {
+        let outputs = |value: PortValue| Outputs::new().with("other", value);
+        let bytes = |length: usize| Value::Bytes(Bytes::from(vec![7; length]));
+        for outputs in [
+            outputs(bytes(10_000).into()),
+            outputs(vec![bytes(1); 1_000].into()),
+            outputs(vec![Value::Json(Json::parse("[NaN, NaN]").unwrap()); 1_000].into()),
+        ] {
+            let fits = |bytes_max: &usize| are_short(&outputs, *bytes_max);
+            let bytes_max = (1..1 << 20).find(fits).unwrap();
+            let built = result(outputs, None, ResultWorth::COMPLETE).unwrap();
+            assert!(built.body_bytes() <= bytes_max as u64);
+        }
+        let many = outputs(vec![bytes(0); usize::from(u16::MAX)].into());
+        assert!(!are_short(&many, usize::MAX));
     }
 
     #[test]

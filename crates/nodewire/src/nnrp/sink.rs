@@ -1,6 +1,6 @@
 //! An execution's events as what is sent for its frame.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use ::nnrp::server::{AnswerError, DropReason, Responder, ResultRoom};
 use nnrp_wire::build::ResultWorth;
@@ -9,16 +9,29 @@ use nnrp_wire::{
     BudgetPolicy, CongestionState, ErrorCode, HintPolicy, HintReason, ResultPush, WireError,
 };
 use nodewire_core::{
-    BoxFuture, CancelHandle, DropReason as ExecutionDrop, DynNode, EventSink, ExecutionEvent,
-    ExecutionId, ExecutionRequest, Executor, NodeDefinition, NodeError, NodeErrorKind, Outputs,
-    Progress,
+    Assets, BoxFuture, CancelHandle, DropReason as ExecutionDrop, DynNode, EventSink,
+    ExecutionEvent, ExecutionId, ExecutionRequest, Executor, NodeDefinition, NodeError,
+    NodeErrorKind, Outputs, Progress,
 };
 use tokio::sync::Notify;
 
+use super::counts::Counted;
 use super::frame::is_budget_over;
 use super::{codes, outputs};
 use crate::capability::{Feature, Losses, Wire};
+use crate::nanograph::Transfers;
+use crate::oversize::{self, Form};
 use crate::plain;
+
+/// What all executions of the wire share.
+#[derive(Debug, Clone)]
+pub(super) struct Outlet {
+    pub(super) assets: Assets,
+    pub(super) transfers: Transfers,
+    pub(super) losses: Losses,
+    pub(super) counted: Counted,
+    pub(super) result_bytes_max: usize,
+}
 
 /// Turns the events of one execution into results.
 pub(super) struct FrameSink {
@@ -26,9 +39,10 @@ pub(super) struct FrameSink {
     node: Option<Arc<dyn DynNode>>,
     takes_partial: bool,
     room: ResultRoom,
-    losses: Losses,
+    outlet: Outlet,
     state: Mutex<State>,
     ended: Notify,
+    this: Weak<Self>,
 }
 
 /// What is still to be said. Locked for as long as it takes to hand it to the session, never across an await.
@@ -46,14 +60,14 @@ impl FrameSink {
     pub(super) fn new(
         answer: Responder,
         node: Option<Arc<dyn DynNode>>,
-        losses: Losses,
+        outlet: Outlet,
     ) -> Arc<Self> {
         let allowed = answer.budget().allowed;
-        Arc::new(Self {
+        Arc::new_cyclic(|this| Self {
             node,
             takes_partial: allowed.contains(BudgetPolicy::ALLOW_PARTIAL),
             room: answer.room(),
-            losses,
+            outlet,
             state: Mutex::new(State {
                 answer: Some(answer),
                 waiting: None,
@@ -62,6 +76,7 @@ impl FrameSink {
                 has_lost_partial: false,
             }),
             ended: Notify::new(),
+            this: Weak::clone(this),
         })
     }
 
@@ -130,6 +145,70 @@ impl FrameSink {
         });
     }
 
+    fn complete(&self, all: Outputs) {
+        if outputs::are_short(&all, self.outlet.result_bytes_max) {
+            return self.complete_with(self.result(all));
+        }
+        match self.result(all.clone()) {
+            Ok(result) if self.has_room_for(&result) => self.complete_with(Ok(result)),
+            Ok(_) | Err(_) if self.outlet.assets.is_available() => self.keep(all),
+            Ok(_) | Err(_) => {
+                self.too_long(&outputs::too_long(&all, self.outlet.result_bytes_max));
+            }
+        }
+    }
+
+    fn complete_with(&self, result: Result<ResultPush, WireError>) {
+        self.end(|answer| outputs::complete(answer, result));
+    }
+
+    fn result(&self, all: Outputs) -> Result<ResultPush, WireError> {
+        outputs::result(all, self.definition(), ResultWorth::COMPLETE)
+    }
+
+    fn has_room_for(&self, result: &ResultPush) -> bool {
+        result.body_bytes() <= self.outlet.result_bytes_max as u64
+    }
+
+    /// Keeps outputs, or the longest bytes among them, as assets, and sends references instead.
+    fn keep(&self, all: Outputs) {
+        // The caller has it, so it can be had.
+        let Some(this) = self.this.upgrade() else {
+            return;
+        };
+        self.outlet.transfers.run(async move {
+            match this.kept(all).await {
+                Ok(result) => {
+                    this.outlet.counted.kept();
+                    this.complete_with(Ok(result));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "outputs that are longer than a result cannot be stored");
+                    this.too_long(&error);
+                }
+            }
+        });
+    }
+
+    async fn kept(&self, all: Outputs) -> Result<ResultPush, NodeError> {
+        let (assets, bytes_max) = (&self.outlet.assets, self.outlet.result_bytes_max);
+        // What stands around the values is not much beside those that are kept.
+        let room = bytes_max - bytes_max / 8;
+        let all = oversize::keep_longest(all, room, Form::Payloads, assets).await?;
+        if let Ok(result) = self.result(all.clone())
+            && self.has_room_for(&result)
+        {
+            return Ok(result);
+        }
+        let reference = oversize::keep_document(&all, assets).await?;
+        outputs::document(reference).map_err(|error| NodeError::internal(error.to_string()))
+    }
+
+    fn too_long(&self, error: &NodeError) {
+        self.outlet.counted.too_long();
+        self.end(|answer| outputs::fail_long(answer, error));
+    }
+
     fn progress(&self, progress: Progress) {
         let mut state = self.lock();
         if self.takes_partial {
@@ -156,7 +235,11 @@ impl FrameSink {
             return self.lose_partial(&mut state);
         }
         let result = match outputs::result(some, self.definition(), ResultWorth::PARTIAL) {
-            Ok(result) => result,
+            Ok(result) if self.has_room_for(&result) => result,
+            Ok(_) => {
+                tracing::warn!("partial outputs are lost: they are longer than a result may be");
+                return self.lose_partial(&mut state);
+            }
             Err(error) => {
                 tracing::warn!(%error, "partial outputs cannot be sent");
                 return self.lose_partial(&mut state);
@@ -204,14 +287,16 @@ impl FrameSink {
     fn lose_partial(&self, state: &mut State) {
         if !state.has_lost_partial {
             state.has_lost_partial = true;
-            self.losses.count(Wire::Nnrp, Feature::PartialOutputs);
+            self.outlet
+                .losses
+                .count(Wire::Nnrp, Feature::PartialOutputs);
         }
     }
 
     fn lose_progress(&self, state: &mut State) {
         if !state.has_lost_progress {
             state.has_lost_progress = true;
-            self.losses.count(Wire::Nnrp, Feature::Progress);
+            self.outlet.losses.count(Wire::Nnrp, Feature::Progress);
         }
     }
 }
@@ -239,10 +324,7 @@ impl EventSink for FrameSink {
             ExecutionEvent::Accepted | ExecutionEvent::Started => {}
             ExecutionEvent::Progress(progress) => self.progress(progress),
             ExecutionEvent::Partial(some) => self.partial(some),
-            ExecutionEvent::Completed(all) => {
-                let result = outputs::result(all, self.definition(), ResultWorth::COMPLETE);
-                self.end(|answer| outputs::complete(answer, result));
-            }
+            ExecutionEvent::Completed(all) => self.complete(all),
             ExecutionEvent::Failed(error) => self.fail(&error),
             ExecutionEvent::Cancelled { .. } => self.end_without_result(|answer| {
                 answer.fail(

@@ -41,6 +41,8 @@ impl PlainRequest {
     pub const TEXT_LENGTH_MAX: usize = 256;
     /// Longest `tracestate` in bytes; of headers, a longer one is left out, as its standard allows.
     pub const TRACE_STATE_LENGTH_MAX: usize = 512;
+    /// Most inputs, and most parameters.
+    pub const NAMES_MAX: usize = 1_024;
 
     /// Reads a document. Its length is not limited here: whoever receives it does that.
     ///
@@ -193,10 +195,22 @@ fn inputs(given: &Json, definition: Option<&NodeDefinition>) -> Result<Inputs, N
         let port_type = definition
             .and_then(|definition| definition.input(&port))
             .map_or(PortType::Json, |port| PortType::of(&port.kind));
+        check_names("inputs", read.len())?;
         let value = port_value(&port, port_type, given.part(member.value))?;
         read.insert(given.substring(&port), value);
     }
     Ok(read)
+}
+
+/// A name is looked for among all others.
+fn check_names(member: &str, read: usize) -> Result<(), NodeError> {
+    if read < PlainRequest::NAMES_MAX {
+        return Ok(());
+    }
+    let max = PlainRequest::NAMES_MAX;
+    Err(NodeError::invalid_input(format!(
+        "`{member}` has more than {max} names"
+    )))
 }
 
 fn port_value(port: &str, port_type: PortType, given: Json) -> Result<PortValue, NodeError> {
@@ -244,6 +258,7 @@ fn parameters(given: &Json) -> Result<Parameters, NodeError> {
     let mut read = Parameters::new();
     for member in members(given.as_str()) {
         let member = member.map_err(|error| not_json(&error))?;
+        check_names("parameters", read.len())?;
         read.insert(given.substring(&member.key()), given.part(member.value));
     }
     Ok(read)
@@ -324,6 +339,28 @@ mod tests {
         let id = "x".repeat(PlainRequest::TEXT_LENGTH_MAX + 1);
         let text = ByteString::from(format!(r#"{{"callerId": "{id}"}}"#));
         assert!(invalid(PlainRequest::parse(&text)).contains("at most 256"));
+    }
+
+    #[test]
+    fn names_are_bounded() {
+        let names = |count: usize| {
+            let names = (0..count).map(|i| (i.to_string(), Json::from("x")));
+            Json::object(
+                names
+                    .collect::<Vec<_>>()
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), value.clone())),
+            )
+        };
+        for member in ["inputs", "parameters"] {
+            let of = |count| {
+                let text = Json::object([(member, names(count))]).to_string();
+                let request = PlainRequest::parse(&ByteString::from(text)).unwrap();
+                request.into_execution("n", None)
+            };
+            assert!(of(PlainRequest::NAMES_MAX).is_ok());
+            assert!(invalid(of(PlainRequest::NAMES_MAX + 1)).contains(member));
+        }
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub fn schema(definition: &NodeDefinition) -> Json {
 }
 
 fn object(properties: Map<String, Value>) -> Value {
-    json!({"type": "object", "properties": properties})
+    json!({"type": "object", "properties": properties, "additionalProperties": false})
 }
 
 fn describe(schema: &mut Value, description: &str) {
@@ -154,6 +154,7 @@ mod tests {
         assert_eq!(schema["required"], json!(["inputs"]));
         let inputs = &schema["properties"]["inputs"];
         assert_eq!(inputs["required"], json!(["text"]));
+        assert_eq!(inputs["additionalProperties"], json!(false));
         let text = json!({"type": "string"});
         assert_eq!(
             inputs["properties"]["text"],

@@ -16,6 +16,8 @@ use crate::mcp::McpCounts;
 use crate::metrics::Metrics;
 #[cfg(feature = "nats")]
 use crate::nats::NatsAddress;
+#[cfg(feature = "nnrp")]
+use crate::nnrp::NnrpCounts;
 
 /// A server that can be reached. Dropping it stops it gracefully, in the background.
 #[derive(Debug)]
@@ -84,7 +86,14 @@ impl RunningServer {
     #[cfg(feature = "nnrp")]
     #[must_use]
     pub fn nnrp_address(&self) -> Option<SocketAddr> {
-        self.addresses.nnrp
+        self.addresses.nnrp.as_ref().map(|(address, _)| *address)
+    }
+
+    /// What the NNRP wire counts, if it is served.
+    #[cfg(feature = "nnrp")]
+    #[must_use]
+    pub fn nnrp_counts(&self) -> Option<NnrpCounts> {
+        self.addresses.nnrp.as_ref().map(|(_, it)| it.snapshot())
     }
 
     /// Where plain HTTP listens, if it is served.

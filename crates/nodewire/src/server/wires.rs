@@ -6,6 +6,7 @@ use std::time::Duration;
 use nodewire_core::{BoxFuture, Executor};
 
 use super::error::ServeError;
+use super::identity::Identity;
 use super::shutdown::close_all;
 #[cfg(feature = "autotrainer")]
 use crate::autotrainer::{self, AutotrainerConfig};
@@ -57,6 +58,8 @@ pub(crate) struct Wires {
     pub(crate) mcp_options: McpOptions,
     #[cfg(feature = "mcp")]
     pub(crate) mcp_stdio: Option<mcp::StdioStreams>,
+    /// Metrics on an address of their own, which is no wire.
+    pub(crate) metrics: Option<MetricsConfig>,
 }
 
 /// Where the wires can be reached.
@@ -68,7 +71,7 @@ pub(super) struct Addresses {
     #[cfg(feature = "autotrainer")]
     pub(super) autotrainer: Option<autotrainer::Status>,
     #[cfg(feature = "nnrp")]
-    pub(super) nnrp: Option<SocketAddr>,
+    pub(super) nnrp: Option<(SocketAddr, nnrp::Counted)>,
     #[cfg(feature = "http")]
     pub(super) http: Option<SocketAddr>,
     #[cfg(feature = "mcp")]
@@ -131,10 +134,16 @@ impl Wires {
         self,
         executor: &Executor,
         losses: &Losses,
-        metrics: (Metrics, Option<MetricsConfig>),
+        metrics: Metrics,
+        identity: &Identity,
     ) -> Result<Started, ServeError> {
         let mut started = Started::default();
-        let all = self.start_each(executor, losses, metrics, &mut started);
+        let shared = Common {
+            executor,
+            losses,
+            identity,
+        };
+        let all = self.start_each(shared, metrics, &mut started);
         match all.await {
             Ok(()) => {
                 started.log();
@@ -149,13 +158,15 @@ impl Wires {
 
     async fn start_each(
         self,
-        executor: &Executor,
-        losses: &Losses,
-        (metrics, own_listener): (Metrics, Option<MetricsConfig>),
+        Common {
+            executor,
+            losses,
+            identity,
+        }: Common<'_>,
+        metrics: Metrics,
         started: &mut Started,
     ) -> Result<(), ServeError> {
-        // Statistics tell the wires apart.
-        let from = |wire: Wire| executor.clone().with_origin(wire.name());
+        let from = |wire: Wire| of_wire(executor, wire);
         if let Some(config) = self.nanograph {
             let wire = nanograph::start(&config, from(Wire::Nanograph)).await?;
             started.addresses.nanograph = Some(wire.address());
@@ -169,14 +180,16 @@ impl Wires {
         }
         #[cfg(feature = "autotrainer")]
         if let Some(config) = self.autotrainer {
-            let wire = autotrainer::start(config, from(Wire::Autotrainer), losses.clone()).await?;
+            let wire =
+                autotrainer::start(config, from(Wire::Autotrainer), losses.clone(), identity)
+                    .await?;
             started.addresses.autotrainer = Some(wire.status());
             started.add(Wire::Autotrainer, wire);
         }
         #[cfg(feature = "nnrp")]
         if let Some(config) = self.nnrp {
-            let wire = nnrp::start(config, from(Wire::Nnrp), losses.clone()).await?;
-            started.addresses.nnrp = Some(wire.address());
+            let wire = nnrp::start(config, from(Wire::Nnrp), losses.clone(), identity).await?;
+            started.addresses.nnrp = Some((wire.address(), wire.counted()));
             started.add(Wire::Nnrp, wire);
         }
         #[cfg(feature = "mcp")]
@@ -196,8 +209,12 @@ impl Wires {
             let further = mcp.as_ref().and_then(mcp::Prepared::beside_http);
             #[cfg(not(feature = "mcp"))]
             let further = None;
-            let (executor, metrics) = (from(Wire::Http), metrics.clone());
-            let wire = http::start(config, executor, losses.clone(), metrics, further).await?;
+            let shown = http::Shown {
+                losses: losses.clone(),
+                metrics: metrics.clone(),
+                identity: identity.clone(),
+            };
+            let wire = http::start(config, from(Wire::Http), shown, further).await?;
             started.addresses.http = Some(wire.address());
             started.add(Wire::Http, wire);
         }
@@ -207,13 +224,34 @@ impl Wires {
             started.addresses.mcp = Some((wire.address(), wire.counted()));
             started.add(Wire::Mcp, wire);
         }
-        if let Some(config) = own_listener {
+        if let Some(config) = self.metrics {
             let listener = metrics::start(config, metrics).await?;
             started.addresses.metrics = Some(listener.address());
             started.running.push(Box::new(listener));
         }
-        let _ = losses;
+        let _ = (losses, identity);
         Ok(())
+    }
+}
+
+/// What all wires get.
+#[derive(Clone, Copy)]
+struct Common<'a> {
+    executor: &'a Executor,
+    losses: &'a Losses,
+    identity: &'a Identity,
+}
+
+/// The executor as a wire has it: statistics tell the wires apart, and callers are told of inputs and parameters that a
+/// node does not have. But not orchestrators: they send what a graph says that may have been saved before the node changed,
+/// and their own servers ignore what is unknown. spec: nanograph 9, 17.4
+fn of_wire(executor: &Executor, wire: Wire) -> Executor {
+    let executor = executor.clone().with_origin(wire.name());
+    match wire {
+        Wire::Nanograph => executor,
+        Wire::Nats | Wire::Autotrainer | Wire::Nnrp | Wire::Http | Wire::Mcp => {
+            executor.refusing_unknown()
+        }
     }
 }
 
@@ -253,7 +291,7 @@ impl Addresses {
             );
         }
         #[cfg(feature = "nnrp")]
-        if let Some(address) = self.nnrp {
+        if let Some((address, _)) = &self.nnrp {
             tracing::info!(%address, "serving the NNRP wire");
         }
         #[cfg(feature = "http")]

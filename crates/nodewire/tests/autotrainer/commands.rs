@@ -11,7 +11,7 @@ use autotrainer_api::{
 use nodewire::Json;
 use nodewire::autotrainer::error_code;
 #[cfg(feature = "http")]
-use nodewire::http::HttpConfig;
+use nodewire::http::{Access, HttpConfig};
 use serde_json::{Value, json};
 #[cfg(feature = "http")]
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -203,7 +203,7 @@ async fn an_emergency_stop_reaches_what_runs_and_waits_over_another_wire() {
     let waiting = Waiting::default();
     let http = HttpConfig::new()
         .address(([127, 0, 0, 1], 0).into())
-        .without_token();
+        .access(Access::Open);
     let server = start(builder(config(), &waiting).http(http)).await;
     let http = server.http_address().unwrap();
     let served = Served::of(server, waiting).await;

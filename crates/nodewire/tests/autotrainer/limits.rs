@@ -8,7 +8,7 @@ use nodewire::{Json, RefusalKind, ServeError};
 use serde_json::json;
 
 use crate::nodes::Waiting;
-use crate::support::{PATIENCE, Served, answered, builder, config, outcome, ports, start};
+use crate::support::{ECHO, PATIENCE, Served, answered, builder, config, outcome, ports, start};
 
 const UNAVAILABLE: ResultCode = ResultCode::Unavailable;
 
@@ -72,6 +72,31 @@ async fn unknown_nodes_are_unrecognized() {
     assert_eq!(served.counts().unknown_numbers, 2);
     let counters = served.server.executor().counters();
     assert_eq!(counters.refused_for(RefusalKind::UnknownNode), 1);
+    served.finish().await;
+}
+
+#[tokio::test]
+async fn what_the_node_does_not_have_is_refused_by_name() {
+    let served = Served::new(config()).await;
+    for (number, request, text) in [
+        (
+            None,
+            json!({"node": "echo", "inputs": {"txet": "a"}}),
+            "node `echo` has no input `txet`; it has `text`",
+        ),
+        (
+            Some(ECHO),
+            json!({"inputs": {"text": "a"}, "parameters": {"suffix": 1}}),
+            "node `echo` has no parameter `suffix`; it has `prefix`",
+        ),
+    ] {
+        let answer = served.ask(number, request).await;
+        let invalid = (ResultCode::Failed, error_code::INVALID_INPUT);
+        assert_eq!(answered(&answer), invalid);
+        assert_eq!(answer.error_message.as_deref(), Some(text));
+    }
+    let counters = served.server.executor().counters();
+    assert_eq!(counters.refused_for(RefusalKind::InvalidInput), 2);
     served.finish().await;
 }
 

@@ -22,17 +22,23 @@ async fn every_wire_tells_of_the_server_and_its_nodes() {
         let name = match wire {
             Wire::Nanograph | Wire::Nats => "served",
             Wire::Autotrainer => "device",
-            Wire::Nnrp | Wire::Http | Wire::Mcp => server.name.as_str(),
+            Wire::Nnrp | Wire::Http | Wire::Mcp => "greeter",
         };
-        assert_eq!(server.name, name);
-        if wire == Wire::Nats {
-            assert_eq!(server.version.as_deref(), Some("1.2.3"));
-        } else {
+        assert_eq!(server.name, name, "{wire}");
+        if wire == Wire::Nanograph {
+            // That of the software: the protocol has no place for the server's.
             let version = server.version.as_deref().unwrap_or_default();
-            assert!(
-                version.contains(env!("CARGO_PKG_VERSION")),
-                "{wire}: {version:?}"
-            );
+            assert!(version.contains(env!("CARGO_PKG_VERSION")), "{version:?}");
+        } else {
+            assert_eq!(server.version.as_deref(), Some("1.2.3"), "{wire}");
+        }
+        if matches!(wire, Wire::Http | Wire::Nnrp) {
+            let port = match wire {
+                Wire::Http => served.server.http_address().unwrap().port(),
+                _ => served.server.nnrp_address().unwrap().port(),
+            };
+            let instance = server.instance.as_deref().unwrap_or_default();
+            assert!(instance.ends_with(&format!(":{port}")), "{instance}");
         }
         let mut uids: Vec<_> = server.nodes.iter().map(|node| node.uid.as_str()).collect();
         uids.sort_unstable();

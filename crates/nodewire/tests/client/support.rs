@@ -65,13 +65,15 @@ impl Served {
         std::fs::write(folder.path().join("nanoserver.json"), described).unwrap();
         let nanoserver = nanograph_config(folder.path());
         let server = builder
+            .name("greeter")
+            .version("1.2.3")
             .node(reverse())
             .drain(10 * PATIENCE)
             .nanograph(nanoserver)
             .nats(NatsConfig::new("served", "1.2.3", broker.url()))
             .autotrainer(autotrainer)
             .nnrp(nnrp)
-            .http(HttpConfig::new().token(HttpToken::new(TOKEN)))
+            .http(HttpConfig::new().access(HttpToken::new(TOKEN)))
             .build()
             .unwrap()
             .start()

@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 use ::bytes::Bytes;
 use futures_util::future::join_all;
 use hyper::Request;
+use nodewire::RefusalKind;
 use nodewire::capability::{Feature, Wire};
+use nodewire::http::Access;
 use serde_json::json;
 
 use crate::support::{Fixture, until};
@@ -56,6 +58,32 @@ async fn what_is_wrong_is_told_as_json() {
 }
 
 #[tokio::test]
+async fn what_the_node_does_not_have_is_refused_by_name() {
+    let fixture = Fixture::start().await;
+    let input = "node `echo` has no input `txet`; it has `text`";
+    let parameter = "node `echo` has no parameter `suffix`; it has `prefix`";
+    let refused = |text: &str| json!({"error": {"kind": "invalid_input", "message": text}});
+    let body = r#"{"inputs": {"text": "a", "txet": "a"}}"#;
+    assert_eq!(fixture.call("echo", body).await, (400, refused(input)));
+    let body = r#"{"inputs": {"text": "a"}, "parameters": {"suffix": "a"}}"#;
+    assert_eq!(fixture.call("echo", body).await, (400, refused(parameter)));
+    let form = Fixture::execute("echo").header("Content-Type", "multipart/form-data; boundary=x");
+    let body = "--x\r\nContent-Disposition: form-data; name=\"txet\"\r\n\r\na\r\n--x--\r\n";
+    assert_eq!(fixture.ask(form, body).await, (400, refused(input)));
+    let counters = fixture.executor().counters();
+    assert_eq!(counters.refused_for(RefusalKind::InvalidInput), 3);
+    assert_eq!(counters.accepted, 0);
+    let (_, stats) = fixture.ask(Fixture::get("/stats"), "").await;
+    assert_eq!(stats["nodes"]["echo"]["refused"]["invalid_input"], 3);
+    let (_, echo) = fixture.ask(Fixture::get("/nodes/echo"), "").await;
+    let properties = &echo["schema"]["properties"];
+    for group in ["inputs", "parameters"] {
+        assert_eq!(properties[group]["additionalProperties"], json!(false));
+    }
+    fixture.stop().await;
+}
+
+#[tokio::test]
 async fn only_who_has_the_token_may_ask() {
     let fixture = Fixture::start().await;
     for path in [
@@ -87,7 +115,8 @@ async fn only_who_has_the_token_may_ask() {
 
 #[tokio::test]
 async fn without_a_token_all_but_pages_may_ask() {
-    let fixture = Fixture::start_with(|config| config.token = None, |builder| builder).await;
+    let fixture =
+        Fixture::start_with(|config| config.access = Access::Open, |builder| builder).await;
     let request = || Request::post("/nodes/about/execute");
     let (status, _) = fixture.ask(request(), "").await;
     assert_eq!(status, 200);

@@ -1,6 +1,6 @@
 //! What the wire tells of its nodes.
 
-use nodewire::{NodeDefinition, Outputs, node_fn};
+use nodewire::{NodeDefinition, NodeServerBuilder, Outputs, node_fn};
 use serde_json::{Value, json};
 
 use crate::support::Fixture;
@@ -40,6 +40,26 @@ async fn nodes_are_described() {
     let (status, _) = fixture.ask(Fixture::get("/nodes/nobody"), "").await;
     assert_eq!(status, 404);
     fixture.stop().await;
+}
+
+#[tokio::test]
+async fn the_server_is_named_as_its_builder_says() {
+    let named = |builder: NodeServerBuilder| builder.name("greeter").version("1.2.3");
+    let fixture = Fixture::start_with(|_| {}, named).await;
+    let document = get(&fixture, "/openapi.json").await;
+    assert_eq!(document["info"]["title"], "greeter");
+    assert_eq!(document["info"]["version"], "1.2.3");
+    let software = concat!("nodewire ", env!("CARGO_PKG_VERSION"));
+    assert_eq!(
+        get(&fixture, "/nodes").await["server"],
+        json!({"name": "greeter", "version": "1.2.3", "software": software})
+    );
+    fixture.stop().await;
+    let nobody = Fixture::start().await;
+    let document = get(&nobody, "/openapi.json").await;
+    assert_eq!(document["info"]["title"], "node-server");
+    assert_eq!(document["info"]["version"], "0.0.0");
+    nobody.stop().await;
 }
 
 #[tokio::test]

@@ -78,7 +78,7 @@ async fn an_address_in_use_and_an_empty_token_are_told() {
         matches!(error, ServeError::Http(HttpError::Listen { .. })),
         "{error:?}"
     );
-    let config = HttpConfig::new().token(HttpToken::new(""));
+    let config = HttpConfig::new().access(HttpToken::new(""));
     let server = NodeServer::builder().http(config).build().unwrap();
     let error = server.start().await.unwrap_err();
     assert!(
@@ -94,6 +94,6 @@ async fn it_is_closed_by_default() {
     let address = server.http_address().unwrap();
     assert!(address.ip().is_loopback());
     assert_ne!(address.port(), 0);
-    assert!(HttpConfig::default().token.unwrap().reveal().len() >= 64);
+    assert!(HttpConfig::default().access.token().unwrap().reveal().len() >= 64);
     server.stop().await;
 }

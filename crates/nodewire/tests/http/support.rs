@@ -82,7 +82,7 @@ impl Fixture {
     ) -> Self {
         let (builder, probe) = Probe::builder();
         let flood = Flood::default();
-        let mut config = HttpConfig::new().token(HttpToken::new(TOKEN));
+        let mut config = HttpConfig::new().access(HttpToken::new(TOKEN));
         configure(&mut config);
         let builder = builder.node(reverse()).node(flood.node()).http(config);
         let server = build(builder).build().unwrap().start().await.unwrap();

@@ -79,7 +79,10 @@ async fn echo_and_mistakes(session: &Session) {
     for (arguments, reason) in [
         (json!({}), "input `text` is missing"),
         (json!({"text": 7}), "input `text`"),
-        (json!({"text": "a", "txet": "b"}), "no argument `txet`"),
+        (
+            json!({"text": "a", "txet": "b"}),
+            "node `echo` has no argument `txet`; it has `text`, `prefix`",
+        ),
     ] {
         let result = session.call("echo", arguments).await;
         assert_eq!(result["isError"], true);
@@ -106,6 +109,7 @@ async fn echo_and_mistakes_in_a_session() {
     echo_and_mistakes(&fixture.session().await).await;
     let counters = fixture.executor().counters();
     assert_eq!(counters.refused_for(nodewire::RefusalKind::UnknownNode), 1);
+    assert_eq!(counters.refused_for(nodewire::RefusalKind::InvalidInput), 1);
     fixture.stop().await;
 }
 

@@ -118,7 +118,7 @@ async fn what_takes_too_long_is_cancelled_and_told_so() {
 
 #[tokio::test]
 async fn it_is_served_beside_plain_http_too() {
-    let http = HttpConfig::new().token(HttpToken::new("another"));
+    let http = HttpConfig::new().access(HttpToken::new("another"));
     let beside = |config: &mut McpConfig| config.address = None;
     let fixture = Fixture::start_with(beside, |_| {}, |builder| builder.http(http)).await;
     assert_eq!(fixture.server.http_address(), Some(fixture.address));
@@ -151,7 +151,7 @@ async fn what_cannot_start_is_told() {
         )
     };
     assert!(listen(&error), "{error:?}");
-    let config = McpConfig::new().token(HttpToken::new(""));
+    let config = McpConfig::new().access(HttpToken::new(""));
     let error = start(NodeServer::builder().mcp(config)).await.unwrap_err();
     assert!(
         matches!(

@@ -1,6 +1,7 @@
 //! Who may not call, and what is too much.
 
 use ::bytes::Bytes;
+use nodewire::http::Access;
 use nodewire::mcp::{McpConfig, McpOptions};
 use serde_json::{Value, json};
 
@@ -39,7 +40,7 @@ async fn a_token_is_needed() {
 async fn pages_may_call_only_from_origins_that_are_listed() {
     let list = |config: &mut McpConfig| {
         config.origins = vec!["https://good.example".to_owned()];
-        config.token = None;
+        config.access = Access::Open;
     };
     let fixture = Fixture::start_with(list, |_| {}, |builder| builder).await;
     for origin in ["https://evil.example", "null", "https://good.example:8443"] {

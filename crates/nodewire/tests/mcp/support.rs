@@ -55,7 +55,7 @@ impl Fixture {
         build: impl FnOnce(NodeServerBuilder) -> NodeServerBuilder,
     ) -> Self {
         let (builder, probe) = builder();
-        let mut config = McpConfig::new().token(HttpToken::new(TOKEN));
+        let mut config = McpConfig::new().access(HttpToken::new(TOKEN));
         configure(&mut config);
         let mut options = McpOptions::default();
         set(&mut options);

@@ -1,6 +1,7 @@
 //! One request, one reply.
 
 use futures_util::future::join_all;
+use nodewire::RefusalKind;
 use nodewire::capability::{Feature, Wire};
 use serde_json::json;
 
@@ -53,6 +54,27 @@ async fn what_does_not_fit_is_the_callers_to_mend() {
     let priority = [("Nodewire-Priority", "high")];
     let reply = fixture.request("nodes.echo", &priority, "").await;
     assert_eq!(outcome(&reply).unwrap_err().0, 400);
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_node_does_not_have_is_refused_by_name() {
+    let fixture = Fixture::start().await;
+    let input = "node `echo` has no input `txet`; it has `text`".to_owned();
+    let parameter = "node `echo` has no parameter `suffix`; it has `prefix`".to_owned();
+    let wrong = fixture.call("echo", r#"{"inputs": {"txet": "a"}}"#).await;
+    assert_eq!(wrong, Err((400, input.clone())));
+    let wrong = fixture.call("echo", r#"{"parameters": {"suffix": 1}}"#);
+    assert_eq!(wrong.await, Err((400, parameter.clone())));
+    for (header, text) in [
+        ("Nodewire-Input-txet", input),
+        ("Nodewire-Param-suffix", parameter),
+    ] {
+        let reply = fixture.request("nodes.echo", &[(header, "a")], "").await;
+        assert_eq!(outcome(&reply), Err((400, text)));
+    }
+    let counters = fixture.executor().counters();
+    assert_eq!(counters.refused_for(RefusalKind::InvalidInput), 4);
     fixture.stop().await;
 }
 

@@ -68,7 +68,16 @@ async fn a_frame_without_a_node_is_told_how_to_name_one() {
     );
     let answer = seen(&session, asking(r#"{"node": "echo", "input": {}}"#)).await;
     answer.failed(ErrorCode::MalformedBody, "unknown member `input`");
-    assert_eq!(served.balanced().await.refused(), 1);
+    let answer = seen(
+        &session,
+        asking(r#"{"node": "echo", "inputs": {"txet": "a"}}"#),
+    )
+    .await;
+    answer.failed(
+        ErrorCode::MalformedBody,
+        "invalid_input: node `echo` has no input `txet`; it has `text`",
+    );
+    assert_eq!(served.balanced().await.refused(), 2);
 }
 
 #[tokio::test]
@@ -147,7 +156,8 @@ async fn a_trace_id_reaches_the_node() {
 
 #[tokio::test]
 async fn what_is_served_is_told() {
-    let served = Served::start().await;
+    let named = |builder: nodewire::NodeServerBuilder| builder.name("greeter").version("1.2.3");
+    let served = Served::start_built(|_| {}, named).await;
     let session = served.session().await;
     let request = format!(r#"{{"node": "{DISCOVERY_NODE}"}}"#);
     let answer = seen(&session, asking(&request)).await;
@@ -156,6 +166,10 @@ async fn what_is_served_is_told() {
     };
     let told: Value = serde_json::from_slice(told).unwrap();
     assert_eq!(told["wire"], "nnrp");
+    assert_eq!(
+        (&told["name"], &told["version"]),
+        (&"greeter".into(), &"1.2.3".into())
+    );
     assert_eq!(told["capabilities"]["cancel"]["support"], "full");
     let nodes = told["nodes"].as_array().unwrap();
     let echo = nodes.iter().find(|node| node["uid"] == "echo").unwrap();

@@ -76,6 +76,11 @@ async fn a_budget_is_a_deadline() {
     };
     let answer = seen(&session, with_options(options, vec![event(HOLD)])).await;
     assert_eq!(answer.outcome, FrameOutcome::Dropped);
+    // Whoever notices first.
+    let [hint] = &*answer.hints else {
+        panic!("{answer:?}");
+    };
+    assert_eq!(hint.reason, HintReason::BudgetExceeded);
     // It may have been over before it began.
     let counters = served.balanced().await;
     let ended =

@@ -89,6 +89,10 @@ fn everything_that_is_wrong_is_told_before_anything_starts() {
     ] {
         assert!(said.contains(part), "{part:?} in {said}");
     }
+    let mut unknown = example("greet", folder.path());
+    let said = refusal(unknown.args(["--autotrainer-commands", "nosuch=1007"]));
+    let told = "--autotrainer-commands: [autotrainer] commands: the server has no node `nosuch`; it has greet";
+    assert!(said.contains(told), "{said}");
     let mut missing = example("greet", folder.path());
     let said = refusal(missing.args(["--config", "nowhere.toml"]));
     assert!(said.contains("nowhere.toml: cannot be read"), "{said}");

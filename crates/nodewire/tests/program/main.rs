@@ -135,3 +135,27 @@ fn a_port_that_is_taken_is_named() {
         "{refusal}"
     );
 }
+
+#[test]
+fn why_a_port_cannot_be_had_is_told_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let port = listener.local_addr().unwrap().port().to_string();
+    for flags in [
+        &["--nanograph-listen", &address][..],
+        &["--http-listen", &address, "--http-open"],
+        &["--mcp-listen", &address, "--mcp-open"],
+        &["--nnrp-listen", &address, "--nnrp-security", "plain"],
+        &[
+            "--autotrainer-event-port",
+            &port,
+            "--autotrainer-command-port",
+            "0",
+        ],
+    ] {
+        let said = refusal(example("greet", directory.path()).args(flags));
+        assert!(said.contains(&address), "{said}");
+        assert_eq!(said.matches("in use").count(), 1, "{said}");
+    }
+}

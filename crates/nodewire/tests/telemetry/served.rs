@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use nanograph::config::{ConfigFile, ServerConfig};
-use nodewire::http::HttpConfig;
+use nodewire::http::{Access, HttpConfig};
 use nodewire::nanograph::NanographConfig;
 use nodewire::telemetry::TraceParent;
 use nodewire::{Context, NodeDefinition, NodeServerBuilder, Outputs, node_fn};
@@ -37,5 +37,5 @@ pub(crate) fn on_two_wires(builder: NodeServerBuilder, uid: &str) -> NodeServerB
     let config = ServerConfig::resolve(ConfigFile::parse(&file).unwrap(), port).unwrap();
     builder
         .nanograph(NanographConfig::new(config))
-        .http(HttpConfig::new().without_token())
+        .http(HttpConfig::new().access(Access::Open))
 }

@@ -156,6 +156,7 @@ impl ServerSession {
             self.close_old();
         }
         while let Some(key) = self.frames.due(now) {
+            self.explain_expiry(key);
             self.end_frame(key, FrameOutcome::Expired);
         }
         self.cache.expire(now);

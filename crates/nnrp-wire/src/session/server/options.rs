@@ -66,6 +66,8 @@ pub struct ServerOptions {
     pub resolves_references: bool,
     /// Whether frames end with RESULT_DROP when their latency budget is over; yes.
     pub enforces_budget: bool,
+    /// Whether a RESULT_HINT says that a frame's budget is over, ahead of the RESULT_DROP that ends it for that; yes.
+    pub explains_expiry: bool,
     /// Whether a result must not use a budget policy that its submit did not allow; yes.
     pub checks_policy: bool,
     /// Whether the last message of a frame says that it is, by [`HeaderFlags::EOS`](crate::HeaderFlags::EOS), which the
@@ -107,6 +109,7 @@ impl Default for ServerOptions {
             answers_unknown_cancels: false,
             resolves_references: true,
             enforces_budget: true,
+            explains_expiry: true,
             checks_policy: true,
             marks_end: true,
             migration_grace: Duration::from_secs(2),

@@ -6,11 +6,21 @@ use super::options::{ResultRefusal, ServerEvent};
 use super::session::ServerSession;
 use crate::message::{Envelope, Message, ResultPush};
 use crate::metadata::ResultHintMetadata;
-use crate::numbers::{ErrorCode, HeaderFlags, ResultClass, ResultFlags};
+use crate::numbers::{
+    CongestionState, ErrorCode, HeaderFlags, HintPolicy, HintReason, ResultClass, ResultFlags,
+};
 use crate::session::content::check_result;
 use crate::session::fault::{Fault, HandleError};
 use crate::session::frame::{FrameKey, FrameOutcome};
 use crate::session::transmit::PathId;
+
+/// A frame is dropped, as its time is over.
+const BUDGET_IS_OVER: ResultHintMetadata = ResultHintMetadata {
+    applied_budget_policy: HintPolicy::Drop,
+    congestion_state: CongestionState::None,
+    reason: HintReason::BudgetExceeded,
+    retry_after_ms: 0,
+};
 
 impl ServerSession {
     /// Answers a frame; `is_last` ends it. View, route and trace are those of the submit.
@@ -123,6 +133,14 @@ impl ServerSession {
         let message = fault.message(report.diagnostic);
         self.outbox.push(self.path, self.envelope(), message);
         Ok(())
+    }
+
+    /// Says why a frame is about to end, as RESULT_DROP cannot. spec: nnrp-design Budgets
+    pub(super) fn explain_expiry(&mut self, key: FrameKey) {
+        if self.options.explains_expiry {
+            // Too much waits to be sent: the drop itself matters more.
+            let _ = self.hint(key, BUDGET_IS_OVER);
+        }
     }
 
     /// A frame ends without the caller, who is told.

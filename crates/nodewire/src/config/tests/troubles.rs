@@ -132,6 +132,26 @@ fn a_value_in_the_wrong_shape_is_told() {
             "[autotrainer]\ncurve_clients = [\"x\"]",
             "40 characters of Z85",
         ),
+        (
+            "[telemetry]\nsample_ratio = 1.5",
+            "[telemetry] sample_ratio must be a number from 0 to 1",
+        ),
+        (
+            "[telemetry]\nendpoint = \"localhost\"",
+            "conf/nodewire.toml:2:1: [telemetry] endpoint cannot be used: the telemetry endpoint is no URL",
+        ),
+        (
+            "[telemetry]\nresource = \"a\"",
+            "[telemetry] resource must be a list `key=value,key=value`",
+        ),
+        (
+            "[metrics]\ntoken_file = \"nobody\"",
+            "conf/nobody cannot be read",
+        ),
+        (
+            "[metrics]\ntoken_file = \"a\"\ntoken_env = \"A\"",
+            "only one of token_file, token_env",
+        ),
         ("[http]", "who may call is not said"),
         (
             "[http]\ntoken_env = \"NOT_SET\"",
@@ -154,6 +174,11 @@ fn secrets_are_neither_taken_from_the_wrong_place_nor_told() {
     for start in [
         Start::file("[http]\ntoken = \"hunter2\""),
         Start::file("[nats]\npassword = \"hunter2\""),
+        Start::file("[telemetry]\nheaders = \"a=hunter2\""),
+        Start::file("[telemetry]\nendpoint = \"http://u:hunter2@host\""),
+        Start::default().variable("NODEWIRE_TELEMETRY_HEADERS", "hunter2"),
+        Start::default().flags(&["--telemetry-headers", "a=hunter2"]),
+        Start::file("[metrics]\ntoken = \"hunter2\""),
         Start::file("[nats]\nurl = \"nats://u:hunter2@ho st:1:2\""),
         Start::file("[nats]\nurl = \"nats://u:hunter2@\u{7}"),
         Start::default().flags(&["--http-token", "hunter2"]),
@@ -203,4 +228,27 @@ fn an_empty_secret_and_one_that_is_too_long_are_refused() {
     let problems = Start::file(file).problems();
     assert!(problems[0].contains("no CURVE secret key"), "{problems:?}");
     assert!(!problems[0].contains("hunter2"), "{problems:?}");
+}
+
+#[test]
+fn a_setting_of_a_node_that_does_not_exist_names_those_that_do() {
+    let flags = ["--autotrainer-commands", "nosuch=1007,greet=7"];
+    let problems = Start::file("[autotrainer]\nquick_nodes = [\"greets\", \"a\"]")
+        .flags(&flags)
+        .problems();
+    let known = "it has a, b, greet, x, y";
+    let expected = [
+        format!(
+            "conf/nodewire.toml:2:1: [autotrainer] quick_nodes: the server has no node `greets`; {known}; did you mean greet?"
+        ),
+        format!(
+            "--autotrainer-commands: [autotrainer] commands: the server has no node `nosuch`; {known}"
+        ),
+    ];
+    assert_eq!(problems, expected);
+    // What the code says may be of a node that it adds later.
+    let mut parts = crate::server::Parts::default();
+    let later = crate::autotrainer::AutotrainerConfig::new("x").command("later", 7);
+    parts.wires.autotrainer = Some(later);
+    assert!(Start::default().apply_to(parts).is_ok());
 }

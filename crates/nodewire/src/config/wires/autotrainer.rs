@@ -1,5 +1,6 @@
 //! The Autotrainer wire.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use autotrainer_api::zmq::SecretKey;
@@ -29,6 +30,10 @@ pub(super) fn make(
     view.set("quick_node_wait_ms", &mut config.quick_node_wait);
     view.set("in_flight_max", &mut config.in_flight_max);
     view.set("message_bytes_max", &mut config.message_bytes_max);
+    let commands: BTreeMap<String, i64> = view.get("commands").unwrap_or_default();
+    let quick: BTreeSet<String> = view.get("quick_nodes").unwrap_or_default();
+    making.check_nodes(Table::Autotrainer, "commands", commands.keys(), problems);
+    making.check_nodes(Table::Autotrainer, "quick_nodes", &quick, problems);
     if let Some(security) = security(view, problems) {
         config.security = security;
     }

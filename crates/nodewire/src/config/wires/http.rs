@@ -4,7 +4,7 @@ use super::Making;
 use crate::config::problem::Problems;
 use crate::config::secret_file;
 use crate::config::setting::Table;
-use crate::http::{HttpConfig, HttpToken};
+use crate::http::{Access, HttpConfig, HttpToken};
 
 /// What says who may call; only one can.
 const TOKENS: [&str; 4] = ["token", "token_file", "token_env", "open"];
@@ -25,15 +25,21 @@ pub(super) fn make(
     view.set("write_timeout_ms", &mut config.write_timeout);
     view.set("connections_max", &mut config.connections_max);
     view.set("parts_max", &mut config.parts_max);
-    token(making, Table::Http, &mut config.token, is_in_code, problems);
+    access(
+        making,
+        Table::Http,
+        &mut config.access,
+        is_in_code,
+        problems,
+    );
     config
 }
 
 /// Who may call, on a wire of HTTP.
-pub(super) fn token(
+pub(super) fn access(
     making: &Making<'_>,
     table: Table,
-    given: &mut Option<HttpToken>,
+    given: &mut Access,
     is_in_code: bool,
     problems: &mut Problems,
 ) {
@@ -44,9 +50,9 @@ pub(super) fn token(
         .into_iter()
         .filter(|key| *key != "open" || is_open)
         .collect();
-    let token = match view.choose(&keys, problems) {
+    let token: Option<String> = match view.choose(&keys, problems) {
         Some("open") => {
-            *given = None;
+            *given = Access::Open;
             return;
         }
         Some("token") => view.get("token"),
@@ -66,11 +72,17 @@ pub(super) fn token(
         }
     };
     // Without one, it was told why, and nothing is served.
-    *given = token.map(|token: String| HttpToken::new(token));
+    if let Some(token) = token {
+        *given = HttpToken::new(token).into();
+    }
 }
 
 /// The token in the variable that `token_env` names.
-fn variable(making: &Making<'_>, table: Table, problems: &mut Problems) -> Option<String> {
+pub(super) fn variable(
+    making: &Making<'_>,
+    table: Table,
+    problems: &mut Problems,
+) -> Option<String> {
     let view = making.view(table);
     let name: String = view.get("token_env")?;
     let token = (making.around.lookup)(&name).filter(|token| !token.is_empty());

@@ -11,15 +11,6 @@ pub(super) fn options(making: &Making<'_>, options: &mut McpOptions) {
     view.set("in_flight_max", &mut options.in_flight_max);
     view.set("message_bytes_max", &mut options.message_bytes_max);
     options.timeout_max = view.get("timeout_max_ms").or(options.timeout_max);
-    let default = McpOptions::default();
-    if options.name == default.name {
-        options.name.clone_from(&making.name);
-    }
-    if options.version == default.version
-        && let Some(version) = &making.version
-    {
-        options.version.clone_from(version);
-    }
 }
 
 pub(super) fn make(
@@ -43,7 +34,7 @@ pub(super) fn make(
     view.set("head_timeout_ms", &mut config.head_timeout);
     view.set("write_timeout_ms", &mut config.write_timeout);
     view.set("connections_max", &mut config.connections_max);
-    let token = &mut config.token;
-    http::token(making, Table::Mcp, token, is_in_code, problems);
+    let access = &mut config.access;
+    http::access(making, Table::Mcp, access, is_in_code, problems);
     config
 }

@@ -45,6 +45,7 @@ pub(super) fn make(
     config.listener.address = address;
     view.set("connections_max", &mut config.listener.connections_max);
     view.set("sessions_max", &mut config.server.sessions_max);
+    view.set("result_bytes_max", &mut config.result_bytes_max);
     Some(config)
 }
 
