@@ -85,6 +85,14 @@ impl ApiError {
         Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", message)
     }
 
+    fn storage_unwritable(message: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::INSUFFICIENT_STORAGE,
+            "storage_unwritable",
+            message,
+        )
+    }
+
     pub(crate) fn stopping() -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -93,12 +101,18 @@ impl ApiError {
         )
     }
 
-    /// Something here failed; what exactly is in the log and nobody else's business. A database without room, or one
-    /// that others hold, is told as what it is: the first wants room, the second another try.
+    /// Something here failed; what exactly is in the log and nobody else's business. A database without room, one whose
+    /// disk takes nothing, and one that others hold are told as what they are: the last wants another try, the others
+    /// room.
     pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error, "a request failed");
         match database_error(error) {
-            Some(full @ DatabaseError::Full { .. }) => return Self::storage_full(full.to_string()),
+            Some(full @ (DatabaseError::Full { .. } | DatabaseError::DiskFull { .. })) => {
+                return Self::storage_full(full.to_string());
+            }
+            Some(refused @ DatabaseError::Unwritable { .. }) => {
+                return Self::storage_unwritable(refused.to_string());
+            }
             Some(busy @ DatabaseError::Busy) => return Self::busy(busy.to_string()),
             Some(_) | None => {}
         }

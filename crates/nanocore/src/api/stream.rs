@@ -84,7 +84,7 @@ impl Told {
 
 /// The end of a run as its record has it; without a number, since it is no event of now.
 fn last_of(run: &RunSummary) -> String {
-    let last = json!({
+    let mut last = json!({
         "type": LAST_OF_RUN,
         "runId": run.run_id,
         "ts": run.finished_at,
@@ -93,6 +93,9 @@ fn last_of(run: &RunSummary) -> String {
         "counts": run.counts.as_ref().map_or_else(|| json!({}), |counts| json!(counts)),
         "reason": run.reason,
     });
+    if let Some(why) = &run.not_kept {
+        last["notKept"] = why.as_str().into();
+    }
     last.to_string()
 }
 

@@ -56,9 +56,30 @@ pub enum DatabaseError {
         /// The newest version this release can use.
         version_max: u32,
     },
-    /// There is no room, on the disk or within [`file_bytes_max`](super::DatabaseOptions::file_bytes_max).
-    #[error("the database has no room left; make room on its disk, or keep fewer runs and results")]
+    /// There is no room left within [`file_bytes_max`](super::DatabaseOptions::file_bytes_max).
+    #[error(
+        "the database has no room left, as it has reached its limit; keep fewer runs and results, or pass large values as assets"
+    )]
     Full {
+        /// The cause.
+        source: Arc<rusqlite::Error>,
+    },
+    /// There is no room left on the disk. What is deleted from the database makes none.
+    #[error("the disk of the database {} is full; make room on it", path.display())]
+    DiskFull {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: Arc<rusqlite::Error>,
+    },
+    /// The system does not let the file be written: a quota or a limit of the process, a disk that is read-only or broken.
+    #[error(
+        "the system refuses to write the database {}; look for a quota or a limit that is reached, and at the state of the disk",
+        path.display()
+    )]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
         /// The cause.
         source: Arc<rusqlite::Error>,
     },
@@ -86,14 +107,48 @@ pub enum DatabaseError {
 }
 
 impl DatabaseError {
+    /// Whether the same write may go well later: there is room then, or nobody else holds the file.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Full { .. } | Self::Busy) || self.is_of_disk()
+    }
+
+    /// Whether it is the disk that does not take what is written.
+    #[must_use]
+    pub fn is_of_disk(&self) -> bool {
+        matches!(self, Self::DiskFull { .. } | Self::Unwritable { .. })
+    }
+
     /// What an error means that came up while the file was opened.
     pub(super) fn opening(path: &Path, error: rusqlite::Error) -> Self {
-        let error = Self::of(path, error);
-        if let Self::Failed { source } = error {
-            let path = path.to_owned();
-            return Self::Open { path, source };
+        let of_opening = Self::of(path, error);
+        let path = path.to_owned();
+        match of_opening {
+            Self::Failed { source } => Self::Open { path, source },
+            // Next to nothing is written then.
+            Self::Full { source } => Self::DiskFull { path, source },
+            other => other,
         }
-        error
+    }
+
+    /// The same, where it came up while the file was written, and not since its limit is reached.
+    pub(super) fn of_disk(self, path: &Path) -> Self {
+        let path = path.to_owned();
+        match self {
+            Self::Full { source } => Self::DiskFull { path, source },
+            other => other.of_system(&path),
+        }
+    }
+
+    /// The same, where it came up while the file was written.
+    pub(super) fn of_system(self, path: &Path) -> Self {
+        match self {
+            Self::Failed { source } if is_of_system(&source) => {
+                let path = path.to_owned();
+                Self::Unwritable { path, source }
+            }
+            other => other,
+        }
     }
 
     /// What an error of SQLite means.
@@ -110,4 +165,12 @@ impl DatabaseError {
             Some(_) | None => Self::Failed { source },
         }
     }
+}
+
+/// Whether it is the system that says no.
+fn is_of_system(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen)
+    )
 }

@@ -2,7 +2,8 @@
 //!
 //! [`Database::write`] resolves when what it wrote is committed and would survive a loss of power. Writes that wait
 //! for the thread at the same time are committed together, so that many small ones cost one `fsync`; one that fails
-//! takes nothing of the others with it.
+//! takes nothing of the others with it. A file at its limit ([`DatabaseError::Full`]) is told from a disk that takes no
+//! more ([`DatabaseError::DiskFull`], [`DatabaseError::Unwritable`]): only in the first does deleting rows make room.
 //!
 //! ```
 //! use nanocore::db::{Database, DatabaseOptions};
@@ -19,11 +20,13 @@
 //! Invariants: nothing here blocks the runtime; whoever waits is told of each failure; no queue is without a limit.
 
 pub(crate) mod blobs;
+mod disk;
 mod error;
 mod file;
 mod marker;
 mod migrations;
 mod readers;
+mod trouble;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -35,6 +38,8 @@ use rusqlite::Connection;
 pub use error::DatabaseError;
 pub use file::check;
 use readers::Readers;
+pub use trouble::DatabaseTrouble;
+use trouble::Troubles;
 use writer::Writer;
 
 /// How a database is opened.
@@ -93,6 +98,7 @@ struct Shared {
     writer: Writer,
     readers: Readers,
     counts: Arc<Counts>,
+    troubles: Arc<Troubles>,
 }
 
 #[derive(Debug, Default)]
@@ -115,12 +121,15 @@ impl Database {
         let connection = file::open(path, &options)?;
         let readers = Readers::open(path, &options)?;
         let counts = Arc::<Counts>::default();
-        let writer = Writer::start(connection, path, &options, counts.clone())?;
+        let troubles = Arc::<Troubles>::default();
+        let told = (counts.clone(), troubles.clone());
+        let writer = Writer::start(connection, path, &options, told)?;
         let shared = Shared {
             path: path.to_owned(),
             writer,
             readers,
             counts,
+            troubles,
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -179,6 +188,23 @@ impl Database {
     /// Dropping the future leaves the thread to end by itself.
     pub async fn close(&self) {
         self.shared.writer.close().await;
+    }
+
+    /// What keeps the file from being written, if anything does. While something did, a row is written to see whether it
+    /// still does.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    pub async fn trouble(&self) -> Option<DatabaseTrouble> {
+        let known = self.shared.troubles.now()?;
+        if known.is_disk_full(&self.shared.path) {
+            return Some(known);
+        }
+        let touch =
+            |connection: &Connection| connection.execute("UPDATE cache_totals SET id = id", []);
+        // What it fails with is noted.
+        let _ = self.write(touch).await;
+        self.shared.troubles.now()
     }
 
     /// The file.

@@ -135,6 +135,50 @@ async fn a_full_file_is_an_error_that_says_so_and_takes_nothing_along() {
     assert_eq!(values(&db).await, [1, 3]);
 }
 
+/// What SQLite says where a quota is used up.
+fn refused(_: &Connection) -> rusqlite::Result<()> {
+    let error = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_WRITE);
+    Err(rusqlite::Error::SqliteFailure(error, None))
+}
+
+#[tokio::test]
+async fn a_system_that_refuses_writes_is_told_as_long_as_it_does() {
+    let folder = TempDir::new().unwrap();
+    let db = open(&folder, DatabaseOptions::default()).unwrap();
+    db.write(table).await.unwrap();
+    assert!(db.trouble().await.is_none());
+    let error = db.write(refused).await.unwrap_err();
+    assert!(
+        matches!(error, DatabaseError::Unwritable { .. }),
+        "{error:?}"
+    );
+    assert!(error.may_pass() && error.is_of_disk());
+    assert!(error.to_string().contains("nanocore.db"), "{error}");
+    // What changes nothing writes nothing, and says nothing.
+    db.write(|_| Ok(())).await.unwrap();
+    let known = db.shared.troubles.now().unwrap();
+    db.write(refused).await.unwrap_err();
+    assert_eq!(db.shared.troubles.now().unwrap().since, known.since);
+    assert!(
+        db.trouble().await.is_none(),
+        "whoever asks finds out that it is over"
+    );
+}
+
+#[tokio::test]
+async fn a_file_at_its_limit_can_be_written() {
+    let folder = TempDir::new().unwrap();
+    let options = DatabaseOptions {
+        file_bytes_max: 256 << 10,
+        ..DatabaseOptions::default()
+    };
+    let db = open(&folder, options).unwrap();
+    let large = "CREATE TABLE large AS SELECT zeroblob(1000000)";
+    let full = db.write(|connection| connection.execute_batch(large)).await;
+    assert!(matches!(full, Err(DatabaseError::Full { .. })), "{full:?}");
+    assert!(db.trouble().await.is_none());
+}
+
 #[tokio::test]
 async fn a_read_that_panics_harms_nobody() {
     let folder = TempDir::new().unwrap();

@@ -12,7 +12,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::marker::Marker;
-use super::{Counts, DatabaseError, DatabaseOptions};
+use super::trouble::Troubles;
+use super::{Counts, DatabaseError, DatabaseOptions, disk};
 
 /// How long a write that nobody waits for may be kept until one comes that somebody does: an `fsync` of its own would
 /// delay that one.
@@ -49,7 +50,7 @@ impl Writer {
         connection: Connection,
         path: &Path,
         options: &DatabaseOptions,
-        counts: Arc<Counts>,
+        (counts, troubles): (Arc<Counts>, Arc<Troubles>),
     ) -> Result<Self, DatabaseError> {
         let (sender, receiver) = mpsc::channel(options.waiting_max.max(1));
         let failed = |source: std::io::Error| DatabaseError::Thread {
@@ -63,6 +64,7 @@ impl Writer {
             timer: timer.map_err(failed)?,
             group_max: options.group_max.max(1),
             counts: counts.clone(),
+            troubles,
         };
         std::thread::Builder::new()
             .name("nanocore-db".to_owned())
@@ -168,6 +170,7 @@ struct Thread {
     timer: Runtime,
     group_max: usize,
     counts: Arc<Counts>,
+    troubles: Arc<Troubles>,
 }
 
 impl Thread {
@@ -274,9 +277,10 @@ impl Thread {
     /// One transaction of as many as possible: all, unless SQLite gives the transaction up over one of them.
     fn group(&self, waiting: &mut impl Iterator<Item = Box<dyn Job>>) {
         let mut group = Vec::new();
+        let changes = self.connection.total_changes();
         let begun = self.execute("BEGIN IMMEDIATE");
         if let Err(error) = begun {
-            let error = DatabaseError::of(&self.path, error);
+            let error = DatabaseError::of(&self.path, error).of_disk(&self.path);
             waiting.for_each(|job| self.end(job, Err(error.clone())));
             return;
         }
@@ -298,6 +302,10 @@ impl Thread {
         let committed = self.commit();
         if committed.is_ok() && !group.is_empty() {
             self.counts.transactions.fetch_add(1, Ordering::Relaxed);
+            // What changes nothing is written nowhere.
+            if self.connection.total_changes() > changes {
+                self.troubles.succeeded(&self.path);
+            }
         }
         group
             .into_iter()
@@ -312,7 +320,8 @@ impl Thread {
             {
                 tracing::error!(%error, "a transaction could not be taken back");
             }
-            DatabaseError::of(&self.path, error)
+            // All pages were there before: it is not the limit that is reached.
+            DatabaseError::of(&self.path, error).of_disk(&self.path)
         })
     }
 
@@ -327,13 +336,24 @@ impl Thread {
         };
         if self.connection.is_autocommit() {
             // Nothing is left to be taken back; one that says it went well has ended the transaction itself.
-            return ran.and(Err(DatabaseError::Panicked));
+            return ran
+                .map_err(|error| self.told_apart(error))
+                .and(Err(DatabaseError::Panicked));
         }
         if ran.is_err() {
             self.execute("ROLLBACK TO job").map_err(failed)?;
         }
         let ended = self.execute("RELEASE job").map_err(failed);
-        ran.and(ended)
+        ran.and(ended).map_err(|error| self.told_apart(error))
+    }
+
+    /// Whether it is the limit that is reached or the disk that is full. What failed is taken back already.
+    fn told_apart(&self, error: DatabaseError) -> DatabaseError {
+        let is_full = matches!(error, DatabaseError::Full { .. });
+        if is_full && disk::ends_first(&self.connection, &self.path) {
+            return error.of_disk(&self.path);
+        }
+        error.of_system(&self.path)
     }
 
     /// Without parsing it again.
@@ -345,6 +365,9 @@ impl Thread {
     }
 
     fn end(&self, job: Box<dyn Job>, committed: Result<(), DatabaseError>) {
+        if let Err(error) = &committed {
+            self.troubles.failed(error);
+        }
         let count = if committed.is_ok() {
             &self.counts.committed
         } else {

@@ -31,6 +31,9 @@ pub(super) async fn abort(shared: &Arc<Shared>, run_id: &str) -> Result<Aborted,
     };
     match whereabouts {
         Whereabouts::Active(active) => {
+            if let Some(unkept) = active.unkept() {
+                return Ok(answer(unkept.end.state, true));
+            }
             active.abort();
             return Ok(answer(RunState::Running, false));
         }
@@ -85,8 +88,9 @@ pub(super) async fn delete(shared: &Arc<Shared>, run_id: &str) -> Result<(), Run
     let active = || RunError::Active {
         run_id: run_id.to_owned(),
     };
-    if matches!(shared.queue().find(run_id), Whereabouts::Active(_)) {
-        return Err(active());
+    if let Whereabouts::Active(found) = shared.queue().find(run_id) {
+        let unkept = found.unkept().map(|unkept| unkept.error.clone());
+        return Err(unkept.map_or_else(active, RunError::Database));
     }
     let id = run_id.to_owned();
     let deleted = shared.db.write(move |connection| {

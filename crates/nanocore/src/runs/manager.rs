@@ -11,11 +11,12 @@ use super::calls::{Aborted, QueueChange, QueueChanged, Rerun, Submitted, Validat
 use super::options::{RunManagerCounters, RunManagerOptions};
 use super::planning::{planned, will_run, with_planned};
 use super::queue::{QueueView, Whereabouts};
-use super::record::{NodeRecord, Page, RunFilter, RunRecord, RunSummary};
+use super::record::{NodeRecord, Page, RunFilter, RunRecord, RunState, RunSummary};
 use super::request::RunRequest;
 use super::shared::Shared;
 use super::store::{self, Filled, Filter};
 use super::submission::{self, Submission};
+use super::unkept::{self, UnkeptRuns};
 use super::{CacheCounters, RunError, SqliteCache, StartError, SubmitError, ending, startup};
 use crate::db::Database;
 use crate::events::EventHub;
@@ -160,7 +161,8 @@ impl RunManager {
             .last()
             .filter(|_| has_more)
             .map(|(seq, _)| seq.to_string());
-        let runs = rows.into_iter().map(|(_, summary)| summary).collect();
+        let mut runs: Vec<_> = rows.into_iter().map(|(_, summary)| summary).collect();
+        unkept::shown(&self.shared.queue(), &mut runs, filter.status);
         Ok(Page { runs, next_cursor })
     }
 
@@ -181,7 +183,7 @@ impl RunManager {
             let nodes = Filled { short: &mut short }.nodes(connection, kept.seq)?;
             Ok(Some((kept, nodes)))
         });
-        let (kept, mut nodes) = read.await?.ok_or_else(|| not_found(run_id))?;
+        let (mut kept, mut nodes) = read.await?.ok_or_else(|| not_found(run_id))?;
         let (mut position, mut waiting_for) = (None, None);
         match whereabouts {
             Whereabouts::Active(active) if !kept.summary.status.is_finished() => {
@@ -190,6 +192,9 @@ impl RunManager {
                 nodes = records
                     .map(|(_, node)| budget.shortened(node, run_id))
                     .collect();
+                if let Some(unkept) = active.unkept() {
+                    unkept.show(&mut kept.summary);
+                }
             }
             Whereabouts::Waiting { position: at } => {
                 nodes = with_planned(planned(&kept, None), nodes);
@@ -198,6 +203,10 @@ impl RunManager {
             Whereabouts::WaitingForServers(wait) => {
                 nodes = with_planned(planned(&kept, Some(&wait)), nodes);
                 waiting_for = Some(wait);
+            }
+            // Little or nothing was written of it.
+            Whereabouts::Elsewhere if kept.summary.status == RunState::Interrupted => {
+                nodes = with_planned(planned(&kept, None), nodes);
             }
             Whereabouts::Active(_) | Whereabouts::Elsewhere => {}
         }
@@ -281,6 +290,12 @@ impl RunManager {
     #[must_use]
     pub fn queue(&self) -> QueueView {
         self.shared.queue().view()
+    }
+
+    /// Runs that have ended, but whose end cannot be written down now; `None` if there is none.
+    #[must_use]
+    pub fn unkept(&self) -> Option<UnkeptRuns> {
+        unkept::all(&self.shared.queue())
     }
 
     /// Takes runs out of the queue; they end as aborted.

@@ -8,10 +8,14 @@
 //! Inside: `request` (what is asked for), `queue` (who is next; pure), `manager` (the calls; what they take and answer is in
 //! `calls`), `planning` (which nodes a run executes), `drive` (one run from its
 //! start to its end), `offers` (runs that wait for
-//! node servers), `live` (what is known of a run while it runs), `store` (the rows), `steps` (the step log), `cache`.
+//! node servers), `live` (what is known of a run while it runs), `store` (the rows), `steps` (the step log), `cache`,
+//! `room` (a database at its limit), `unkept` (ends that cannot be written).
 //!
-//! Invariants: a run that was accepted is on disk; each ends once, and its end is told after it is on disk; whoever
-//! watches or asks never slows a run; queue, history and cache have limits.
+//! Invariants: a run that was accepted is on disk; each ends once, and its end is told after it is on disk, or, where
+//! that is not possible soon, with `notKept`: the run keeps its place and its end in memory then, until it is on disk.
+//! Whoever watches or asks never slows a run; queue, history and cache have limits; the oldest finished runs are
+//! forgotten for the history's limits, and for a database at its own, only if that makes the room that is needed. A full
+//! disk makes nobody forget anything.
 
 mod budget;
 mod cache;
@@ -33,6 +37,7 @@ mod startup;
 mod steps;
 mod store;
 mod submission;
+mod unkept;
 
 pub use cache::{CacheCounters, CacheOptions, SqliteCache};
 pub use calls::{Aborted, QueueChange, QueueChanged, Rerun, Submitted, Validation};
@@ -43,3 +48,4 @@ pub use options::{RunManagerCounters, RunManagerOptions};
 pub use queue::{QueueView, RunningRun, WaitingRun};
 pub use record::{NodeRecord, Page, RunFilter, RunRecord, RunState, RunSummary, Time};
 pub use request::{Overrides, RequestCache, RequestOnError, RequestTypes, RunRequest};
+pub use unkept::UnkeptRuns;

@@ -30,7 +30,9 @@ pub struct RunManagerOptions {
     /// Finished runs that are kept; the oldest go first. Default 10,000.
     pub history_max: usize,
     /// Bytes of graphs, requests, inputs, outputs and nodes that finished runs may have together; what several have in
-    /// common counts for each. Where the database is full before, the oldest go, too. Default 4 GiB.
+    /// common counts for each. Where the database has reached its own limit before
+    /// ([`file_bytes_max`](crate::db::DatabaseOptions::file_bytes_max)), the oldest go, too, if that makes the room that is
+    /// needed. On a full disk none goes: that would make no room on it. Default 4 GiB.
     pub history_bytes_max: u64,
     /// The result cache; `None` for none.
     pub cache: Option<CacheOptions>,
@@ -73,7 +75,7 @@ pub struct RunManagerCounters {
     pub resumed: u64,
     /// Ended by a fault of the program; each is told as failed.
     pub panicked: u64,
-    /// Ended, but the database could not keep what came of them; each is told with its end.
+    /// Ended, but the database never kept what came of them; each is told with its end.
     pub not_kept: u64,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::offers::ServerWait;
-use super::record::NodeRecord;
+use super::record::{NodeRecord, RunState};
 use super::request::RunRequest;
 use super::store::Kept;
 use crate::workflow::{Graph, GraphNode, NodeState};
@@ -35,9 +35,11 @@ pub(super) fn will_run(graph: &Graph, targets: &[u64]) -> Vec<u64> {
 /// The state of a node that no server offers. spec: nanograph 14.1
 const MISSING: &str = "missing";
 
-/// The nodes of a run that has not ended, in file order, as long as nothing else was told of them.
+/// The nodes of a run that has not ended, in file order, as long as nothing else was told of them; of one that broke off
+/// with its process, as what they are then: nobody knows whether they ran, unless finished steps were kept.
 pub(super) fn planned(run: &Kept, wait: Option<&ServerWait>) -> Vec<NodeRecord> {
-    if run.summary.status.is_finished() {
+    let is_interrupted = run.summary.status == RunState::Interrupted;
+    if run.summary.status.is_finished() && !is_interrupted {
         return Vec::new();
     }
     let Ok(mut request) = serde_json::from_str::<RunRequest>(run.options.as_str()) else {
@@ -53,12 +55,17 @@ pub(super) fn planned(run: &Kept, wait: Option<&ServerWait>) -> Vec<NodeRecord> 
     let record = |node: &GraphNode| {
         // A node that is pinned, or shown by a user interface, needs no server.
         let needs_server = node.pin.is_none() && !node.client && !node.muted;
-        let state = if needs_server && missing.contains(node.uid.as_str()) {
+        let state = if is_interrupted {
+            NodeState::Aborted.as_str()
+        } else if needs_server && missing.contains(node.uid.as_str()) {
             MISSING
         } else {
             NodeState::Pending.as_str()
         };
-        NodeRecord::new(node.id, &node.uid, node.name.as_deref(), state)
+        NodeRecord {
+            unconfirmed: is_interrupted && !run.summary.durable,
+            ..NodeRecord::new(node.id, &node.uid, node.name.as_deref(), state)
+        }
     };
     let nodes = graph.nodes.iter();
     nodes
@@ -93,12 +100,18 @@ pub(super) fn with_dependants(graph: &Graph, mut nodes: HashSet<u64>) -> HashSet
     nodes
 }
 
-/// What is planned, but for nodes of which more is known: those that an earlier process has executed.
+/// What is planned, but for nodes of which more is known: those that an earlier process has executed. Known ones that
+/// are not planned come last.
 pub(super) fn with_planned(planned: Vec<NodeRecord>, known: Vec<NodeRecord>) -> Vec<NodeRecord> {
+    let ids: HashSet<u64> = planned.iter().map(|node| node.node_id).collect();
+    let (known, others): (Vec<_>, Vec<_>) = known
+        .into_iter()
+        .partition(|node| ids.contains(&node.node_id));
     let known = known.into_iter().map(|node| (node.node_id, node));
     let mut known: HashMap<u64, NodeRecord> = known.collect();
     let nodes = planned.into_iter();
     nodes
         .map(|node| known.remove(&node.node_id).unwrap_or(node))
+        .chain(others)
         .collect()
 }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::live::Live;
 use super::offers::{MissingNode, ServerWait, WaitingForServers};
 use super::record::Time;
+use super::unkept::Unkept;
 
 /// The queue as it is now.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
@@ -92,6 +93,8 @@ pub(super) struct Active {
     pub(super) stop: CancellationToken,
     /// Somebody wants it to end.
     aborted: CancellationToken,
+    /// How it ended, while that cannot be written down.
+    unkept: Arc<OnceLock<Unkept>>,
     pub(super) live: Live,
 }
 
@@ -109,6 +112,16 @@ impl Active {
     /// Notes when it began first. Later ones do not count.
     pub(super) fn note_first_start(&self, at: Time) {
         let _ = self.first_started_at.set(at);
+    }
+
+    /// From now on it has ended for whoever asks, although that is not on disk; false if it had already.
+    pub(super) fn hold(&self, unkept: Unkept) -> bool {
+        self.unkept.set(unkept).is_ok()
+    }
+
+    /// How it ended, if that is not on disk yet.
+    pub(super) fn unkept(&self) -> Option<&Unkept> {
+        self.unkept.get()
     }
 
     /// When it began, in this process or an earlier one.
@@ -164,6 +177,7 @@ impl Queue {
             first_started_at: Arc::default(),
             stop: CancellationToken::new(),
             aborted: CancellationToken::new(),
+            unkept: Arc::default(),
             live: Live::default(),
         };
         self.active.insert(run_id, active.clone());
@@ -279,6 +293,12 @@ impl Queue {
         self.active.values().cloned().collect()
     }
 
+    /// Those that are being executed: others among the active have ended, and are not on disk yet.
+    fn running(&self) -> impl Iterator<Item = &Active> {
+        let active = self.active.values();
+        active.filter(|active| active.unkept().is_none())
+    }
+
     /// Nothing is started any more.
     pub(super) fn stop(&mut self) {
         self.is_stopping = true;
@@ -287,11 +307,12 @@ impl Queue {
     /// How many wait, how many of them for servers, and how many run.
     pub(super) fn lengths(&self) -> (usize, usize, usize) {
         let lacking = self.lacking.len();
-        (self.waiting.len() + lacking, lacking, self.active.len())
+        let running = self.running().count();
+        (self.waiting.len() + lacking, lacking, running)
     }
 
     pub(super) fn view(&self) -> QueueView {
-        let mut running: Vec<&Active> = self.active.values().collect();
+        let mut running: Vec<&Active> = self.running().collect();
         running.sort_by_key(|active| (active.first_started_at(), active.seq));
         let running = running.into_iter().map(|active| RunningRun {
             run_id: active.run_id.clone(),

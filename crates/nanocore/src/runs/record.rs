@@ -147,6 +147,9 @@ pub struct RunSummary {
     pub reason: Option<String>,
     /// How often it went on after the process had been killed.
     pub resumed: u32,
+    /// For people: why its end is not on disk yet. It is in memory until then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_kept: Option<String>,
 }
 
 /// All about a run.
@@ -249,6 +252,16 @@ impl NodeRecord {
             last_status: None,
             inputs: None,
             outputs: None,
+        }
+    }
+
+    /// Without what may be long, but for its error.
+    pub(super) fn without_values(self) -> Self {
+        Self {
+            inputs: None,
+            outputs: None,
+            last_status: None,
+            ..self
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use nodewire_json::{Json, Kind};
-use nodewire_telemetry::TraceParent;
+use nodewire_telemetry::{TraceParent, TraceState};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::SubmitError;
@@ -62,6 +62,9 @@ pub struct RunRequest {
     /// W3C `traceparent`: the trace that the run is part of. The header of the same name goes where this is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// W3C `tracestate`, passed on beside it, at most 512 bytes. The header of the same name goes with the other header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracestate: Option<String>,
 }
 
 /// What a run does with the result cache.
@@ -139,6 +142,9 @@ pub struct Overrides {
     /// W3C `traceparent`: the trace that the rerun is part of, which is not that of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// W3C `tracestate`, passed on beside it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracestate: Option<String>,
 }
 
 /// Within a flattened part, where values have no text of their own any more.
@@ -209,6 +215,11 @@ impl RunRequest {
         let is_time = |timeout: f64| timeout > 0.0 && timeout <= TIMEOUT_S_MAX;
         let mut labels = self.tags.iter().chain(&self.client_id);
         check(
+            !self.graph.is_null(),
+            "graph: is missing; give the graph as its file has it, {\"nodes\": [...], \"links\": [...]}"
+                .to_owned(),
+        );
+        check(
             PRIORITIES.contains(&self.priority),
             "priority: must be from -1000 to 1000".to_owned(),
         );
@@ -233,6 +244,10 @@ impl RunRequest {
             "traceparent: must be \"00-<trace id>-<span id>-<flags>\", as W3C trace context says"
                 .to_owned(),
         );
+        check(
+            self.tracestate.is_none() || self.trace_state().is_some(),
+            "tracestate: must be at most 512 bytes of printable ASCII".to_owned(),
+        );
         all_of(wrong)
     }
 
@@ -248,6 +263,10 @@ impl RunRequest {
 
     pub(super) fn trace_parent(&self) -> Option<TraceParent> {
         TraceParent::parse(self.traceparent.as_deref()?)
+    }
+
+    pub(super) fn trace_state(&self) -> Option<TraceState> {
+        TraceState::parse(self.tracestate.as_deref()?)
     }
 
     pub(super) fn exec(&self) -> Exec {
@@ -277,6 +296,7 @@ impl RunRequest {
         self.tags = overrides.tags.unwrap_or(self.tags);
         self.durable = overrides.durable.unwrap_or(self.durable);
         self.traceparent = overrides.traceparent;
+        self.tracestate = overrides.tracestate;
         (self, changed)
     }
 

@@ -127,6 +127,7 @@ impl Shared {
             cache_mode: request.cache.into(),
             assets: self.assets.clone(),
             trace_parent: request.trace_parent(),
+            trace_state: request.trace_state(),
             tracer: self.tracer.clone(),
             ..RunOptions::default()
         }
@@ -145,6 +146,18 @@ impl Shared {
             store::prune(connection, seq, runs_max, bytes_max)
         };
         room::write(&self.db, save).await
+    }
+
+    /// Writes down the end of a run of which all is too much.
+    pub(super) async fn save_short_end(
+        &self,
+        seq: i64,
+        end: End,
+        nodes: Vec<(usize, NodeRecord)>,
+    ) -> Result<(), DatabaseError> {
+        let nodes = nodes.into_iter();
+        let short = nodes.map(|(place, node)| (place, node.without_values()));
+        self.save_end(seq, end, short.collect()).await
     }
 }
 

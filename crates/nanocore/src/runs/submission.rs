@@ -68,8 +68,9 @@ pub(super) async fn accept(
     };
     let run = new_run(submission, &graph, (position, &warnings));
     let run_id = run.run_id.clone();
+    let repeated = run.rerun.as_ref().map(|rerun| rerun.run_id.clone());
     let insert = move |connection: &rusqlite::Connection| store::insert(connection, &run);
-    let inserted = room::write(&shared.db, insert).await;
+    let inserted = room::write_sparing(&shared.db, repeated.unwrap_or_default(), insert).await;
     enter(shared, &run_id, priority, position, inserted.as_ref().ok());
     match inserted? {
         Inserted::Known(known) => again(known, &hash),
@@ -201,6 +202,7 @@ fn hash(request: &RunRequest) -> [u8; 32] {
     let untraced = RunRequest {
         graph: Json::default(),
         traceparent: None,
+        tracestate: None,
         ..request.clone()
     };
     let mut hash = Sha256::new();
@@ -268,6 +270,7 @@ fn rerun_hash(run_id: &str, rerun: &super::Rerun) -> [u8; 32] {
     hash.update([0]);
     let untraced = Overrides {
         traceparent: None,
+        tracestate: None,
         ..rerun.overrides.clone()
     };
     let overrides = Json::from_serialize(&untraced).unwrap_or_default();

@@ -92,7 +92,17 @@ async fn other_runs_are_recorded_as_interrupted_and_those_that_waited_run() {
         .await;
     assert_eq!(daemon.finished(&running).await["status"], "interrupted");
     assert_eq!(daemon.finished(&waiting).await["status"], "complete");
-    assert_eq!(daemon.record(&running).await["status"], "interrupted");
+    let record = daemon.record(&running).await;
+    assert_eq!(record["status"], "interrupted");
+    // Nothing was written of its nodes, so nobody knows whether they ran.
+    let nodes = record["nodes"].as_array().unwrap();
+    assert_eq!(nodes.len(), 3, "{record}");
+    for node in nodes {
+        assert_eq!(node["state"], "aborted", "{record}");
+        assert_eq!(node["unconfirmed"], true, "{record}");
+    }
+    let node = daemon.runs.node(&running, 2).await.unwrap();
+    assert_eq!((&*node.state, &*node.uid), ("aborted", "hold"));
     assert_eq!(home.world.calls(), ["a", "b"]);
 }
 

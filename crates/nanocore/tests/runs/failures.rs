@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use nanocore::db::{DatabaseError, DatabaseOptions};
-use nanocore::runs::{RunError, RunManagerOptions, SubmitError};
+use nanocore::runs::{RunError, RunFilter, RunManagerOptions, RunState, SubmitError};
+use serde_json::Value;
 
-use crate::support::{Home, chain, durable};
+use crate::support::{Daemon, Home, chain, durable};
 
 fn small() -> DatabaseOptions {
     DatabaseOptions {
@@ -74,12 +75,11 @@ async fn a_step_that_cannot_be_kept_fails_its_node_with_the_reason() {
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    // The end waits for room, and is kept then.
+    // The end may have to wait for room, and is kept then.
     free(&daemon, filled).await;
     let end = daemon.finished(&run).await;
     assert_eq!(end["status"], "error", "{end}");
-    assert!(end.get("notKept").is_none(), "{end}");
-    let record = daemon.record(&run).await;
+    let record = until_kept(&daemon, &run).await;
     assert_eq!(
         record["nodes"][1]["error"]["code"], "step_not_logged",
         "{record}"
@@ -87,8 +87,116 @@ async fn a_step_that_cannot_be_kept_fails_its_node_with_the_reason() {
     assert_eq!(record["nodes"][2]["state"], "skipped");
 }
 
+/// Waits until the end of a run is on disk; its record.
+async fn until_kept(daemon: &Daemon, run: &str) -> Value {
+    let kept = async {
+        loop {
+            let record = daemon.record(run).await;
+            if record.get("notKept").is_none() {
+                return record;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let kept = tokio::time::timeout(Duration::from_secs(60), kept).await;
+    kept.expect("the end is on disk")
+}
+
+/// A run that has ended in a database without room for its end, as it was told.
+async fn unkept(daemon: &mut Daemon, home: &Home) -> (String, usize) {
+    // Three outputs of it are more than `fill` leaves, and fit into an empty file.
+    let text = "x".repeat(30_000);
+    let run = daemon.submit(chain(&text, &["hold"])).await.run_id;
+    home.world.called(&text).await;
+    let filled = fill(daemon).await;
+    home.world.open(&text);
+    let end = daemon.finished(&run).await;
+    assert_eq!(end["status"], "complete", "{end}");
+    assert_eq!(end["counts"]["complete"], 3, "{end}");
+    assert!(end["notKept"].as_str().unwrap().contains("limit"), "{end}");
+    (run, filled)
+}
+
+#[tokio::test]
+async fn an_end_that_cannot_be_written_is_told_at_once_and_written_when_there_is_room() {
+    let home = Home::new();
+    let mut daemon = home.start_with(uncached(), small()).await;
+    let (run, filled) = unkept(&mut daemon, &home).await;
+    // Nobody who asks finds it running.
+    let record = daemon.record(&run).await;
+    assert_eq!(record["status"], "complete", "{record}");
+    assert!(record["notKept"].as_str().unwrap().contains("limit"));
+    assert!(record["nodes"][1]["outputs"].is_object(), "{record}");
+    let listed = daemon.runs.list(RunFilter::default()).await.unwrap().runs;
+    assert_eq!(listed[0].status, RunState::Complete);
+    assert!(listed[0].not_kept.is_some());
+    assert_eq!(daemon.runs.queue().running, []);
+    assert!(daemon.runs.abort(&run).await.unwrap().was_finished);
+    let deleted = daemon.runs.delete(&run).await;
+    assert!(
+        matches!(deleted, Err(RunError::Database(DatabaseError::Full { .. }))),
+        "{deleted:?}"
+    );
+    let unkept = daemon.runs.unkept().unwrap();
+    assert_eq!(unkept.runs, 1);
+    free(&daemon, filled).await;
+    let record = until_kept(&daemon, &run).await;
+    assert_eq!(record["status"], "complete", "{record}");
+    assert!(record["nodes"][1]["outputs"].is_object(), "{record}");
+    while daemon.runs.unkept().is_some() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let counters = daemon.runs.counters();
+    assert_eq!((counters.complete, counters.not_kept), (1, 0));
+    daemon.drain().await;
+    let ends = daemon.words(&run);
+    let ends = ends.iter().filter(|word| *word == "run_finished").count();
+    assert_eq!(ends, 1, "it is told once");
+}
+
+#[tokio::test]
+async fn a_shutdown_writes_what_finds_room_of_an_end() {
+    let home = Home::new();
+    let mut daemon = home.start_with(uncached(), small()).await;
+    let (run, _) = unkept(&mut daemon, &home).await;
+    daemon.runs.shutdown(Duration::from_secs(60)).await;
+    daemon.db.close().await;
+    drop(daemon);
+    let daemon = home.start_with(uncached(), small()).await;
+    let record = daemon.record(&run).await;
+    assert_eq!(record["status"], "complete", "{record}");
+    let reason = record["reason"].as_str().unwrap();
+    assert!(reason.contains("could not be kept"), "{record}");
+    assert_eq!(record["nodes"][1]["state"], "complete", "{record}");
+    assert!(record["nodes"][1].get("outputs").is_none(), "{record}");
+}
+
+#[tokio::test]
+async fn nothing_is_forgotten_for_what_finds_no_room_all_the_same() {
+    let home = Home::new();
+    let mut daemon = home.start_with(uncached(), small()).await;
+    let mut runs = Vec::new();
+    for text in ["a", "b", "c", "d"] {
+        let run = daemon.submit(chain(text, &["step"])).await.run_id;
+        daemon.finished(&run).await;
+        runs.insert(0, run);
+    }
+    let large = "x".repeat(1 << 20);
+    let refused = daemon.runs.submit(chain(&large, &["step"]), None).await;
+    assert!(
+        matches!(
+            refused,
+            Err(SubmitError::Database(DatabaseError::Full { .. }))
+        ),
+        "{refused:?}"
+    );
+    let kept = daemon.runs.list(RunFilter::default()).await.unwrap().runs;
+    let kept: Vec<String> = kept.into_iter().map(|run| run.run_id).collect();
+    assert_eq!(kept, runs);
+}
+
 /// Leaves less room than a large value needs, and more than a run does.
-async fn fill(daemon: &crate::support::Daemon) -> usize {
+async fn fill(daemon: &Daemon) -> usize {
     let mut filled = 0;
     loop {
         let write = daemon.db.write(|connection| {
@@ -111,7 +219,7 @@ async fn fill(daemon: &crate::support::Daemon) -> usize {
     filled
 }
 
-async fn free(daemon: &crate::support::Daemon, filled: usize) {
+async fn free(daemon: &Daemon, filled: usize) {
     assert!(filled > 2);
     let free =
         |connection: &rusqlite::Connection| connection.execute("DELETE FROM filler", []).map(drop);

@@ -108,8 +108,24 @@ fn a_node_is_found_by_name_or_id() {
             .find("y")
             .unwrap_err()
             .to_string()
-            .contains("named nodes: 2, x, x")
+            .contains("its nodes: 2, 2 (n), x, x")
     );
+}
+
+#[test]
+fn a_node_without_a_name_is_found_as_it_is_shown_and_by_its_definition() {
+    let graph = Graph::parse(
+        r#"{"nodes": [{"id": 1, "uid": "py1-echo"}, {"id": 2, "uid": "other"}, {"id": 3, "uid": "other"}]}"#,
+    )
+    .unwrap();
+    let found = |name| graph.find(name).map(|node| node.id);
+    assert_eq!(found("py1-echo"), Ok(1));
+    assert_eq!(found("py1-echo-1"), Ok(1));
+    assert_eq!(found("other-3"), Ok(3));
+    let several = found("other").unwrap_err().to_string();
+    assert!(several.contains("use the id"), "{several}");
+    let none = found("py1-echo-2").unwrap_err().to_string();
+    assert!(none.contains("1 (py1-echo), 2 (other)"), "{none}");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::runs::queue::Active;
 use crate::runs::record::{RunState, Time};
 use crate::runs::shared::{Shared, retry_delay};
 use crate::runs::store::End;
+use crate::runs::unkept::Unkept;
 use crate::workflow::{Event, EventKind, RunResult};
 
 /// What is to be told at the end.
@@ -79,38 +80,68 @@ pub(super) fn told(
     }
 }
 
-/// Writes down what came of the run, takes it out of the queue, and tells it.
+/// Writes down what came of the run, takes it out of the queue, and tells it. What cannot be written soon is told before.
 pub(super) async fn finish(shared: &Shared, active: &Active, told: Told) {
     let Told { end, event } = told;
     let kept = keep(shared, active, &end).await;
     // Whoever is told does not find it running any more.
     shared.queue().ended(active);
-    if let Err(error) = kept {
-        count(&shared.counts.not_kept);
-        let fields = json!({
-            "status": end.state, "durationMs": end.duration_ms, "counts": {}, "notKept": error.to_string(),
-        });
-        shared
-            .events
-            .publish("run_finished", Some(&active.run_id), fields);
-        shared.count_end(end.state);
-        return;
-    }
-    match event {
-        Some(event) => {
+    let is_told = active.unkept().is_some();
+    match (kept, event) {
+        (Err(error), _) => {
+            count(&shared.counts.not_kept);
+            if !is_told {
+                tell_unkept(shared, active, &end, &error);
+            }
+        }
+        (Ok(()), _) if is_told => {
+            tracing::info!(run_id = &*active.run_id, "the end of a run is on disk now");
+        }
+        (Ok(()), Some(event)) => {
             publish(shared, active, event);
             shared.count_end(end.state);
         }
-        None => shared.publish_end(&active.run_id, &end),
+        (Ok(()), None) => shared.publish_end(&active.run_id, &end),
     }
 }
 
-/// Tries again while there is hope: a full disk may get room, and until then nothing is lost. Other failures are given
-/// up after this many tries.
-const TRIES_MAX: u32 = 5;
-/// Also hope ends: the run holds its place while it waits, for about ten minutes.
-const HOPEFUL_TRIES_MAX: u32 = 120;
+/// From now on the run has ended for whoever asks; whoever waits for it is told that this is not on disk, once.
+fn hold(shared: &Shared, active: &Active, end: &End, error: &DatabaseError) {
+    let unkept = Unkept {
+        end: end.clone(),
+        error: error.clone(),
+    };
+    if active.hold(unkept) {
+        tell_unkept(shared, active, end, error);
+        shared.publish_queue();
+    }
+}
 
+fn tell_unkept(shared: &Shared, active: &Active, end: &End, error: &DatabaseError) {
+    let counts = end.counts.as_deref().unwrap_or("{}");
+    let counts: serde_json::Value = serde_json::from_str(counts).unwrap_or_default();
+    let fields = json!({
+        "status": end.state,
+        "durationMs": end.duration_ms.unwrap_or_default(),
+        "counts": counts,
+        "reason": end.reason,
+        "notKept": error.to_string(),
+    });
+    shared
+        .events
+        .publish("run_finished", Some(&active.run_id), fields);
+    shared.count_end(end.state);
+}
+
+/// Failures that do not pass are given up after this many tries.
+const TRIES_MAX: u32 = 5;
+/// After these, a fifth of a second, the end is told although it is not on disk.
+const QUIET_TRIES: u32 = 3;
+/// After these, about ten minutes, the end is written without what the nodes gave, if only this finds room.
+const WHOLE_TRIES_MAX: u32 = 120;
+
+/// Writes the end of a run down. While that may still go well, it is tried again: a full disk may get room. The run holds
+/// its place meanwhile, so that no more ends are in memory than runs are executed at a time.
 async fn keep(shared: &Shared, active: &Active, end: &End) -> Result<(), DatabaseError> {
     let mut tries = 0;
     loop {
@@ -118,25 +149,53 @@ async fn keep(shared: &Shared, active: &Active, end: &End) -> Result<(), Databas
         let Err(error) = shared.save_end(active.seq, end.clone(), nodes).await else {
             return Ok(());
         };
-        let run_id = &*active.run_id;
-        tracing::error!(
-            run_id,
-            error = &error as &dyn Error,
-            "the end of a run cannot be written"
-        );
         tries += 1;
-        let has_hope = matches!(error, DatabaseError::Full { .. } | DatabaseError::Busy);
-        let tries_max = if has_hope {
-            HOPEFUL_TRIES_MAX
-        } else {
-            TRIES_MAX
-        };
-        if shared.given_up.is_cancelled() || tries >= tries_max {
+        tell_log(active, &error, tries);
+        if !error.may_pass() && tries >= TRIES_MAX {
             return Err(error);
+        }
+        if error.may_pass() && tries >= QUIET_TRIES {
+            hold(shared, active, end, &error);
+        }
+        let is_told = active.unkept().is_some();
+        let is_ending =
+            shared.given_up.is_cancelled() || (is_told && shared.stopping.is_cancelled());
+        if is_ending || tries >= WHOLE_TRIES_MAX {
+            let short = keep_short(shared, active, end, &error).await;
+            if is_ending || short.is_ok() {
+                return short;
+            }
         }
         tokio::select! {
             () = tokio::time::sleep(retry_delay(tries)) => {}
             () = shared.given_up.cancelled() => {}
+            () = shared.stopping.cancelled(), if is_told => {}
         }
+    }
+}
+
+/// Writes down the end of a run without what its nodes gave.
+async fn keep_short(
+    shared: &Shared,
+    active: &Active,
+    end: &End,
+    error: &DatabaseError,
+) -> Result<(), DatabaseError> {
+    let reason = format!("what its nodes gave could not be kept: {error}");
+    let end = End {
+        reason: Some(end.reason.clone().unwrap_or(reason)),
+        ..end.clone()
+    };
+    let nodes = active.live.records();
+    shared.save_short_end(active.seq, end, nodes).await
+}
+
+/// Each failure, until whoever waits is told.
+fn tell_log(active: &Active, error: &DatabaseError, tries: u32) {
+    let (run_id, error) = (&*active.run_id, error as &dyn Error);
+    if tries <= QUIET_TRIES {
+        tracing::error!(run_id, error, "the end of a run cannot be written");
+    } else {
+        tracing::debug!(run_id, error, tries, "the end of a run cannot be written");
     }
 }

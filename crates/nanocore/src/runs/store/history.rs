@@ -30,6 +30,7 @@ fn summary_of(row: &Row<'_>) -> rusqlite::Result<RunSummary> {
         counts: counts.and_then(|counts| Json::parse(counts).ok()),
         reason: row.get("reason")?,
         resumed: row.get("resumed")?,
+        not_kept: None,
     })
 }
 
@@ -176,15 +177,16 @@ pub(in crate::runs) fn record_node(
 /// Looked at before the rest is left to the next time.
 const PRUNED_MAX: i64 = 200;
 
-/// Forgets the oldest finished runs, whatever the limits; how many there were.
+/// Forgets the oldest finished runs, whatever the limits, but for the one with the id `spared`; how many there were.
 pub(in crate::runs) fn forget_oldest(
     connection: &Connection,
     runs: usize,
+    spared: &str,
 ) -> rusqlite::Result<usize> {
     let delete = "DELETE FROM runs WHERE seq IN (SELECT seq FROM runs \
-                  WHERE status NOT IN ('queued', 'running') ORDER BY seq LIMIT ?1)";
+                  WHERE status NOT IN ('queued', 'running') AND id <> ?2 ORDER BY seq LIMIT ?1)";
     let mut statement = connection.prepare_cached(delete)?;
-    statement.execute([i64::try_from(runs).unwrap_or(i64::MAX)])
+    statement.execute(params![i64::try_from(runs).unwrap_or(i64::MAX), spared])
 }
 
 /// Forgets the oldest finished runs until the limits are kept; never the one with the number `newest`.

@@ -88,10 +88,11 @@ impl Graph {
         write::graph(self)
     }
 
-    /// The node with this label (`name` in the file), or with this id if no node has the label.
+    /// The node with this label (`name` in the file); else the one with this id; else the only one with this definition,
+    /// given as its uid alone or with the id as it is shown of nodes without a label (`echo-2`).
     ///
     /// # Errors
-    /// If there is none, or several have the label.
+    /// If there is none, or several have the label or the definition.
     pub fn find(&self, name: &str) -> Result<&GraphNode, FindError> {
         self.find_index(name).map(|index| &self.nodes[index])
     }
@@ -105,49 +106,62 @@ impl Graph {
     }
 
     fn find_index(&self, name: &str) -> Result<usize, FindError> {
-        let mut labelled = self.positions(|node| node.name.as_deref() == Some(name));
-        if let Some(index) = labelled.next() {
-            return if labelled.next().is_none() {
-                Ok(index)
-            } else {
-                Err(FindError::Ambiguous(name.to_owned()))
-            };
-        }
         let id = name.parse::<u64>().ok();
-        let found = self.positions(|node| Some(node.id) == id).next();
-        found.ok_or_else(|| FindError::NotFound {
-            name: name.to_owned(),
-            known: self.labels(),
+        let shown = name.rsplit_once('-');
+        let shown = shown.and_then(|(uid, id)| Some((uid, id.parse::<u64>().ok()?)));
+        self.only(name, |node| node.name.as_deref() == Some(name))
+            .or_else(|| self.only(name, |node| Some(node.id) == id))
+            .or_else(|| self.only(name, |node| shown == Some((&*node.uid, node.id))))
+            .or_else(|| self.only(name, |node| node.uid == name))
+            .unwrap_or_else(|| {
+                Err(FindError::NotFound {
+                    name: name.to_owned(),
+                    known: self.known(),
+                })
+            })
+    }
+
+    /// The only node that is wanted; `None` if there is none.
+    fn only(
+        &self,
+        name: &str,
+        is_wanted: impl Fn(&GraphNode) -> bool,
+    ) -> Option<Result<usize, FindError>> {
+        let nodes = self.nodes.iter().enumerate();
+        let mut found = nodes.filter(|(_, node)| is_wanted(node));
+        let (index, _) = found.next()?;
+        Some(match found.next() {
+            None => Ok(index),
+            Some(_) => Err(FindError::Ambiguous(name.to_owned())),
         })
     }
 
-    fn positions(&self, wanted: impl Fn(&GraphNode) -> bool) -> impl Iterator<Item = usize> {
-        self.nodes
-            .iter()
-            .enumerate()
-            .filter(move |(_, node)| wanted(node))
-            .map(|(index, _)| index)
-    }
-
-    fn labels(&self) -> String {
-        let labels: Vec<&str> = self
-            .nodes
-            .iter()
-            .filter_map(|node| node.name.as_deref())
-            .collect();
-        if labels.is_empty() {
-            "no node has a name".to_owned()
-        } else {
-            format!("named nodes: {}", labels.join(", "))
+    /// What nodes may be called, for people.
+    fn known(&self) -> String {
+        let called = |node: &GraphNode| match &node.name {
+            Some(name) => name.clone(),
+            None => format!("{} ({})", node.id, node.uid),
+        };
+        let mut known: Vec<String> = self.nodes.iter().take(KNOWN_MAX).map(called).collect();
+        let more = self.nodes.len() - known.len();
+        if more > 0 {
+            known.push(format!("and {more} more"));
         }
+        if known.is_empty() {
+            return "it has none".to_owned();
+        }
+        format!("its nodes: {}", known.join(", "))
     }
 }
+
+/// How many nodes an error names.
+const KNOWN_MAX: usize = 20;
 
 /// Why [`Graph::find`] found no node.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FindError {
-    /// No node has the label or the id.
+    /// No node is called so.
     #[error("the graph has no node \"{name}\" ({known})")]
     NotFound {
         /// What was looked for.
@@ -155,8 +169,8 @@ pub enum FindError {
         /// For people: what there is.
         known: String,
     },
-    /// Several nodes have the label.
-    #[error("several nodes of the graph have the name \"{0}\"; use the id")]
+    /// Several nodes are called so.
+    #[error("several nodes of the graph are called \"{0}\"; use the id")]
     Ambiguous(String),
 }
 
