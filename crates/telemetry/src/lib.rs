@@ -45,6 +45,7 @@ mod sampler;
 mod span;
 mod telemetry;
 mod trace_parent;
+mod trace_state;
 
 pub use config::TelemetryConfig;
 pub use endpoint::Endpoint;
@@ -55,3 +56,4 @@ pub use sampler::Sampler;
 pub use span::{Span, SpanStart, Tracer};
 pub use telemetry::Telemetry;
 pub use trace_parent::{SpanId, TraceId, TraceParent};
+pub use trace_state::TraceState;

@@ -26,7 +26,39 @@ pub mod attribute {
     pub const SERVER: &str = "nodewire.server";
 }
 
-/// Metrics for Prometheus, without their units' and types' suffixes where the format adds these.
+/// What the names of metrics begin with that only an orchestrator has: `nanocore_runs_complete_total` and others.
+pub const ORCHESTRATOR: &str = "nanocore";
+
+/// Labels of metrics.
+pub mod label {
+    /// The wire's name; `direct` for what a program submitted itself.
+    pub const WIRE: &str = "wire";
+    /// The node's uid.
+    pub const NODE: &str = "node";
+    /// What it came to.
+    pub const OUTCOME: &str = "outcome";
+    /// Why it was not admitted.
+    pub const REASON: &str = "reason";
+    /// What was lost.
+    pub const FEATURE: &str = "feature";
+}
+
+/// Metrics for Prometheus that have one name wherever they are, without the suffixes of units and types that the format
+/// adds (`_total`, `_seconds`).
+///
+/// | Name | Labels | At a node server | At an orchestrator |
+/// |---|---|---|---|
+/// | `nodewire_accepted_total` | `wire`, `node` | executions admitted | executions sent to node servers |
+/// | `nodewire_executions_total` | `wire`, `node`, `outcome` | ended: `completed`, `failed`, `cancelled`, `dropped` | the same as far as it knows; `dropped` is also what was lost with its server or given up |
+/// | `nodewire_execution_duration_seconds` | `wire`, `node` | histogram: from admission to end | |
+/// | `nodewire_in_flight` | `wire`, `node` | waiting or running now | sent, and not ended |
+/// | `nodewire_queued` | `wire`, `node` | of those, waiting now | |
+/// | `nodewire_refused_total` | `wire`, `reason` | not admitted | |
+/// | `nodewire_lost_total` | `wire`, `feature` | executions that lost what their wire cannot carry | |
+/// | `nodewire_telemetry_spans_total` | `outcome` | spans: `exported`, `dropped`, `failed`, `rejected`, where they are exported | the same |
+///
+/// Both sides count the same execution, so a sum over all of Prometheus' targets counts it twice; by `job` it does not.
+/// What only an orchestrator has begins with [`ORCHESTRATOR`].
 pub mod metric {
     /// Executions admitted, by wire and node.
     pub const ACCEPTED: &str = "nodewire_accepted";
@@ -44,4 +76,9 @@ pub mod metric {
     pub const LOST: &str = "nodewire_lost";
     /// Spans, by what became of them.
     pub const SPANS: &str = "nodewire_telemetry_spans";
+
+    /// All of them.
+    pub const ALL: [&str; 8] = [
+        ACCEPTED, EXECUTIONS, DURATION, IN_FLIGHT, QUEUED, REFUSED, LOST, SPANS,
+    ];
 }

@@ -40,6 +40,19 @@ pub struct SpanCounts {
     pub rejected: u64,
 }
 
+impl SpanCounts {
+    /// By the word for it in metrics.
+    #[must_use]
+    pub const fn by_outcome(&self) -> [(&'static str, u64); 4] {
+        [
+            ("exported", self.exported),
+            ("dropped", self.dropped),
+            ("failed", self.failed),
+            ("rejected", self.rejected),
+        ]
+    }
+}
+
 #[derive(Debug, Default)]
 struct Counters {
     exported: AtomicU64,

@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use crate::attributes::{cut, peer_text};
 use crate::otlp;
 use crate::otlp::{KeyValue, Resource, SpanKind, Status, StatusCode};
-use crate::queue::SpanQueue;
+use crate::queue::{SpanCounts, SpanQueue};
 use crate::sampler::Sampler;
 use crate::trace_parent::TraceParent;
 
@@ -60,6 +60,12 @@ impl Tracer {
                 sampler,
             }),
         }
+    }
+
+    /// What became of the spans of this and all clones so far.
+    #[must_use]
+    pub fn spans(&self) -> SpanCounts {
+        self.shared.queue.counts()
     }
 
     /// A span that begins now.
