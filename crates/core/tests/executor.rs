@@ -135,6 +135,44 @@ async fn unknown_nodes_are_refused_and_counted() {
 }
 
 #[tokio::test]
+async fn partial_outputs_that_nobody_takes_wait_in_their_handler_by_their_bytes() {
+    const MEBIBYTE: usize = 1 << 20;
+    let config = ExecutorConfig {
+        events_bytes_max: 2 * MEBIBYTE,
+        ..ExecutorConfig::default()
+    };
+    let executor = Executor::new(config);
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&sent);
+    let node = node_fn(definition("n"), move |context: Context| {
+        let sent = Arc::clone(&counting);
+        async move {
+            for _ in 0..4 {
+                let text = "x".repeat(MEBIBYTE);
+                context.partial(Outputs::new().with("text", &*text)).await;
+                sent.fetch_add(1, Ordering::SeqCst);
+                // It has no room where the outputs have none.
+                context.progress(1, 4, "on the way");
+            }
+            Ok(Outputs::new())
+        }
+    });
+    executor.registry().insert(node).unwrap();
+    let mut execution = executor.submit(ExecutionRequest::new("n")).unwrap();
+    // On one thread, what can go on does.
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(sent.load(Ordering::SeqCst), 2);
+    let mut previews = 0;
+    while let Some(event) = execution.next().await {
+        previews += usize::from(matches!(event, ExecutionEvent::Partial(_)));
+    }
+    assert_eq!(previews, 4);
+    assert!(executor.counters().progress_dropped >= 1);
+}
+
+#[tokio::test]
 async fn unknown_names_are_refused_where_that_is_wanted() {
     let node = NodeDefinition::builder("n")
         .input(Port::new("text", "string"))

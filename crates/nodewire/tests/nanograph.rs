@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nanograph::client::{Client, ClientConfig, Execution, ExecutionEvent};
@@ -10,7 +11,10 @@ use nanograph::config::{ConfigFile, ServerConfig};
 use nanograph::message::{ExecutionRequest, NodeId, Status, StatusKind};
 use nodewire::nanograph::NanographConfig;
 use nodewire::prelude::*;
-use nodewire::{Executor, NodeDefinition, Outputs as CoreOutputs, RunningServer, node_fn};
+use nodewire::{
+    Executor, Node, NodeDefinition, NodeServerBuilder, Outputs as CoreOutputs, RunningServer,
+    node_fn,
+};
 use tokio::sync::Semaphore;
 
 /// Prefixes each text.
@@ -397,7 +401,31 @@ async fn reverse(bytes: bytes::Bytes) -> bytes::Bytes {
     bytes.iter().rev().copied().collect::<Vec<_>>().into()
 }
 
+/// Sends three previews with bytes, and counts them.
+fn previews(sent: &Arc<AtomicUsize>) -> impl Node + use<> {
+    let sent = Arc::clone(sent);
+    let definition = NodeDefinition::builder("previews").build().unwrap();
+    node_fn(definition, move |context: Context| {
+        let sent = Arc::clone(&sent);
+        async move {
+            for _ in 0..3 {
+                let bytes = bytes::Bytes::from_static(b"so far");
+                context.partial(CoreOutputs::new().with("b", bytes)).await;
+                sent.fetch_add(1, Ordering::SeqCst);
+            }
+            Ok(CoreOutputs::new())
+        }
+    })
+}
+
 async fn serve_with_assets(gate: &Arc<Semaphore>) -> RunningServer {
+    serve_with(gate, |builder| builder).await
+}
+
+async fn serve_with(
+    gate: &Arc<Semaphore>,
+    build: impl FnOnce(NodeServerBuilder) -> NodeServerBuilder,
+) -> RunningServer {
     let file = ConfigFile::parse(r#"{"serverUid": "s", "serverPackageId": "p"}"#).unwrap();
     let config =
         ServerConfig::resolve(file, |name| (name == "PORT").then(|| "0".to_owned())).unwrap();
@@ -408,8 +436,35 @@ async fn serve_with_assets(gate: &Arc<Semaphore>) -> RunningServer {
     let server = NodeServer::builder()
         .node(reverse())
         .assets(Arc::new(store));
-    let server = server.nanograph(NanographConfig::new(config));
+    let server = build(server.nanograph(NanographConfig::new(config)));
     server.build().unwrap().start().await.unwrap()
+}
+
+/// However slow the store is, an execution holds the bytes of one preview.
+#[tokio::test]
+async fn a_preview_waits_until_the_one_before_is_stored() {
+    let (gate, sent) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let node = previews(&sent);
+    let server = serve_with(&gate, |builder| builder.node(node)).await;
+    let client = connect(&server).await;
+    let mut execution = execute(&client, "i", "previews", "{}", "[]").await;
+    assert_eq!(next_status(&mut execution).await.kind, StatusKind::Running);
+    while sent.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    // On one thread, what can go on does.
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(sent.load(Ordering::SeqCst), 1);
+    gate.add_permits(3);
+    for number in 1..=3 {
+        let told = next_status(&mut execution).await.outputs.clone();
+        let expected = format!(r#"{{"b": ["sha256:{number:064}"]}}"#);
+        assert_eq!(told.unwrap().to_string(), expected);
+    }
+    assert_eq!(outputs(execution).await, "{}");
+    server.stop().await;
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ pub struct ServerOptions {
     pub busy_retry: Duration,
     /// Whether frames are dropped before they are begun, where their loss tolerance allows that and they would be late; yes.
     pub drops_early: bool,
-    /// Whether a RESULT_HINT tells why a frame is dropped, as RESULT_DROP cannot; yes. Clients of the reference bear it unless
+    /// Whether a RESULT_HINT tells why a frame is dropped, as RESULT_DROP cannot, also where its budget ends it; yes. Clients of the reference bear it unless
     /// they wait for a flow update just then.
     pub explains_drops: bool,
     /// Whether a client may move its session by a TLS certificate that is the one it began with, without the session's

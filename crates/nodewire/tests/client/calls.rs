@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use ::bytes::Bytes;
 use nodewire::capability::Wire;
 use nodewire::client::{Call, Remote, RemoteErrorKind, RemoteEvent};
-use nodewire::{Json, Value};
+use nodewire::{Json, RefusalKind, Value};
 
 use crate::support::{Served, WIRES, all, soon, until};
 
@@ -29,6 +29,32 @@ async fn inputs_and_parameters_come_out_on_every_wire() {
             };
             assert_eq!(outputs.first("text"), Some(&Value::from("= a")), "{wire}");
         }
+        soon(remote.close()).await;
+    }
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_node_does_not_have_is_refused_by_name_but_on_nanograph() {
+    let served = Served::start().await;
+    for (wire, refused) in WIRES.into_iter().zip(0..) {
+        let remote = served.remote(wire).await;
+        let misspelt = Call::new("echo").input("text", "a").input("txet", "b");
+        let called = soon(remote.call(misspelt)).await;
+        if wire == Wire::Nanograph {
+            called.unwrap();
+            continue;
+        }
+        let error = called.unwrap_err();
+        assert_eq!(error.kind(), RemoteErrorKind::InvalidInput, "{wire}");
+        let told = "node `echo` has no input `txet`; it has `text`";
+        assert!(error.message().contains(told), "{wire}: {error}");
+        let counters = served.executor().counters();
+        assert_eq!(
+            counters.refused_for(RefusalKind::InvalidInput),
+            refused,
+            "{wire}"
+        );
         soon(remote.close()).await;
     }
     served.stop().await;
