@@ -41,7 +41,14 @@
 //! Those that the code configures, that have a table in the file, or that a flag says something about; `enabled` has the
 //! last word. The environment is inherited by whatever is started, so it alone switches no wire on, but for
 //! `NODEWIRE_<WIRE>_ENABLED=true`. If neither code nor file name a wire, the Nanograph wire is served as
-//! `nanoserver.json` in the working directory says.
+//! `nanoserver.json` in the working directory says. `[metrics]` counts as they do, but is none of them. `--mcp-stdio`
+//! serves nothing else, whatever is said of other wires, and needs none of their files.
+//!
+//! # Traces
+//! `[telemetry]` says the same as OpenTelemetry's variables (`OTEL_EXPORTER_OTLP_ENDPOINT` and others,
+//! [`TelemetryConfig::from_variables`](crate::telemetry::TelemetryConfig::from_variables)), which win over the file as
+//! other variables do; flags and `NODEWIRE_TELEMETRY_…` win over them. Nothing is exported without an endpoint. An exporter
+//! of the code's own ([`NodeServerBuilder::telemetry`](crate::NodeServerBuilder::telemetry)) is left as it is.
 //!
 //! # Secrets
 //! They are in files, or in the environment; never in `nodewire.toml` or on the command line, and never shown. Relative
@@ -69,6 +76,8 @@ pub(crate) use self::print::{help, version};
 pub(crate) use self::problem::Problems;
 pub use self::problem::{ConfigError, ConfigPlace, ConfigProblem};
 use self::setting::Table;
+#[cfg(feature = "mcp")]
+pub(crate) use self::wires::apply_mcp_stdio;
 pub(crate) use self::wires::{Surroundings, apply};
 use crate::program::LogSettings;
 use crate::server::Parts;
@@ -148,8 +157,10 @@ pub(crate) fn print(layers: &Layers, parts: &Parts, around: Surroundings<'_>) ->
 /// The server's name and version, as far as anybody says.
 pub(crate) fn identity(layers: &Layers, parts: &Parts) -> (Option<String>, Option<String>) {
     let server = layers.table(Table::Server);
-    let name = server.get("name").or_else(|| parts.name.clone());
-    let version = server.get("version").or_else(|| parts.version.clone());
+    let name = server.get("name").or_else(|| parts.identity.name.clone());
+    let version = server
+        .get("version")
+        .or_else(|| parts.identity.version.clone());
     (name, version)
 }
 

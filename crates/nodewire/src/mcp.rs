@@ -28,7 +28,7 @@
 //! |---|---|
 //! | -32602 | an unknown tool; `arguments` that are no object; a member of `_meta` that cannot be read |
 //! | -32010 | refused: the node's queue, the server, the session is full, or the server stops; `data` has the `kind`, and `retryAfterMs` where coming again helps |
-//! | -32700, -32600 | no JSON; JSON that is no message of MCP |
+//! | -32700, -32600 | no JSON; JSON that is no message of MCP. Over stdio the session goes on after them |
 //!
 //! Over HTTP, what comes before MCP is answered as by [`http`](crate::http), `{"error": {"kind": "…", "message": "…"}}`: 401
 //! without the token, 403 for a page's `Origin` or a `Host` that is not allowed, 408, 413, 415, 429 where bodies have no
@@ -42,7 +42,7 @@
 //! | Bound | Default | Beyond it |
 //! |---|---|---|
 //! | [`McpOptions::in_flight_max`], per session | 64 | -32010; over stdio, 64 further requests on nothing is read until answers are taken |
-//! | [`McpOptions::message_bytes_max`] | 32 MiB | 413; over stdio the line is passed over and logged |
+//! | [`McpOptions::message_bytes_max`] | 32 MiB | 413; over stdio the line is passed over and answered with -32600 |
 //! | [`McpOptions::timeout_max`] | 1 h | the deadline passes |
 //! | [`McpOptions::tools_per_page`] | 256 | `nextCursor` |
 //! | [`McpConfig::sessions_max`] | 256 | the session longest unused is closed; 503 if all are in use |
@@ -60,6 +60,7 @@ mod catalogue;
 mod config;
 mod counts;
 mod error;
+mod lines;
 mod listener;
 mod progress;
 mod result;

@@ -1,8 +1,8 @@
 //! Metrics for Prometheus, with the same names on every wire.
 //!
 //! `GET /metrics` of the [HTTP wire](crate::http) tells them, with its token; a server without that wire can have a
-//! listener for them alone ([`NodeServerBuilder::metrics`](crate::NodeServerBuilder::metrics)). The text is that of
-//! OpenMetrics 1.0, which Prometheus reads.
+//! listener for them alone ([`NodeServerBuilder::metrics`](crate::NodeServerBuilder::metrics), or `[metrics]` of
+//! `nodewire.toml`). The text is that of OpenMetrics 1.0, which Prometheus reads.
 //!
 //! | Metric | Labels | Meaning |
 //! |---|---|---|
@@ -33,6 +33,8 @@ use nodewire_telemetry::Telemetry;
 
 use self::text::Snapshot;
 use crate::capability::{Losses, Wire};
+#[cfg(feature = "http")]
+use crate::http::Access;
 
 pub(crate) use self::listener::start;
 
@@ -40,12 +42,16 @@ pub(crate) use self::listener::start;
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// How to serve metrics on an address of their own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct MetricsConfig {
-    /// Where to listen; `127.0.0.1` and any free port by default. There is neither token nor TLS: whoever reaches it may
-    /// read how many executions there were, and the nodes' names. Requests of pages in a browser are refused.
+    /// Where to listen; `127.0.0.1` and any free port by default. There is no TLS. Requests of pages in a browser are
+    /// refused.
     pub address: SocketAddr,
+    /// Who may read them; by default whoever reaches the port, who learns how many executions there were, and the nodes'
+    /// names.
+    #[cfg(feature = "http")]
+    pub access: Access,
     /// Connections at once; 16 by default. Further ones wait in the system's queue.
     pub connections_max: usize,
 }
@@ -67,6 +73,8 @@ impl MetricsConfig {
     pub fn new() -> Self {
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            #[cfg(feature = "http")]
+            access: Access::Open,
             connections_max: 16,
         }
     }
@@ -76,6 +84,46 @@ impl MetricsConfig {
     pub fn address(mut self, address: SocketAddr) -> Self {
         self.address = address;
         self
+    }
+}
+
+#[cfg(feature = "http")]
+impl MetricsConfig {
+    /// Admits those who know this token, or everybody. An empty token is refused at the start.
+    #[must_use]
+    pub fn access(mut self, access: impl Into<Access>) -> Self {
+        self.access = access.into();
+        self
+    }
+
+    fn is_open(&self) -> bool {
+        self.access.token().is_none()
+    }
+
+    fn has_empty_token(&self) -> bool {
+        self.access.token().is_some_and(|token| token.is_empty())
+    }
+
+    /// Whether a request with this `Authorization` may read them.
+    fn admits(&self, authorization: &[u8]) -> bool {
+        let token = self.access.token();
+        token.is_none_or(|token| token.admits(authorization))
+    }
+}
+
+/// There are no tokens without the wire that has them.
+#[cfg(not(feature = "http"))]
+impl MetricsConfig {
+    const fn is_open(&self) -> bool {
+        true
+    }
+
+    const fn has_empty_token(&self) -> bool {
+        false
+    }
+
+    const fn admits(&self, _authorization: &[u8]) -> bool {
+        true
     }
 }
 

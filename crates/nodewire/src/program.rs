@@ -13,11 +13,15 @@ use nanograph::assets::AssetClientConfig;
 use nanograph::config::{ConfigError, ServerConfig, Severity};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 #[cfg(feature = "config")]
 pub(crate) use self::configure::{Mode, configure};
 use crate::nanograph::NanographConfig;
-use crate::telemetry::{Telemetry, TelemetryConfig};
+use crate::telemetry::Telemetry;
+use crate::telemetry::settings::ExportSettings;
 
 /// What orchestrators wait for on standard output. spec: nanograph 2.2
 const READY_LINE: &str = "[NANOSERVER_READY]";
@@ -80,10 +84,21 @@ pub(crate) fn init_log(settings: &LogSettings) {
         .with_writer(std::io::stderr);
     // It fails when there is a subscriber already, which is then the right one.
     let _ = if is_json {
-        subscriber.json().flatten_event(true).try_init()
+        let subscriber = subscriber.json().flatten_event(true);
+        subscriber.finish().with(targets(level)).try_init()
     } else {
-        subscriber.try_init()
+        subscriber.finish().with(targets(level)).try_init()
     };
+}
+
+/// The SDK of MCP tells of each step of each session, which is for those who look for a fault.
+fn targets(level: LevelFilter) -> Targets {
+    let sdk = if level == LevelFilter::INFO {
+        LevelFilter::WARN
+    } else {
+        level
+    };
+    Targets::new().with_default(level).with_target("rmcp", sdk)
 }
 
 /// Chooses ring for TLS, unless the program has chosen already.
@@ -91,13 +106,14 @@ pub(crate) fn init_tls() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// The exporter of traces that OpenTelemetry's variables ask for. A mistake in them is told, and is no reason not to
-/// serve.
-pub(crate) fn telemetry() -> Option<Telemetry> {
+/// The exporter of traces that OpenTelemetry's variables ask for, or the settings. A mistake in the variables is told, and
+/// is no reason not to serve.
+pub(crate) fn telemetry(settings: &ExportSettings) -> Option<Telemetry> {
     let program = std::env::current_exe().ok();
     let name = program.as_deref().and_then(Path::file_stem);
     let name = name.map_or_else(|| "nodewire".into(), |name| name.to_string_lossy());
-    let started = TelemetryConfig::from_variables(variable, &name)
+    let started = settings
+        .config(&variable, &name)
         .and_then(|config| config.map(Telemetry::start).transpose());
     started.unwrap_or_else(|error| {
         tracing::warn!(%error, "traces are not exported");

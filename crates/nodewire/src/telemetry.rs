@@ -2,12 +2,15 @@
 //! here whole.
 //!
 //! As a program ([`NodeServer::run`](crate::NodeServer::run)) a server exports where OpenTelemetry's variables say
-//! (`OTEL_EXPORTER_OTLP_ENDPOINT` and others: [`TelemetryConfig::from_variables`]), and nothing without them. Elsewhere
+//! (`OTEL_EXPORTER_OTLP_ENDPOINT` and others: [`TelemetryConfig::from_variables`]) or `[telemetry]` of `nodewire.toml` does,
+//! and nothing without them. Elsewhere
 //! [`NodeServerBuilder::telemetry`](crate::NodeServerBuilder::telemetry) is given an exporter.
 //!
 //! An execution's span has the node's name, and is part of the trace that the request named
 //! ([`capability`](crate::capability) says how each wire does). The handler finds it in
 //! [`Context::trace_parent`](crate::Context::trace_parent), to pass on to whatever it calls.
+
+pub(crate) mod settings;
 
 use std::sync::{Mutex, PoisonError};
 

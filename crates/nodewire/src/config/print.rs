@@ -64,7 +64,7 @@ pub(super) fn config(layers: &Layers, wires: &Wires, served: &[Table]) -> String
         "# The file's settings, then those of the environment and the flags; comments tell defaults.\n",
     );
     for table in Table::ALL.into_iter().filter(|table| table.is_built()) {
-        if table.is_wire() && !served.contains(&table) {
+        if table.has_switch() && !served.contains(&table) {
             let _ = write!(text, "\n# [{}] is not served\n", table.name());
             continue;
         }
@@ -104,11 +104,14 @@ fn line(setting: &Setting, given: &Given) -> String {
 fn toml(kind: Kind, value: &Value) -> String {
     let list = |texts: Vec<String>| format!("[{}]", texts.join(", "));
     match value {
-        Value::Text(text) if kind == Kind::Url => quoted(&without_password(text)),
+        Value::Text(text) if matches!(kind, Kind::Url | Kind::Endpoint) => {
+            quoted(&without_password(text))
+        }
         Value::Text(text) => quoted(text),
         Value::Path(path) => quoted(&path.to_string_lossy()),
         Value::Switch(switch) => switch.to_string(),
         Value::Number(number) => number.to_string(),
+        Value::Ratio(ratio) => format!("{ratio:?}"),
         Value::Address(address) => quoted(&address.to_string()),
         Value::Ips(ips) => list(ips.iter().map(|ip| quoted(&ip.to_string())).collect()),
         Value::Words(words) => list(words.iter().map(|word| quoted(word)).collect()),

@@ -1,7 +1,8 @@
 //! All settings there are: one list, from which files, variables, flags, help and documentation follow.
 
 use super::value::Kind::{
-    self, Address, Choice, Domain, Ips, Number, Numbers, Path, Switch, Text, Url, Words,
+    self, Address, Choice, Domain, Endpoint, Ips, Number, Numbers, Path, Ratio, Switch, Text, Url,
+    Words,
 };
 
 /// A table of `nodewire.toml`.
@@ -9,6 +10,8 @@ use super::value::Kind::{
 pub(super) enum Table {
     Server,
     Log,
+    Telemetry,
+    Metrics,
     Executor,
     Nanograph,
     Nats,
@@ -22,9 +25,11 @@ pub(super) enum Table {
 pub(super) const OTHERS_TABLES: [&str; 1] = ["catalogue"];
 
 impl Table {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Server,
         Self::Log,
+        Self::Telemetry,
+        Self::Metrics,
         Self::Executor,
         Self::Nanograph,
         Self::Nats,
@@ -38,6 +43,8 @@ impl Table {
         match self {
             Self::Server => "server",
             Self::Log => "log",
+            Self::Telemetry => "telemetry",
+            Self::Metrics => "metrics",
             Self::Executor => "executor",
             Self::Nanograph => "nanograph",
             Self::Nats => "nats",
@@ -56,6 +63,8 @@ impl Table {
         match self {
             Self::Server => "who the server is, and how it stops",
             Self::Log => "the log on standard error",
+            Self::Telemetry => "traces, exported with OTLP over HTTP",
+            Self::Metrics => "metrics for Prometheus, on an address of their own",
             Self::Executor => "bounds of executions, over all wires",
             Self::Nanograph => "the Nanograph wire, for orchestrators",
             Self::Nats => "a service on a NATS broker",
@@ -67,13 +76,26 @@ impl Table {
     }
 
     pub(super) const fn is_wire(self) -> bool {
-        !matches!(self, Self::Server | Self::Log | Self::Executor)
+        !matches!(
+            self,
+            Self::Server | Self::Log | Self::Telemetry | Self::Metrics | Self::Executor
+        )
+    }
+
+    /// Whether it says that something is served, which is not served without it.
+    pub(super) const fn has_switch(self) -> bool {
+        self.is_wire() || matches!(self, Self::Metrics)
     }
 
     /// Whether this build has it. Each wire but Nanograph is a feature of its name.
     pub(super) const fn is_built(self) -> bool {
         match self {
-            Self::Server | Self::Log | Self::Executor | Self::Nanograph => true,
+            Self::Server
+            | Self::Log
+            | Self::Telemetry
+            | Self::Metrics
+            | Self::Executor
+            | Self::Nanograph => true,
             Self::Nats => cfg!(feature = "nats"),
             Self::Autotrainer => cfg!(feature = "autotrainer"),
             Self::Nnrp => cfg!(feature = "nnrp"),
@@ -156,7 +178,7 @@ const fn enabled(table: Table) -> Setting {
         "enabled",
         Switch,
         "",
-        "whether the wire is served; true if its table is there",
+        "whether it is served; true if its table is there",
     )
 }
 
@@ -173,21 +195,52 @@ pub(super) const SECURITY: &[&str] = &["tls", "self-signed", "plain", "plain-and
 pub(super) const LOG_FORMATS: &[&str] = &["text", "json"];
 pub(super) const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
 
-use Table::{Autotrainer, Executor, Http, Log, Mcp, Nanograph, Nats, Nnrp, Server};
+use Table::{
+    Autotrainer, Executor, Http, Log, Mcp, Metrics, Nanograph, Nats, Nnrp, Server, Telemetry,
+};
 
 #[rustfmt::skip]
 pub(super) const SETTINGS: &[Setting] = &[
-    setting(Server, "name", Text, "", "what the server is called: the NATS service and the device's identifier, unless they say otherwise; by default the program's file name"),
-    setting(Server, "version", Text, "", "its version, by Semantic Versioning"),
+    setting(Server, "name", Text, "", "what the server is called, on every wire; also the NATS service and the device's identifier, unless they say otherwise; by default the program's file name"),
+    setting(Server, "version", Text, "", "its version on every wire, by Semantic Versioning"),
     setting(Server, "drain_ms", MILLISECONDS, "5000", "how long executions may go on after a stop was asked for"),
 
     setting(Log, "format", Choice(LOG_FORMATS), "\"text\"", "how lines look"),
     setting(Log, "level", Choice(LOG_LEVELS), "\"info\"", "the least that is logged; NANOSDK_LOG_LEVEL, NANOCORE_LOG_LEVEL and LOG_LEVEL win over the file"),
 
+    setting(Telemetry, "enabled", Switch, "true", "whether traces are exported where there is an endpoint; as OTEL_SDK_DISABLED, the other way round"),
+    setting(Telemetry, "endpoint", Endpoint, "", "the collector, by what stands before `/v1/traces`, such as http://127.0.0.1:4318; as OTEL_EXPORTER_OTLP_ENDPOINT"),
+    secret(Telemetry, "headers", "further headers of each export, `key=value,…`, values percent-encoded; as OTEL_EXPORTER_OTLP_HEADERS"),
+    setting(Telemetry, "headers_file", Path, "", "a file with them"),
+    setting(Telemetry, "service_name", Text, "", "who the traces are of; by default the server's name, or the program's file name; as OTEL_SERVICE_NAME"),
+    setting(Telemetry, "resource", Text, "", "further attributes of who they are of, `key=value,…`, values percent-encoded; as OTEL_RESOURCE_ATTRIBUTES"),
+    setting(Telemetry, "sample_ratio", Ratio, "1.0", "which part of the traces that begin here is recorded, from 0 to 1; as OTEL_TRACES_SAMPLER_ARG"),
+    setting(Telemetry, "follow_parent", Switch, "true", "whether a trace that came from elsewhere is recorded if, and only if, it is recorded there; as `parentbased_…` of OTEL_TRACES_SAMPLER"),
+    setting(Telemetry, "timeout_ms", SOME_MILLISECONDS, "10000", "how long one attempt to export may take; as OTEL_EXPORTER_OTLP_TIMEOUT"),
+    setting(Telemetry, "retries_max", COUNT_OR_NONE, "3", "how often a batch is exported again when the collector is not there or asks for it"),
+    setting(Telemetry, "span_queue_max", COUNT, "4096", "spans that may wait; further ones are dropped and counted"),
+    setting(Telemetry, "span_batch_max", COUNT, "512", "spans of one export"),
+    setting(Telemetry, "span_interval_ms", SOME_MILLISECONDS, "5000", "how long a span waits at most until it is exported"),
+    setting(Telemetry, "flush_timeout_ms", MILLISECONDS, "5000", "how long the last export may take when the program ends"),
+
+    enabled(Metrics),
+    setting(Metrics, "listen", Address, "\"127.0.0.1:0\"", "where `GET /metrics` is answered; port 0 lets the system choose; there is no TLS"),
+    secret(Metrics, "token", "the token that scrapes must have; without one whoever reaches the port may read them, except pages in a browser"),
+    setting(Metrics, "token_file", Path, "", "a file with the token"),
+    setting(Metrics, "token_env", Text, "", "the environment variable with the token"),
+    setting(Metrics, "connections_max", COUNT, "16", "connections at once"),
+
     setting(Executor, "in_flight_max", MANY, "16384", "executions waiting or running at once, over all nodes"),
     setting(Executor, "concurrency", COUNT, "256", "executions of one node running at once, where the node does not say"),
     setting(Executor, "queue", COUNT_OR_NONE, "1024", "executions of one node waiting, where the node does not say"),
     setting(Executor, "grace_ms", MILLISECONDS, "2000", "how long a handler may take to react to a cancellation"),
+    setting(Executor, "events_max", COUNT, "64", "progress and partial outputs of one execution that wait for a slow reader; beyond that partial outputs wait in the node, and progress is dropped and counted"),
+    setting(Executor, "events_bytes_max", MANY, "8388608", "their bytes"),
+    setting(Executor, "events_bytes_held_max", MANY, "268435456", "the same for all executions together"),
+    setting(Executor, "asset_bytes_max", MANY, "268435456", "bytes of assets that are fetched for the inputs of one execution"),
+    setting(Executor, "asset_bytes_held_max", MANY, "1073741824", "bytes of fetched assets that all executions hold at once; beyond them executions are refused as overloaded"),
+    setting(Executor, "asset_fetches_max", COUNT, "16", "executions that have assets fetched for their inputs at once; others wait"),
+    setting(Executor, "asset_timeout_ms", SOME_MILLISECONDS, "120000", "how long it may take to fetch the assets of one execution's inputs, and each call for an asset by a node"),
 
     enabled(Nanograph),
     setting(Nanograph, "listen", Address, "\"127.0.0.1:3017\"", "where to listen; PORT wins over the file's port, which wins over that of nanoserver.json; the protocol has no authentication"),
@@ -218,6 +271,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting(Nats, "connect_attempts", COUNT, "1", "how often to try the broker at first, 2 s apart"),
     setting(Nats, "requests_max", COUNT, "1536", "requests of one endpoint at once"),
     setting(Nats, "bytes_max", MANY, "268435456", "bytes of request bodies at once"),
+    setting(Nats, "unwritten_bytes_max", MANY, "16777216", "bytes of progress and partial outputs that the connection may hold before further ones wait"),
 
     enabled(Autotrainer),
     setting(Autotrainer, "identifier", Text, "", "who the heartbeats say it is; by default the server's name"),
@@ -242,6 +296,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting(Nnrp, "tls_cert_out_file", Path, "", "where a self-signed certificate is written, for clients to trust"),
     setting(Nnrp, "connections_max", COUNT, "10000", "connections at once"),
     setting(Nnrp, "sessions_max", COUNT, "1024", "sessions at once"),
+    setting(Nnrp, "result_bytes_max", Number(1, u32::MAX as i64), "33554432", "bytes of one result; longer outputs become assets; clients of the nnrp crate read no more than this unless set"),
 
     enabled(Http),
     setting(Http, "listen", Address, "\"127.0.0.1:0\"", "where to listen; port 0 lets the system choose; there is no TLS"),

@@ -1,5 +1,6 @@
 //! Files, variables and flags, without a process.
 
+mod exported;
 mod layering;
 mod properties;
 mod shown;
@@ -8,6 +9,7 @@ mod troubles;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{Layers, NodewireConfig, Problems, Surroundings, flags, join, wires};
 use crate::server::{Parts, ServeError};
@@ -56,15 +58,29 @@ impl Start {
     }
 
     /// What a program whose code says `parts` would serve.
-    fn apply_to(&self, mut parts: Parts) -> Result<Parts, ServeError> {
+    fn apply_to(&self, parts: Parts) -> Result<Parts, ServeError> {
+        self.apply_as(wires::apply, parts)
+    }
+
+    /// The same, as a server of MCP on standard input and output.
+    fn apply_mcp_stdio(&self) -> Result<Parts, ServeError> {
+        self.apply_as(wires::apply_mcp_stdio, Parts::default())
+    }
+
+    fn apply_as(
+        &self,
+        apply: fn(&mut Parts, &Layers, Surroundings<'_>, Problems) -> Result<(), ServeError>,
+        mut parts: Parts,
+    ) -> Result<Parts, ServeError> {
         let mut problems = Problems::default();
         let layers = self.layers(&mut problems);
         let around = Surroundings {
             lookup: &|name| self.lookup(name),
             folder: self.folder.as_deref(),
             name: "my program",
+            nodes: &["a", "b", "greet", "x", "y"].map(Arc::from),
         };
-        wires::apply(&mut parts, &layers, around, problems)?;
+        apply(&mut parts, &layers, around, problems)?;
         Ok(parts)
     }
 

@@ -159,6 +159,8 @@ impl Reader<'_> {
         match (kind, value) {
             (Kind::Switch, DeValue::Boolean(switch)) => Some(Value::Switch(*switch)),
             (Kind::Number(..), DeValue::Integer(number)) => kind.number(integer(number)?),
+            (Kind::Ratio, DeValue::Integer(number)) => kind.parse(&integer(number)?.to_string()),
+            (Kind::Ratio, DeValue::Float(number)) => kind.parse(number.as_str()),
             (Kind::Path, DeValue::String(text)) => {
                 let Value::Path(path) = kind.parse(text)? else {
                     return None;
@@ -166,7 +168,12 @@ impl Reader<'_> {
                 Some(Value::Path(self.folder().join(path)))
             }
             (
-                Kind::Text | Kind::Url | Kind::Choice(_) | Kind::Address | Kind::Domain,
+                Kind::Text
+                | Kind::Url
+                | Kind::Endpoint
+                | Kind::Choice(_)
+                | Kind::Address
+                | Kind::Domain,
                 DeValue::String(text),
             ) => kind.parse(text),
             (Kind::Ips | Kind::Words, DeValue::Array(values)) => {

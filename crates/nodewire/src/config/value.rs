@@ -12,12 +12,16 @@ pub(super) enum Kind {
     Text,
     /// Addresses that may have a password in them, separated by commas.
     Url,
+    /// The address of a collector, which may have a password in it by mistake.
+    Endpoint,
     /// A file. A relative one in a file starts at the file's folder.
     Path,
     /// Yes or no.
     Switch,
     /// A whole number in these bounds.
     Number(i64, i64),
+    /// A part of all, from 0 to 1.
+    Ratio,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// An address and a port.
@@ -33,12 +37,13 @@ pub(super) enum Kind {
 }
 
 /// A value that fits its [`Kind`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     Text(String),
     Path(PathBuf),
     Switch(bool),
     Number(i64),
+    Ratio(f64),
     Address(SocketAddr),
     Ips(Vec<IpAddr>),
     Words(Vec<String>),
@@ -50,10 +55,10 @@ impl Kind {
     pub(super) const fn placeholder(self) -> &'static str {
         match self {
             Self::Text => "TEXT",
-            Self::Url => "URL",
+            Self::Url | Self::Endpoint => "URL",
             Self::Path => "FILE",
             Self::Switch => "true|false",
-            Self::Number(..) => "NUMBER",
+            Self::Number(..) | Self::Ratio => "NUMBER",
             Self::Choice(_) => "WORD",
             Self::Address => "IP:PORT",
             Self::Domain => "NAME",
@@ -68,9 +73,11 @@ impl Kind {
         match self {
             Self::Text => "a text that is not empty".to_owned(),
             Self::Url => "an address such as nats://127.0.0.1:4222, or several".to_owned(),
+            Self::Endpoint => "an address such as http://127.0.0.1:4318".to_owned(),
             Self::Path => "the path of a file".to_owned(),
             Self::Switch => "true or false".to_owned(),
             Self::Number(min, max) => format!("a whole number from {min} to {max}"),
+            Self::Ratio => "a number from 0 to 1".to_owned(),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
             Self::Address => "an IP address and a port, such as 127.0.0.1:8080".to_owned(),
             Self::Domain => {
@@ -85,10 +92,13 @@ impl Kind {
     /// Reads the text of a variable or a flag. Several values are separated by commas.
     pub(super) fn parse(self, text: &str) -> Option<Value> {
         match self {
-            Self::Text | Self::Url => is_text(text).then(|| Value::Text(text.to_owned())),
+            Self::Text | Self::Url | Self::Endpoint => {
+                is_text(text).then(|| Value::Text(text.to_owned()))
+            }
             Self::Path => is_text(text).then(|| Value::Path(text.into())),
             Self::Switch => text.parse().ok().map(Value::Switch),
             Self::Number(..) => self.number(text.parse().ok()?),
+            Self::Ratio => self.ratio(text.parse().ok()?),
             Self::Choice(words) => words.contains(&text).then(|| Value::Text(text.to_owned())),
             Self::Address => text.parse().ok().map(Value::Address),
             Self::Domain => is_domain(text).then(|| Value::Text(text.to_owned())),
@@ -115,6 +125,12 @@ impl Kind {
         (min..=max)
             .contains(&number)
             .then_some(Value::Number(number))
+    }
+
+    /// A part of all, if it is one.
+    pub(super) fn ratio(self, ratio: f64) -> Option<Value> {
+        let fits = self == Self::Ratio && (0.0..=1.0).contains(&ratio);
+        fits.then_some(Value::Ratio(ratio))
     }
 
     /// A list of texts.
@@ -168,7 +184,9 @@ from_value! {
     String: Value::Text(text) => Some(text.clone());
     PathBuf: Value::Path(path) => Some(path.clone());
     bool: Value::Switch(switch) => Some(*switch);
+    f64: Value::Ratio(ratio) => Some(*ratio);
     u16: Value::Number(number) => u16::try_from(*number).ok();
+    u32: Value::Number(number) => u32::try_from(*number).ok();
     u64: Value::Number(number) => u64::try_from(*number).ok();
     usize: Value::Number(number) => usize::try_from(*number).ok();
     i64: Value::Number(number) => Some(*number);

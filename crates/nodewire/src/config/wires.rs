@@ -6,15 +6,20 @@ mod autotrainer;
 mod http;
 #[cfg(feature = "mcp")]
 mod mcp;
+mod metrics;
 mod nanograph;
 #[cfg(feature = "nats")]
 mod nats;
 #[cfg(feature = "nnrp")]
 mod nnrp;
+mod telemetry;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::layers::{Layers, View};
+#[cfg(feature = "autotrainer")]
+use super::near::{hint, nearest};
 use super::problem::Problems;
 use super::setting::Table;
 use crate::server::{Parts, ServeError, Wires};
@@ -28,6 +33,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) folder: Option<&'a Path>,
     /// What the server is called if nobody says.
     pub(crate) name: &'a str,
+    /// The uids of its nodes.
+    pub(crate) nodes: &'a [Arc<str>],
 }
 
 impl Surroundings<'_> {
@@ -36,6 +43,10 @@ impl Surroundings<'_> {
             .is_some_and(|folder| folder.join(::nanograph::config::FILE_NAME).exists())
     }
 }
+
+/// Nodes that are named to whoever named one that there is not.
+#[cfg(feature = "autotrainer")]
+const NODES_SHOWN_MAX: usize = 32;
 
 /// What each wire is made with.
 struct Making<'a> {
@@ -56,13 +67,7 @@ pub(crate) fn apply(
     around: Surroundings<'_>,
     mut problems: Problems,
 ) -> Result<(), ServeError> {
-    general(parts, layers);
-    let making = Making {
-        layers,
-        around,
-        name: parts.name.clone().unwrap_or_else(|| around.name.to_owned()),
-        version: parts.version.clone(),
-    };
+    let making = general(parts, layers, around, &mut problems);
     let served = served(layers, &parts.wires, around);
     let wires = &mut parts.wires;
     let is_served = |wire| served.contains(&wire);
@@ -106,12 +111,67 @@ pub(crate) fn apply(
         let base = wires.mcp.take();
         wires.mcp = is_served(Table::Mcp).then(|| mcp::make(&making, base, &mut problems));
     }
+    let base = wires.metrics.take();
+    wires.metrics = is_served(Table::Metrics).then(|| metrics::make(&making, base, &mut problems));
+    Ok(problems.check()?)
+}
+
+/// As [`apply`], for a server of MCP on standard input and output: there is no other wire, whatever is said of them.
+///
+/// # Errors
+/// Everything that is wrong, at once, but for what only other wires look at.
+#[cfg(feature = "mcp")]
+pub(crate) fn apply_mcp_stdio(
+    parts: &mut Parts,
+    layers: &Layers,
+    around: Surroundings<'_>,
+    mut problems: Problems,
+) -> Result<(), ServeError> {
+    let making = general(parts, layers, around, &mut problems);
+    let mut mcp_options = std::mem::take(&mut parts.wires.mcp_options);
+    mcp::options(&making, &mut mcp_options);
+    parts.wires = Wires {
+        mcp_options,
+        ..Wires::default()
+    };
     Ok(problems.check()?)
 }
 
 impl Making<'_> {
     const fn view(&self, table: Table) -> View<'_> {
         self.layers.table(table)
+    }
+
+    /// Checks what a setting says of nodes: those of the server, as it is about to start. What the program's code says may
+    /// be of nodes that it adds later.
+    #[cfg(feature = "autotrainer")]
+    fn check_nodes<'n>(
+        &self,
+        table: Table,
+        key: &'static str,
+        named: impl IntoIterator<Item = &'n String>,
+        problems: &mut Problems,
+    ) {
+        let nodes = self.around.nodes.iter().map(|node| &**node);
+        for name in named {
+            if nodes.clone().any(|node| node == name) {
+                continue;
+            }
+            let known = match nodes.clone().take(NODES_SHOWN_MAX).collect::<Vec<_>>() {
+                all if all.is_empty() => "the server has none".to_owned(),
+                some => format!("it has {}", some.join(", ")),
+            };
+            let more = match nodes.len().saturating_sub(NODES_SHOWN_MAX) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let near = hint(nearest(name, nodes.clone()));
+            let message = format!(
+                "[{}] {key}: the server has no node `{name}`; {known}{more}{near}",
+                table.name()
+            );
+            problems.add(&self.view(table).place(key), message);
+        }
     }
 
     /// The server's name, in letters that any wire takes.
@@ -125,19 +185,46 @@ impl Making<'_> {
 }
 
 /// The tables that are for all wires.
-fn general(parts: &mut Parts, layers: &Layers) {
+fn general<'a>(
+    parts: &mut Parts,
+    layers: &'a Layers,
+    around: Surroundings<'a>,
+    problems: &mut Problems,
+) -> Making<'a> {
     let server = layers.table(Table::Server);
-    parts.name = server.get("name").or_else(|| parts.name.take());
-    parts.version = server.get("version").or_else(|| parts.version.take());
+    parts.identity.name = server.get("name").or_else(|| parts.identity.name.take());
+    parts.identity.version = server
+        .get("version")
+        .or_else(|| parts.identity.version.take());
     parts.drain = server.get("drain_ms").or(parts.drain);
     let executor = layers.table(Table::Executor);
-    executor.set("in_flight_max", &mut parts.executor.in_flight_max);
-    executor.set("concurrency", &mut parts.executor.concurrency);
-    executor.set("queue", &mut parts.executor.queue);
-    executor.set("grace_ms", &mut parts.executor.grace);
+    let bounds = &mut parts.executor;
+    executor.set("in_flight_max", &mut bounds.in_flight_max);
+    executor.set("concurrency", &mut bounds.concurrency);
+    executor.set("queue", &mut bounds.queue);
+    executor.set("grace_ms", &mut bounds.grace);
+    executor.set("events_max", &mut bounds.events_max);
+    executor.set("events_bytes_max", &mut bounds.events_bytes_max);
+    executor.set("events_bytes_held_max", &mut bounds.events_bytes_held_max);
+    executor.set("asset_bytes_max", &mut bounds.asset_bytes_max);
+    executor.set("asset_bytes_held_max", &mut bounds.asset_bytes_held_max);
+    executor.set("asset_fetches_max", &mut bounds.asset_fetches_max);
+    executor.set("asset_timeout_ms", &mut bounds.asset_timeout);
+    let view = layers.table(Table::Telemetry);
+    parts.export = telemetry::make(view, parts.identity.name.as_deref(), problems);
+    let name = parts
+        .identity
+        .name
+        .get_or_insert_with(|| around.name.to_owned());
+    Making {
+        layers,
+        around,
+        name: name.clone(),
+        version: parts.identity.version.clone(),
+    }
 }
 
-/// The wires to serve. Where neither code nor file name one, it is Nanograph, as it was before there were files; what
+/// The wires to serve, and metrics. Where neither code nor file name one, it is Nanograph, as it was before there were files; what
 /// environment and flags add is added to that, if there is a `nanoserver.json`.
 pub(super) fn served(layers: &Layers, wires: &Wires, around: Surroundings<'_>) -> Vec<Table> {
     let all = Table::ALL
@@ -152,12 +239,16 @@ pub(super) fn served(layers: &Layers, wires: &Wires, around: Surroundings<'_>) -
     if wires.is_empty() && is_open && !is_switched_off && !served.contains(&Table::Nanograph) {
         served.insert(0, Table::Nanograph);
     }
+    if layers.is_served(Table::Metrics, wires.metrics.is_some()) {
+        served.push(Table::Metrics);
+    }
     served
 }
 
 pub(super) fn is_in_code(wires: &Wires, wire: Table) -> bool {
     match wire {
-        Table::Server | Table::Log | Table::Executor => false,
+        Table::Server | Table::Log | Table::Telemetry | Table::Executor => false,
+        Table::Metrics => wires.metrics.is_some(),
         Table::Nanograph => wires.nanograph.is_some(),
         #[cfg(feature = "nats")]
         Table::Nats => wires.nats.is_some(),

@@ -12,12 +12,13 @@ use rmcp::model::{
 use rmcp::service::serve_server_with_ct;
 use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::transport::{Transport, TransportAdapterIdentity};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, Empty};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::config::McpOptions;
+use super::lines::{Came, Lines, RefusedCounts};
 use super::tools::{SessionTools, Shared};
 use crate::capability::Losses;
 use crate::server::RunningWire;
@@ -76,8 +77,10 @@ pub(crate) fn start_stdio(
 ) -> RunningStdio {
     let stop = CancellationToken::new();
     let transport = Bounded {
-        inner: AsyncRwTransport::new_server(streams.input, streams.output)
-            .with_max_line_length(options.message_bytes_max),
+        lines: Lines::new(streams.input, options.message_bytes_max),
+        writer: AsyncRwTransport::new_server(tokio::io::empty(), streams.output),
+        telling: None,
+        refused: RefusedCounts::default(),
         unanswered: Arc::default(),
         unanswered_max: options.in_flight_max.saturating_add(ANSWERS_WAITING_MAX),
     };
@@ -114,9 +117,15 @@ impl Drop for RunningStdio {
     }
 }
 
-/// Reads nothing more while too many requests wait for their answers to be taken: the SDK would keep them all.
+/// Tells the client what it writes that is no message, and reads nothing more before that is taken; nor while too many
+/// requests wait for their answers to be taken, as the SDK would keep them all.
 struct Bounded {
-    inner: AsyncRwTransport<RoleServer, Input, Output>,
+    lines: Lines<Input>,
+    /// It reads nothing.
+    writer: AsyncRwTransport<RoleServer, Empty, Output>,
+    /// The answer to a line that was refused, on its way.
+    telling: Option<BoxFuture<'static, std::io::Result<()>>>,
+    refused: RefusedCounts,
     unanswered: Arc<Unanswered>,
     unanswered_max: usize,
 }
@@ -167,7 +176,7 @@ impl Transport<RoleServer> for Bounded {
             JsonRpcMessage::Request(_) | JsonRpcMessage::Notification(_) => None,
         };
         let unanswered = Arc::clone(&self.unanswered);
-        let sending = self.inner.send(item);
+        let sending = self.writer.send(item);
         async move {
             let sent = sending.await;
             if let Some(id) = answered {
@@ -178,9 +187,35 @@ impl Transport<RoleServer> for Bounded {
     }
 
     async fn receive(&mut self) -> Option<ClientJsonRpcMessage> {
-        self.unanswered.at_most(self.unanswered_max).await;
-        let message = self.inner.receive().await?;
-        match &message {
+        loop {
+            // The SDK drops this future whenever something else happens, so all of its state is in `self`.
+            if let Some(telling) = &mut self.telling {
+                let told = telling.await;
+                self.telling = None;
+                told.ok()?;
+            }
+            self.unanswered.at_most(self.unanswered_max).await;
+            match self.lines.next().await? {
+                Came::Message(message) => {
+                    self.note(&message);
+                    return Some(*message);
+                }
+                Came::Refused(refused) => {
+                    self.refused.add(&refused);
+                    self.telling = Some(Box::pin(self.writer.send(refused.answer())));
+                }
+            }
+        }
+    }
+
+    fn close(&mut self) -> impl Future<Output = Result<(), Self::Error>> + Send {
+        self.writer.close()
+    }
+}
+
+impl Bounded {
+    fn note(&self, message: &ClientJsonRpcMessage) {
+        match message {
             JsonRpcMessage::Request(request) => self.unanswered.begin(request.id.clone()),
             JsonRpcMessage::Notification(told) => {
                 if let ClientNotification::CancelledNotification(cancelled) = &told.notification
@@ -191,10 +226,23 @@ impl Transport<RoleServer> for Bounded {
             }
             JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_) => {}
         }
-        Some(message)
     }
+}
 
-    fn close(&mut self) -> impl Future<Output = Result<(), Self::Error>> + Send {
-        self.inner.close()
+impl Drop for Bounded {
+    fn drop(&mut self) {
+        let RefusedCounts {
+            no_json,
+            no_message,
+            too_long,
+        } = self.refused;
+        if self.refused != RefusedCounts::default() {
+            tracing::warn!(
+                no_json,
+                no_message,
+                too_long,
+                "the MCP client wrote lines that are no messages"
+            );
+        }
     }
 }

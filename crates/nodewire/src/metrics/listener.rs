@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, ORIGIN};
+use hyper::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -46,17 +46,29 @@ pub(crate) async fn start(
 ) -> Result<RunningMetrics, MetricsError> {
     let address = config.address;
     let failed = |source| MetricsError { address, source };
+    if config.has_empty_token() {
+        let empty = std::io::Error::new(std::io::ErrorKind::InvalidInput, "the token is empty");
+        return Err(failed(empty));
+    }
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    if !address.ip().is_loopback() {
+    if !address.ip().is_loopback() && config.is_open() {
         tracing::warn!(%address, "metrics are served beyond this machine, to whoever asks");
     }
     let places = Arc::new(Semaphore::new(config.connections_max.max(1)));
-    let task = tokio::spawn(accept(listener, places, metrics));
+    let served = Arc::new(Served { config, metrics });
+    let task = tokio::spawn(accept(listener, places, served));
     Ok(RunningMetrics {
         address,
         task: AbortOnDropHandle::new(task),
     })
+}
+
+/// What each connection has.
+#[derive(Debug)]
+struct Served {
+    config: MetricsConfig,
+    metrics: Metrics,
 }
 
 impl RunningMetrics {
@@ -73,41 +85,51 @@ impl RunningWire for RunningMetrics {
     }
 }
 
-async fn accept(listener: TcpListener, places: Arc<Semaphore>, metrics: Metrics) {
+async fn accept(listener: TcpListener, places: Arc<Semaphore>, served: Arc<Served>) {
     let mut connections = JoinSet::new();
     // The semaphore is never closed.
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
         // Those that ended are not kept.
         while connections.try_join_next().is_some() {}
         match listener.accept().await {
-            Ok((stream, _)) => drop(connections.spawn(serve(stream, place, metrics.clone()))),
+            Ok((stream, _)) => drop(connections.spawn(serve(stream, place, Arc::clone(&served)))),
             Err(_) => tokio::time::sleep(ACCEPT_AGAIN).await,
         }
     }
 }
 
-async fn serve(stream: TcpStream, _place: OwnedSemaphorePermit, metrics: Metrics) {
+async fn serve(stream: TcpStream, _place: OwnedSemaphorePermit, served: Arc<Served>) {
     let answer = service_fn(|request| {
-        let answer = answer(&request, &metrics);
+        let answer = answer(&request, &served);
         std::future::ready(Ok::<_, Infallible>(answer))
     });
-    let served = http1::Builder::new()
+    let ended = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(BUFFER_BYTES)
         .serve_connection(TokioIo::new(stream), answer)
         .await;
-    if let Err(error) = served {
+    if let Err(error) = ended {
         tracing::debug!(%error, "a connection for metrics ended");
     }
 }
 
-fn answer(request: &Request<Incoming>, metrics: &Metrics) -> Response<String> {
+fn answer(request: &Request<Incoming>, served: &Served) -> Response<String> {
     if request.uri().path() != "/metrics" {
         return plain(StatusCode::NOT_FOUND, "there is only /metrics here\n");
     }
     if request.headers().contains_key(ORIGIN) {
         return plain(StatusCode::FORBIDDEN, "pages in a browser are refused\n");
+    }
+    let authorization = request.headers().get(AUTHORIZATION);
+    if !served
+        .config
+        .admits(authorization.map_or(b"", HeaderValue::as_bytes))
+    {
+        let mut answer = plain(StatusCode::UNAUTHORIZED, "the token is missing or wrong\n");
+        let scheme = HeaderValue::from_static("Bearer");
+        answer.headers_mut().insert(WWW_AUTHENTICATE, scheme);
+        return answer;
     }
     if request.method() != Method::GET && request.method() != Method::HEAD {
         let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, "GET it\n");
@@ -115,7 +137,7 @@ fn answer(request: &Request<Incoming>, metrics: &Metrics) -> Response<String> {
         answer.headers_mut().insert(ALLOW, allow);
         return answer;
     }
-    match metrics.text() {
+    match served.metrics.text() {
         Ok(text) => typed(StatusCode::OK, super::CONTENT_TYPE, text),
         Err(_) => plain(
             StatusCode::INTERNAL_SERVER_ERROR,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use nodewire_core::{Counters, Durations, NodeStats, OriginRefusals, OriginStats, RefusalKind};
 use nodewire_telemetry::SpanCounts;
-use nodewire_telemetry::names::metric;
+use nodewire_telemetry::names::{label, metric};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{
@@ -68,7 +68,10 @@ fn name(origin: Option<&'static str>) -> &'static str {
 /// Of the wires that are served, and of whatever else requests came from.
 fn series(node: &NodeStats, served: &[Wire]) -> Vec<Series> {
     let of = |wire: &'static str, stats: Option<&OriginStats>| Series {
-        labels: [("wire", wire.to_owned()), ("node", node.uid.clone())],
+        labels: [
+            (label::WIRE, wire.to_owned()),
+            (label::NODE, node.uid.clone()),
+        ],
         counters: stats.map(|stats| stats.counters).unwrap_or_default(),
         waiting: stats.map_or(0, |stats| stats.waiting),
         durations: stats.map(|stats| stats.durations).unwrap_or_default(),
@@ -112,13 +115,13 @@ impl Collector for Snapshot {
         self.gauges(&mut encoder)?;
         let mut refused = counters(&mut encoder, metric::REFUSED, "Requests not admitted")?;
         for (wire, reason, count) in &self.refused {
-            let labels = [("wire", *wire), ("reason", reason.name())];
+            let labels = [(label::WIRE, *wire), (label::REASON, reason.name())];
             counter(&mut refused, &labels, *count)?;
         }
         let help = "Executions that lost something their wire cannot carry";
         let mut lost = counters(&mut encoder, metric::LOST, help)?;
         for (wire, feature, count) in &self.lost {
-            let labels = [("wire", wire.name()), ("feature", feature.name())];
+            let labels = [(label::WIRE, wire.name()), (label::FEATURE, feature.name())];
             counter(&mut lost, &labels, *count)?;
         }
         match &self.spans {
@@ -138,7 +141,11 @@ impl Snapshot {
         for series in &self.series {
             let [wire, node] = series.labels.clone();
             for (outcome, count) in outcomes(&series.counters) {
-                let labels = [wire.clone(), node.clone(), ("outcome", outcome.to_owned())];
+                let labels = [
+                    wire.clone(),
+                    node.clone(),
+                    (label::OUTCOME, outcome.to_owned()),
+                ];
                 counter(&mut ended, &labels, count)?;
             }
         }
@@ -206,15 +213,9 @@ fn buckets(durations: &Durations) -> Vec<(f64, u64)> {
 
 fn encode_spans(encoder: &mut DescriptorEncoder<'_>, spans: &SpanCounts) -> Result<(), fmt::Error> {
     let mut family = counters(encoder, metric::SPANS, "Spans, by what became of them")?;
-    let outcomes = [
-        ("exported", spans.exported),
-        ("dropped", spans.dropped),
-        ("failed", spans.failed),
-        ("rejected", spans.rejected),
-    ];
+    let mut outcomes = spans.by_outcome().into_iter();
     outcomes
-        .into_iter()
-        .try_for_each(|(outcome, count)| counter(&mut family, &[("outcome", outcome)], count))
+        .try_for_each(|(outcome, count)| counter(&mut family, &[(label::OUTCOME, outcome)], count))
 }
 
 fn counters<'e>(

@@ -2,11 +2,10 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::variable;
 use crate::config::{self, Action, Flags, Layers, NodewireConfig, Problems, Surroundings};
-#[cfg(feature = "mcp")]
-use crate::server::Wires;
 use crate::server::{Parts, ServeError};
 
 /// How the program is to run.
@@ -28,6 +27,7 @@ pub(crate) fn configure(
     parts: &mut Parts,
     in_code: Option<NodewireConfig>,
     has_own_arguments: bool,
+    nodes: &[Arc<str>],
 ) -> Result<Option<Mode>, ServeError> {
     let mut problems = Problems::default();
     let mut arguments = std::env::args_os();
@@ -46,6 +46,7 @@ pub(crate) fn configure(
         lookup: &variable,
         folder: Some(&folder),
         name: &name,
+        nodes,
     };
     match flags.action {
         Action::Help => say(&config::help(&name, version.as_deref())),
@@ -62,11 +63,7 @@ pub(crate) fn configure(
         #[cfg(feature = "mcp")]
         Action::McpStdio => {
             super::init_log(&config::log_settings(&layers));
-            config::apply(parts, &layers, around, problems)?;
-            parts.wires = Wires {
-                mcp_options: std::mem::take(&mut parts.wires.mcp_options),
-                ..Wires::default()
-            };
+            config::apply_mcp_stdio(parts, &layers, around, problems)?;
             return Ok(Some(Mode::McpStdio));
         }
     }

@@ -7,10 +7,14 @@
 )]
 
 mod asking;
+mod assets;
 mod ending;
 mod limits;
+#[path = "../common/assets.rs"]
+mod memory;
 #[path = "../common/nodes.rs"]
 mod nodes;
+mod program;
 mod python;
 mod sessions;
 mod stdio;

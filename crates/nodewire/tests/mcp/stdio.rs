@@ -155,14 +155,67 @@ async fn a_client_that_goes_away_cancels() {
 }
 
 #[tokio::test]
-async fn what_is_no_message_is_passed_over() {
+async fn what_is_no_message_is_told_and_the_session_goes_on() {
     let mut piped = Piped::start(|options| options.message_bytes_max = 1_000).await;
-    piped.line("hello").await;
-    let long = json!({"text": "x".repeat(2_000)});
-    piped.call(1, "echo", long, json!({})).await;
+    let too_long = json!({"jsonrpc": "2.0", "id": 1, "text": "x".repeat(100_000)}).to_string();
+    for (line, code, id) in [
+        ("hello", -32700, Value::Null),
+        ("{\"jsonrpc\": ", -32700, Value::Null),
+        ("{}", -32600, Value::Null),
+        ("[1]", -32600, Value::Null),
+        (
+            r#"{"jsonrpc": "2.0", "id": "a", "method": 5}"#,
+            -32600,
+            json!("a"),
+        ),
+        (&too_long, -32600, Value::Null),
+    ] {
+        piped.line(line).await;
+        let answer = piped.next().await;
+        assert_eq!(
+            (&answer["error"]["code"], &answer["id"]),
+            (&json!(code), &id),
+            "{answer}"
+        );
+        assert!(!answer.to_string().contains("xxx"), "{answer}");
+    }
+    // Notifications have no answer, whatever is in them.
+    piped
+        .line(r#"{"jsonrpc": "2.0", "method": "notifications/cancelled", "params": 5}"#)
+        .await;
     piped.call(2, "about", json!({}), json!({})).await;
     assert_eq!(piped.next().await["id"], 2);
     piped.end().await;
+}
+
+/// Two that answer each other's nonsense with nonsense would never end.
+#[tokio::test]
+async fn a_client_that_echoes_what_it_is_told_comes_to_rest() {
+    let mut piped = Piped::start(|_| {}).await;
+    piped.line("hello").await;
+    let told = piped.next().await;
+    assert_eq!(told["error"]["code"], -32700);
+    piped.send(&told).await;
+    piped.call(1, "about", json!({}), json!({})).await;
+    assert_eq!(piped.next().await["id"], 1);
+    piped.end().await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_what_it_is_told_is_not_read() {
+    let mut piped = Piped::start(|_| {}).await;
+    let mut is_read = true;
+    for _ in 0..20_000 {
+        let sent = piped.to.write_all(b"hello\n");
+        is_read = tokio::time::timeout(Duration::from_secs(2), sent)
+            .await
+            .is_ok();
+        if !is_read {
+            break;
+        }
+    }
+    assert!(!is_read, "it keeps what it would tell about 20,000 lines");
+    piped.serving.abort();
 }
 
 #[tokio::test]

@@ -44,7 +44,8 @@ pub(crate) async fn ask(
             Wire::Mcp => panic!("MCP has tests of its own"),
         }
     };
-    within(Box::pin(asked)).await;
+    let asked = tokio::time::timeout(PATIENCE, Box::pin(asked)).await;
+    asked.unwrap_or_else(|_| panic!("a call over {wire} has no end"));
 }
 
 /// Calls a node, in this trace if there is one.

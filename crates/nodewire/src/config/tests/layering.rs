@@ -147,14 +147,27 @@ fn the_protocol_s_variables_stand_between_the_file_and_our_own() {
 #[test]
 fn what_is_for_all_wires_is_set() {
     const FILE: &str = "[server]\nname = \"greeter\"\nversion = \"1.2.3\"\ndrain_ms = 10\n\
-        [executor]\nin_flight_max = 9\nconcurrency = 2\nqueue = 0\ngrace_ms = 30\n[nats]\n[autotrainer]";
-    let parts = Start::file(FILE).apply();
+        [executor]\nin_flight_max = 9\nconcurrency = 2\nqueue = 0\ngrace_ms = 30\nasset_bytes_max = 5\n\
+        asset_bytes_held_max = 6\nasset_fetches_max = 7\n[nats]\n[autotrainer]";
+    let start = Start::file(FILE)
+        .variable("NODEWIRE_EXECUTOR_ASSET_BYTES_HELD_MAX", "60")
+        .flags(&["--executor-asset-timeout-ms", "8"]);
+    let parts = start.apply();
     assert_eq!(parts.drain, Some(Duration::from_millis(10)));
     let executor = parts.executor;
     assert_eq!((executor.in_flight_max, executor.concurrency), (9, 2));
     assert_eq!(
         (executor.queue, executor.grace),
         (0, Duration::from_millis(30))
+    );
+    assert_eq!(
+        (
+            executor.asset_bytes_max,
+            executor.asset_bytes_held_max,
+            executor.asset_fetches_max,
+            executor.asset_timeout
+        ),
+        (5, 60, 7, Duration::from_millis(8))
     );
     let nats = parts.wires.nats.unwrap();
     assert_eq!(
@@ -191,7 +204,7 @@ fn the_last_place_says_which_token_counts() {
     let file = format!("[http]\ntoken_file = {path:?}").leak();
     let token = |start: Start| {
         let config = start.apply().wires.http.unwrap();
-        config.token.map(|token| token.reveal().to_owned())
+        config.access.token().map(|token| token.reveal().to_owned())
     };
     let of = |text: &str| Some(text.to_owned());
     assert_eq!(token(Start::file(file)), of("of-file"));
@@ -208,11 +221,14 @@ fn the_last_place_says_which_token_counts() {
     );
 
     let mut parts = Parts::default();
-    parts.wires.http = Some(HttpConfig::new().token(HttpToken::new("of-code")));
+    parts.wires.http = Some(HttpConfig::new().access(HttpToken::new("of-code")));
     let kept = Start::file("[http]\nparts_max = 3")
         .apply_to(parts)
         .unwrap();
-    assert_eq!(kept.wires.http.unwrap().token.unwrap().reveal(), "of-code");
+    assert_eq!(
+        kept.wires.http.unwrap().access.token().unwrap().reveal(),
+        "of-code"
+    );
 }
 
 #[test]
@@ -288,16 +304,18 @@ idle_timeout_ms = 1000
 timeout_max_ms = 2000
 ";
     let start = Start::file(FILE).variable("NODEWIRE_MCP_TOKEN", "secret");
-    let wires = start.flags(&["--mcp-sessions-max", "3"]).apply().wires;
+    let parts = start.flags(&["--mcp-sessions-max", "3"]).apply();
+    let (wires, identity) = (parts.wires, parts.identity);
     let config = wires.mcp.unwrap();
     assert_eq!(config.address, None);
-    assert_eq!(config.token.unwrap().reveal(), "secret");
+    assert_eq!(config.access.token().unwrap().reveal(), "secret");
     assert_eq!(config.origins, ["https://good.example"]);
     assert_eq!(
         (config.sessions_max, config.idle_timeout.as_millis()),
         (3, 1000)
     );
-    let options = wires.mcp_options;
+    let mut options = wires.mcp_options;
+    identity.announce(&mut options);
     assert_eq!((&*options.name, &*options.version), ("greeter", "1.2.3"));
     assert_eq!(options.in_flight_max, 7);
     assert_eq!(options.timeout_max.unwrap().as_millis(), 2000);

@@ -18,6 +18,8 @@ fn line() -> impl Strategy<Value = String> {
         "nats",
         "autotrainer",
         "nnrp",
+        "telemetry",
+        "metrics",
         "catalogue",
         "é",
     ];
@@ -30,6 +32,8 @@ fn line() -> impl Strategy<Value = String> {
         Just("{ a = 1, \"é\" = 2 }".to_owned()),
         Just("1979-05-27".to_owned()),
         Just("true".to_owned()),
+        Just("0.5".to_owned()),
+        Just("nan".to_owned()),
         ".{0,12}",
     ];
     prop_oneof![
@@ -46,6 +50,7 @@ fn read(text: &str) {
         lookup: &|_| None,
         folder: None,
         name: "p",
+        nodes: &[],
     };
     let served = wires::served(&layers, &Wires::default(), around);
     let shown = print::config(&layers, &Wires::default(), &served);

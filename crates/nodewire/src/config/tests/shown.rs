@@ -10,6 +10,7 @@ use crate::http::HttpConfig;
 use crate::mcp::{McpConfig, McpOptions};
 use crate::nats::NatsConfig;
 use crate::server::Parts;
+use crate::telemetry::{Endpoint, TelemetryConfig};
 
 /// Where a text is written that is not as it should be, to be looked at and copied.
 fn same(file: &str, now: &str, expected: &str) {
@@ -45,11 +46,15 @@ quick_nodes = [\"a\"]
 commands = { greet = 1001 }
 [nnrp]
 enabled = false
+[telemetry]
+endpoint = \"http://user:hunter2@collector:4318\"
 ";
     let start = Start::file(FILE)
         .variable("NODEWIRE_HTTP_TOKEN", "hunter2")
         .variable("NODEWIRE_NATS_PASSWORD", "hunter2")
-        .flags(&["--http-listen", "127.0.0.1:8080", "--log-format", "json"]);
+        .variable("NODEWIRE_TELEMETRY_HEADERS", "authorization=hunter2")
+        .flags(&["--http-listen", "127.0.0.1:8080", "--log-format", "json"])
+        .flags(&["--telemetry-sample-ratio", "0.25"]);
     let mut problems = Problems::default();
     let layers = start.layers(&mut problems);
     problems.check().unwrap();
@@ -59,6 +64,7 @@ enabled = false
         lookup: &|_| None,
         folder: None,
         name: "p",
+        nodes: &[],
     };
     let served = wires::served(&layers, &parts.wires, around);
     let text = print::config(&layers, &parts.wires, &served);
@@ -94,10 +100,31 @@ fn what_is_asked_for_is_read() {
     }
 }
 
+/// The exporter's defaults, by the names of the settings; those of its own are not all shown.
+fn exporter() -> String {
+    let endpoint = Endpoint::parse("http://127.0.0.1:4318").unwrap();
+    let config = TelemetryConfig::new(endpoint, "p");
+    let sampler = config.sampler;
+    format!(
+        "sample_ratio: {:?}, follow_parent: {}, timeout: {:?}, retries_max: {}, span_queue_max: {}, \
+         span_batch_max: {}, span_interval: {:?}, flush_timeout: {:?},",
+        sampler.ratio,
+        sampler.follows_parent,
+        config.export_timeout,
+        config.retries_max,
+        config.span_queue_max,
+        config.span_batch_max,
+        config.span_interval,
+        config.flush_timeout,
+    )
+}
+
 /// What the list of settings says nobody would believe otherwise.
 #[test]
 fn the_defaults_are_those_of_the_wires() {
-    const OTHERS: [(&str, Table); 7] = [
+    const OTHERS: [(&str, Table); 8] = [
+        // Nothing is, where there is no endpoint.
+        ("enabled", Table::Telemetry),
         // Nobody is quick.
         ("quick_nodes", Table::Autotrainer),
         ("connect_attempts", Table::Nats),
@@ -131,6 +158,8 @@ fn the_defaults_are_those_of_the_wires() {
                 config.listen, config.server.port
             )
         }
+        Table::Metrics => format!("{:?}", crate::metrics::MetricsConfig::new()),
+        Table::Telemetry => exporter(),
         Table::Server | Table::Log => String::new(),
     };
     let checked = SETTINGS.iter().filter(|setting| {
