@@ -8,6 +8,7 @@ use std::time::Duration;
 use nodewire_telemetry::Tracer;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::api::{Api, ApiOptions, ApiParts};
 use crate::assets::{
@@ -144,6 +145,7 @@ pub struct Daemon {
     registered: Registered,
     http: Http,
     asked_to_end: CancellationToken,
+    _object_store_check: Option<AbortOnDropHandle<()>>,
     /// Given back last.
     folder: DataFolder,
 }
@@ -158,7 +160,9 @@ struct Http {
 type Registered = Arc<Mutex<Option<Supervisor>>>;
 
 impl Daemon {
-    /// Takes the data folder, starts all registered servers, and serves the API. Must be called within a tokio runtime.
+    /// Takes the data folder, starts all registered servers, and serves the API. An object store for assets is asked
+    /// once whether it can be used, which is waited for by nobody: without it, the rest works all the same. Must be
+    /// called within a tokio runtime.
     ///
     /// Cancel safety: if dropped, servers that were started already go on until the runtime ends.
     ///
@@ -187,9 +191,11 @@ impl Daemon {
         let links = StoreLinks::new(store.clone(), options.domain.clone());
         let events = EventHub::new(options.events);
         tell_of_assets(&store, &events, &options.domain);
+        let object_store_check = check_object_store(&store);
         let transfer = AssetTransfer::new(store.clone(), options.transfers);
         let assets = AssetService::new(store, config);
         let pool = ServerPool::new();
+        let (steps, tracer) = (pool.counts(), options.tracer.clone());
         let runs = RunManager::start(RunManagerParts {
             nodes: Arc::new(CopyingInvoker::new(
                 pool.clone(),
@@ -235,6 +241,8 @@ impl Daemon {
                 events: events.clone(),
                 supervisor: supervisor.clone(),
                 runs: runs.clone(),
+                steps,
+                tracer,
                 domain: options.domain,
                 loopback_only: address.ip().is_loopback() && options.endpoint.is_none(),
                 stop,
@@ -258,6 +266,7 @@ impl Daemon {
             registered,
             http,
             asked_to_end,
+            _object_store_check: object_store_check,
             folder,
         })
     }
@@ -367,6 +376,23 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, DaemonError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|_| DaemonError::Runtime)
+}
+
+/// Tells at once what otherwise the first upload would. Ends with the handle, and in any case after the time for it.
+fn check_object_store(store: &AssetStore) -> Option<AbortOnDropHandle<()>> {
+    if !store.is_remote() {
+        return None;
+    }
+    let store = store.clone();
+    let check = async move {
+        if let Err(error) = store.check().await {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "assets can be neither stored nor read; all else works"
+            );
+        }
+    };
+    Some(AbortOnDropHandle::new(tokio::spawn(check)))
 }
 
 /// Publishes each new asset: `asset_added`. Its members would not fit beside those of an event, such as `type`.

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Api;
+use super::assets::AssetStoreStatus;
 use super::document::{Operation, Routes};
 
 /// The one address that answers without a token.
@@ -74,6 +75,13 @@ struct Info {
     /// The NATS on which servers are looked for whose entry names none.
     #[serde(skip_serializing_if = "Option::is_none")]
     nats: Option<Nats>,
+    /// For people: why the database cannot be written now, if it cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database_problem: Option<String>,
+    /// Runs that have ended, but whose end is not on disk yet for that reason.
+    runs_not_kept: usize,
+    /// Where the contents of assets lie.
+    asset_store: AssetStoreStatus,
     limits: Limits,
 }
 
@@ -113,6 +121,16 @@ struct Limits {
 
 async fn show(State(api): State<Api>) -> Json<Info> {
     let runs = api.runs.options();
+    let unkept = api.runs.unkept();
+    let runs_not_kept = unkept.as_ref().map_or(0, |unkept| unkept.runs);
+    let database_problem = match unkept {
+        Some(unkept) => Some(unkept.error.to_string()),
+        None => api
+            .database
+            .trouble()
+            .await
+            .map(|now| now.error.to_string()),
+    };
     Json(Info {
         version: env!("CARGO_PKG_VERSION"),
         domain: api.domain.clone(),
@@ -125,6 +143,9 @@ async fn show(State(api): State<Api>) -> Json<Info> {
             .supervisor
             .nats()
             .map(|(url, embedded)| Nats { url, embedded }),
+        database_problem,
+        runs_not_kept,
+        asset_store: AssetStoreStatus::of(api.assets.store()),
         limits: Limits {
             body_bytes_max: api.options.body_bytes_max,
             events_kept: api.events.options().events_max,

@@ -1,11 +1,60 @@
-//! What the document says of assets and resources, which [`AssetService`](crate::assets::AssetService) answers.
-//! spec: nanograph 19.1, 19.2
+//! Where the contents of assets lie, and what the document says of assets and resources, which
+//! [`AssetService`](crate::assets::AssetService) answers. spec: nanograph 19.1, 19.2
 
-use schemars::{Schema, json_schema};
+use axum::Json;
+use axum::extract::State;
+use axum::routing::post;
+use schemars::{JsonSchema, Schema, json_schema};
+use serde::Serialize;
 
+use super::Api;
 use super::document::{Operation, Routes};
+use crate::assets::{AssetStore, ObjectsProblem};
 
 const ASSET: &str = "/assets/{id}";
+
+/// Where the contents of assets lie.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct AssetStoreStatus {
+    /// `folder`: the data folder; `objects`: an object store, such as an S3 bucket.
+    place: &'static str,
+    /// Why the object store could not be used the last time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<ObjectsProblem>,
+}
+
+impl AssetStoreStatus {
+    pub(super) fn of(store: &AssetStore) -> Self {
+        Self {
+            place: if store.is_remote() {
+                "objects"
+            } else {
+                "folder"
+            },
+            problem: store.problem(),
+        }
+    }
+}
+
+pub(super) fn add(routes: &mut Routes) {
+    let status = routes.schema::<AssetStoreStatus>();
+    routes.add(
+        Operation::post(
+            "/api/v1/assets/check",
+            "checkAssets",
+            "Asks the object store, if contents of assets are in one, whether it can be used",
+        )
+        .answer(200, "What it came to.", status),
+        post(check),
+    );
+}
+
+async fn check(State(api): State<Api>) -> Json<AssetStoreStatus> {
+    let store = api.assets.store();
+    // What it came to is in the status.
+    let _ = store.check().await;
+    Json(AssetStoreStatus::of(store))
+}
 
 pub(super) fn describe(routes: &mut Routes) {
     describe_collection(routes);
@@ -52,7 +101,7 @@ pub(super) fn describe(routes: &mut Routes) {
         )
         .query(vec![number(
             "expires",
-            "Seconds, at most a week; an hour by default.",
+            "Seconds, at least 1 and at most a week; an hour by default.",
         )])
         .answer(200, "The address.", presigned),
     );

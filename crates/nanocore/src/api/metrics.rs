@@ -1,4 +1,9 @@
 //! `GET /metrics`: what the parts counted, for Prometheus. spec: nanograph 19.3
+//!
+//! What node servers count, too, has the names that it has there ([`nodewire_telemetry::names::metric`]); the rest begins
+//! with `nanocore_`.
+
+mod shared;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,6 +13,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use nodewire_telemetry::names;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -15,8 +21,10 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
+use self::shared::Shared;
 use super::Api;
 use super::document::{Operation, Routes};
+use crate::assets::ObjectsFailure;
 use crate::refusal::ApiError;
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -35,8 +43,10 @@ pub(super) fn add(routes: &mut Routes) {
 }
 
 async fn show(State(api): State<Api>) -> Result<Response, ApiError> {
-    let mut registry = Registry::with_prefix("nanocore");
-    registry.register_collector(Box::new(Snapshot::take(&api)));
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Shared::take(&api)));
+    let own = registry.sub_registry_with_prefix(names::ORCHESTRATOR);
+    own.register_collector(Box::new(Snapshot::take(&api)));
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|error| ApiError::internal(&error))?;
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
@@ -63,6 +73,7 @@ impl Snapshot {
         snapshot.servers(api);
         snapshot.runs(api);
         snapshot.transfers(api);
+        snapshot.assets(api);
         snapshot
     }
 
@@ -142,7 +153,7 @@ impl Snapshot {
             ),
             (
                 "runs_not_kept",
-                "Runs whose end is not on disk",
+                "Runs whose end never came to be on disk",
                 runs.not_kept,
             ),
         ]);
@@ -162,6 +173,11 @@ impl Snapshot {
                 "runs_running",
                 "Runs being executed",
                 count(queue.running.len()),
+            ),
+            (
+                "runs_unkept",
+                "Runs that have ended, but are not on disk yet",
+                api.runs.unkept().map_or(0, |unkept| count(unkept.runs)),
             ),
             (
                 "nodes_in_flight",
@@ -229,6 +245,36 @@ impl Snapshot {
         ]);
     }
 
+    fn assets(&mut self, api: &Api) {
+        let named = |(failure, count)| {
+            let (name, help) = match failure {
+                ObjectsFailure::NoKeys => (
+                    "asset_objects_no_keys",
+                    "Uses of the object store that failed without keys",
+                ),
+                ObjectsFailure::Unreachable => (
+                    "asset_objects_unreachable",
+                    "Uses of the object store that got no answer",
+                ),
+                ObjectsFailure::Refused => (
+                    "asset_objects_refused",
+                    "Uses of the object store that it refused the keys of",
+                ),
+                ObjectsFailure::NoBucket => (
+                    "asset_objects_no_bucket",
+                    "Uses of the object store that failed without the bucket",
+                ),
+                ObjectsFailure::Other => (
+                    "asset_objects_other",
+                    "Uses of the object store that failed in another way",
+                ),
+            };
+            (name, help, count)
+        };
+        let failures = api.assets.store().failures();
+        self.counters.extend(failures.map(named));
+    }
+
     fn servers(&mut self, api: &Api) {
         let servers = api.supervisor.list();
         let mut lines = (0, 0, 0);
@@ -251,12 +297,6 @@ impl Snapshot {
                 lines.2,
             ),
         ]);
-        let executions = servers.iter().map(|server| server.running).sum();
-        self.gauges.push((
-            "executions_running",
-            "Executions under way on node servers",
-            executions,
-        ));
     }
 }
 

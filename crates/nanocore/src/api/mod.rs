@@ -32,6 +32,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use axum::{Json, Router};
 use jiff::Timestamp;
+use nodewire_telemetry::Tracer;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -44,6 +45,7 @@ use crate::events::EventHub;
 use crate::refusal::{ApiError, tell_as_json};
 use crate::runs::RunManager;
 use crate::supervisor::Supervisor;
+use crate::workflow::StepCounts;
 use document::{Operation, Routes};
 
 /// What all routes of the API begin with; others are there for tools that expect them so.
@@ -96,6 +98,10 @@ pub(crate) struct ApiParts {
     pub(crate) events: EventHub,
     pub(crate) supervisor: Supervisor,
     pub(crate) runs: RunManager,
+    /// What was sent to node servers.
+    pub(crate) steps: StepCounts,
+    /// Has counted what became of spans.
+    pub(crate) tracer: Option<Tracer>,
     pub(crate) domain: String,
     /// Whether only loopback names lead here.
     pub(crate) loopback_only: bool,
@@ -217,6 +223,7 @@ fn routes() -> (Router<Api>, Router<Api>, Router<Api>, Value) {
     paths::add(&mut routes);
     metrics::add(&mut routes);
     collect::add(&mut routes);
+    assets::add(&mut routes);
     assets::describe(&mut routes);
     let any = routes.schema::<Value>();
     routes.describe(Operation::get(OPENAPI, "openapi", "This document").answer(

@@ -12,7 +12,7 @@ use super::document::{Operation, Routes};
 use crate::refusal::ApiError;
 use crate::request::Path;
 use crate::supervisor::Offer;
-use crate::workflow::{BUILTIN_SERVER, Builtin};
+use crate::workflow::{BUILTIN_SERVER, Builtin, GraphNode};
 
 pub(super) fn add(routes: &mut Routes) {
     let nodes = routes.schema::<Nodes>();
@@ -67,7 +67,8 @@ async fn list(State(api): State<Api>) -> Json<Nodes> {
 async fn show(State(api): State<Api>, Path(uid): Path<String>) -> Result<Json<Nodes>, ApiError> {
     let nodes = nodes(&api, |offered| offered == uid);
     if nodes.nodes.is_empty() {
-        let message = format!("no server offers a node \"{uid}\"");
+        let absence = api.supervisor.absence(&GraphNode::new(0, &uid));
+        let message = format!("no server offers a node \"{uid}\"; {absence}");
         return Err(ApiError::not_found(message));
     }
     Ok(Json(nodes))

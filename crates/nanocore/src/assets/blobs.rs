@@ -5,10 +5,11 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
-use futures_util::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
 use object_store::{
@@ -18,6 +19,7 @@ use object_store::{
 use super::contents::Contents;
 use super::error::StoreError;
 use super::id::ContentHash;
+use super::outage::{NoAnswer, ObjectsFailure, Seen, code};
 
 /// How much of a file is read at once. Two such pieces of a download are in memory.
 const CHUNK_BYTES: usize = 512 << 10;
@@ -33,6 +35,27 @@ pub type ContentStream = BoxStream<'static, Result<Bytes, StoreError>>;
 pub(crate) struct Blobs {
     objects: Arc<dyn ObjectStore>,
     folder: Option<PathBuf>,
+    seen: Arc<Seen>,
+}
+
+/// Asks for a content that nobody has, which costs next to nothing and is no sign of trouble.
+pub(super) async fn ask(objects: &dyn ObjectStore, timeout: Duration) -> Result<(), StoreError> {
+    let key = key(ContentHash::new([0; 32]));
+    let asked = tokio::time::timeout(timeout, objects.get(&key)).await;
+    let answer = asked.unwrap_or_else(|_| {
+        Err(object_store::Error::Generic {
+            store: "object store",
+            source: NoAnswer {
+                after_s: timeout.as_secs(),
+            }
+            .into(),
+        })
+    });
+    match answer {
+        Ok(_) => Ok(()),
+        Err(error) if is_missing(&error) => Ok(()),
+        Err(error) => Err(failed("ask for", key.as_ref())(error)),
+    }
 }
 
 impl Blobs {
@@ -45,12 +68,14 @@ impl Blobs {
             Contents::Objects(objects) => Self {
                 objects: Arc::clone(objects),
                 folder: None,
+                seen: Arc::default(),
             },
             Contents::Folder => {
                 let local = LocalFileSystem::new_with_prefix(folder).map_err(failed("open", ""))?;
                 Self {
                     objects: Arc::new(local.with_fsync(durable)),
                     folder: Some(folder.to_owned()),
+                    seen: Arc::default(),
                 }
             }
         })
@@ -62,14 +87,41 @@ impl Blobs {
         Some(self.folder.as_ref()?.join(&hex[..2]).join(hex))
     }
 
+    /// What was seen of the object store.
+    pub(crate) fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
+    /// Whether contents are in an object store, not in a folder.
+    pub(crate) fn is_remote(&self) -> bool {
+        self.folder.is_none()
+    }
+
+    /// Asks the object store, if there is one, whether it can be used.
+    pub(crate) async fn check(&self, timeout: Duration) -> Result<(), StoreError> {
+        if !self.is_remote() {
+            return Ok(());
+        }
+        let asked = ask(self.objects.as_ref(), timeout).await;
+        self.noted(asked)
+    }
+
+    /// Notes how a request ended, if it went to an object store.
+    fn noted<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        if self.is_remote() {
+            note(&self.seen, &result);
+        }
+        result
+    }
+
     /// Whether the content is there with this length.
     pub(crate) async fn has(&self, hash: ContentHash, size: u64) -> Result<bool, StoreError> {
         let key = key(hash);
-        match self.objects.head(&key).await {
+        self.noted(match self.objects.head(&key).await {
             Ok(found) => Ok(found.size == size),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) if is_missing(&error) => Ok(false),
             Err(error) => Err(failed("look for", key.as_ref())(error)),
-        }
+        })
     }
 
     /// Gives a complete file, which is on disk if it has to be, its place under its hash; all of it or nothing is seen
@@ -82,7 +134,8 @@ impl Blobs {
             let moved = self.objects.rename(&from, &to).await;
             return moved.map_err(failed("store", to.as_ref()));
         }
-        self.send(staged, &to).await
+        let sent = self.send(staged, &to).await;
+        self.noted(sent)
     }
 
     async fn send(&self, staged: &Path, to: &Key) -> Result<(), StoreError> {
@@ -131,24 +184,33 @@ impl Blobs {
             ..GetOptions::default()
         };
         let found = match self.objects.get_opts(&key, options).await {
-            Ok(found) => found,
-            Err(object_store::Error::NotFound { .. }) => return Err(StoreError::NotFound),
-            Err(error) => return Err(failed("read", key.as_ref())(error)),
+            Ok(found) => Ok(found),
+            Err(error) if is_missing(&error) => return Err(StoreError::NotFound),
+            Err(error) => Err(failed("read", key.as_ref())(error)),
         };
+        let found = self.noted(found)?;
+        let seen = Arc::clone(&self.seen);
         Ok(match found.payload {
             GetResultPayload::File(file, path) => file_stream(file, path, found.range),
             GetResultPayload::Stream(stream) => stream
-                .map_err(move |error| failed("read", key.as_ref())(error))
+                .map(move |piece| {
+                    let piece = piece.map_err(failed("read", key.as_ref()));
+                    if piece.is_err() {
+                        note(&seen, &piece);
+                    }
+                    piece
+                })
                 .boxed(),
         })
     }
 
     pub(crate) async fn delete(&self, hash: ContentHash) -> Result<(), StoreError> {
         let key = key(hash);
-        match self.objects.delete(&key).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+        self.noted(match self.objects.delete(&key).await {
+            Ok(()) => Ok(()),
+            Err(error) if is_missing(&error) => Ok(()),
             Err(error) => Err(failed("delete", key.as_ref())(error)),
-        }
+        })
     }
 }
 
@@ -160,9 +222,31 @@ fn key(hash: ContentHash) -> Key {
 fn failed(action: &'static str, key: &str) -> impl FnOnce(object_store::Error) -> StoreError {
     let key = key.to_owned();
     move |source| StoreError::Objects {
+        failure: ObjectsFailure::of(&source),
         action,
         key,
         source,
+    }
+}
+
+/// Whether the content is not there, but its bucket is.
+fn is_missing(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::NotFound { .. })
+        && code(error).as_deref() != Some("NoSuchBucket")
+}
+
+/// What is wrong with a file of ours says nothing of the object store.
+fn note<T>(seen: &Seen, result: &Result<T, StoreError>) {
+    match result {
+        Ok(_) => seen.note(None),
+        Err(StoreError::Objects { source, .. }) => seen.note(Some(source)),
+        Err(
+            StoreError::TooLarge { .. }
+            | StoreError::Busy { .. }
+            | StoreError::Locked { .. }
+            | StoreError::NotFound
+            | StoreError::Io { .. },
+        ) => {}
     }
 }
 

@@ -1,12 +1,17 @@
 //! Where contents lie: [`Contents`], and [`S3`] as a place for them.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3Builder, AwsCredential};
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{ClientOptions, ObjectStore, RetryConfig};
+use object_store::{ClientOptions, CredentialProvider, ObjectStore, RetryConfig};
+
+use super::blobs::ask;
+use super::error::StoreError;
+use super::outage::NoKeys;
 
 /// How often a request to an S3 server is tried again.
 const RETRIES_MAX: usize = 4;
@@ -26,6 +31,22 @@ pub enum Contents {
     /// In an object store, under `<first 2 hex digits>/<hash>`; nobody else may write there. What an interrupted upload
     /// leaves is used by the next one of the same content.
     Objects(Arc<dyn ObjectStore>),
+}
+
+impl Contents {
+    /// Asks an object store whether it can be used, by one signed request for what is not there. A folder is not asked.
+    /// To tell a bucket without the content from one that may not be looked at, the keys need the right to list it.
+    ///
+    /// Cancel safe.
+    ///
+    /// # Errors
+    /// [`StoreError::Objects`], also if there is no answer after `timeout`.
+    pub async fn check(&self, timeout: Duration) -> Result<(), StoreError> {
+        match self {
+            Self::Folder => Ok(()),
+            Self::Objects(objects) => ask(objects.as_ref(), timeout).await,
+        }
+    }
 }
 
 /// A bucket of a server that speaks the S3 protocol.
@@ -65,7 +86,8 @@ pub enum BadS3 {
 }
 
 impl S3 {
-    /// The bucket as a place for contents. Connects to nothing yet.
+    /// The bucket as a place for contents. Connects to nothing yet; without keys, each use of it fails as
+    /// [`NoKeys`](super::ObjectsFailure::NoKeys).
     ///
     /// # Errors
     /// [`BadS3::NoTlsProvider`], [`BadS3::NoBucket`]; [`BadS3::Settings`], such as for an address that is none.
@@ -89,12 +111,37 @@ impl S3 {
         if let Some(token) = &self.session_token {
             builder = builder.with_token(token);
         }
+        if self.access_key_id.is_empty() || self.secret_access_key.is_empty() {
+            builder = builder.with_credentials(Arc::new(NoCredentials));
+        }
         let prefix =
             Path::parse(self.prefix.trim_matches('/')).map_err(object_store::Error::from)?;
         Ok(Contents::Objects(Arc::new(PrefixStore::new(
             builder.build()?,
             prefix,
         ))))
+    }
+}
+
+/// Stands where keys should be: nothing is sent without them.
+#[derive(Debug)]
+struct NoCredentials;
+
+impl CredentialProvider for NoCredentials {
+    type Credential = AwsCredential;
+
+    fn get_credential<'s, 'f>(
+        &'s self,
+    ) -> Pin<Box<dyn Future<Output = object_store::Result<Arc<AwsCredential>>> + Send + 'f>>
+    where
+        's: 'f,
+        Self: 'f,
+    {
+        let error = object_store::Error::Unauthenticated {
+            path: String::new(),
+            source: NoKeys.into(),
+        };
+        Box::pin(std::future::ready(Err(error)))
     }
 }
 

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::outage::{ObjectsFailure, ObjectsProblem};
+
 /// Why the store could not do something.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -40,8 +42,10 @@ pub enum StoreError {
         source: io::Error,
     },
     /// The object store refused, or could not be reached.
-    #[error("cannot {action} the content {key}")]
+    #[error("cannot {action} the content {key}: {}", failure.message())]
     Objects {
+        /// In which way.
+        failure: ObjectsFailure,
         /// What was tried.
         action: &'static str,
         /// The object's key.
@@ -63,6 +67,19 @@ impl StoreError {
             cause = error.source();
         }
         false
+    }
+
+    /// What it says of the object store, for people; `None` if it is not about that.
+    #[must_use]
+    pub fn problem(&self) -> Option<ObjectsProblem> {
+        match self {
+            Self::Objects { source, .. } => Some(ObjectsProblem::new(source)),
+            Self::TooLarge { .. }
+            | Self::Busy { .. }
+            | Self::Locked { .. }
+            | Self::NotFound
+            | Self::Io { .. } => None,
+        }
     }
 
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {

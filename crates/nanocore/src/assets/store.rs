@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
@@ -14,6 +15,7 @@ use super::entry::{Entry, NewAsset, Patch};
 use super::error::StoreError;
 use super::id::{AssetId, ContentHash};
 use super::index::{Filter, Index};
+use super::outage::{ObjectsFailure, ObjectsProblem};
 use super::rows::Rows;
 use super::upload::{Staged, Stored, Upload};
 
@@ -33,6 +35,8 @@ pub struct StoreOptions {
     /// Where contents lie. Default: in the store's folder. A store whose place changes keeps its entries, but not their
     /// contents: copy them before, under the same keys.
     pub contents: Contents,
+    /// How long [`AssetStore::check`] waits for an object store. Default 5 s.
+    pub check_timeout: Duration,
 }
 
 impl Default for StoreOptions {
@@ -42,6 +46,7 @@ impl Default for StoreOptions {
             uploads_max: 32,
             durable: true,
             contents: Contents::Folder,
+            check_timeout: Duration::from_secs(5),
         }
     }
 }
@@ -113,6 +118,34 @@ impl AssetStore {
     #[must_use]
     pub fn options(&self) -> &StoreOptions {
         &self.shared.options
+    }
+
+    /// Whether contents are in an object store, not in the folder.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        self.shared.blobs.is_remote()
+    }
+
+    /// Asks the object store, if contents are in one, whether it can be used: as [`Contents::check`], for at most
+    /// [`StoreOptions::check_timeout`]. Cancel safe.
+    ///
+    /// # Errors
+    /// [`StoreError::Objects`].
+    pub async fn check(&self) -> Result<(), StoreError> {
+        let timeout = self.shared.options.check_timeout;
+        self.shared.blobs.check(timeout).await
+    }
+
+    /// Why the object store could not be used the last time; `None` if it could, was not asked yet, or is a folder.
+    #[must_use]
+    pub fn problem(&self) -> Option<ObjectsProblem> {
+        self.shared.blobs.seen().problem()
+    }
+
+    /// How often the object store could not be used, for each reason.
+    #[must_use]
+    pub fn failures(&self) -> [(ObjectsFailure, u64); ObjectsFailure::ALL.len()] {
+        self.shared.blobs.seen().counts()
     }
 
     /// Calls `tell`, which must not block, for each asset whose content was not known before, wherever it comes from.

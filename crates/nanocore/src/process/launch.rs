@@ -112,6 +112,20 @@ pub struct Launch {
 /// The threshold of the SDKs' logs; the first of the variables that they look at. spec: nanograph 2.4
 const LOG_LEVEL: &str = "NANOSDK_LOG_LEVEL";
 
+/// What each server gets with a value of its own, so that nobody else's word for it counts. spec: nanograph 12.4
+pub const RESERVED_VARIABLES: [&str; 10] = [
+    "NANOCORE_HTTP_ENDPOINT",
+    "NANOCORE_ENDPOINT",
+    "NANOCORE_TOKEN",
+    "PORT",
+    "SERVER_UID",
+    "SERVER_PACKAGE_ID",
+    "SERVER_DISPLAY_NAME",
+    "SERVER_NAME",
+    "DOMAIN",
+    "PYTHONUNBUFFERED",
+];
+
 impl Launch {
     /// The same with another command, whose program is looked up on the `PATH`. spec: nanograph 12.2
     #[must_use]
@@ -135,20 +149,22 @@ impl Launch {
     ) -> Vec<(OsString, OsString)> {
         let config = &self.config;
         let port = port.to_string();
-        let variables = [
-            ("NANOCORE_HTTP_ENDPOINT", options.asset_endpoint.as_str()),
-            ("NANOCORE_ENDPOINT", &options.asset_endpoint),
-            ("NANOCORE_TOKEN", options.asset_token.reveal()),
-            ("PORT", &port),
-            ("SERVER_UID", &config.server_uid),
-            ("SERVER_PACKAGE_ID", &config.server_package_id),
-            ("SERVER_DISPLAY_NAME", &config.server_display_name),
-            ("SERVER_NAME", &config.server_display_name),
-            ("DOMAIN", &config.domain),
-            ("PYTHONUNBUFFERED", "1"),
+        // In the order of their names.
+        let values = [
+            options.asset_endpoint.as_str(),
+            &options.asset_endpoint,
+            options.asset_token.reveal(),
+            &port,
+            &config.server_uid,
+            &config.server_package_id,
+            &config.server_display_name,
+            &config.server_display_name,
+            &config.domain,
+            "1",
         ];
-        let variables = variables
+        let variables = RESERVED_VARIABLES
             .into_iter()
+            .zip(values)
             .map(|(name, value)| (name.into(), value.into()));
         let level = options
             .log_level

@@ -38,7 +38,9 @@ mod tool;
 mod undeliverable;
 
 pub use error::{Exit, ProcessError};
-pub use launch::{Install, Launch, LaunchOptions, StopTimes, Tools, prepare, prepare_with};
+pub use launch::{
+    Install, Launch, LaunchOptions, RESERVED_VARIABLES, StopTimes, Tools, prepare, prepare_with,
+};
 pub use lines::{LineSink, Output};
 pub(crate) use python::sdk_version;
 pub use scan::{Found, ServerFolder, Wanted, scan};

@@ -44,18 +44,20 @@ impl Registry {
     /// # Errors
     /// It cannot be read (at most 4 MiB are), or says something that cannot be meant: everything at once.
     pub fn load(&self) -> Result<Entries, RegistryError> {
-        let text = match self.read() {
-            Ok(text) => text,
+        let bytes = match self.read() {
+            Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Entries::default()),
             Err(error) => return Err(self.error("read", error)),
         };
-        if text.len() as u64 > FILE_BYTES_MAX {
+        if bytes.len() as u64 > FILE_BYTES_MAX {
             return Err(RegistryError::TooLarge {
                 path: self.path.clone(),
                 limit_bytes: FILE_BYTES_MAX,
             });
         }
-        Entries::read(text).map_err(|problems| RegistryError::Invalid {
+        let text = String::from_utf8(bytes).map_err(|_| vec!["the text is not UTF-8".to_owned()]);
+        let read = text.and_then(Entries::read);
+        read.map_err(|problems| RegistryError::Invalid {
             path: self.path.clone(),
             problems,
         })
@@ -68,6 +70,7 @@ impl Registry {
     /// As [`Self::load`]; the file cannot be written; another process holds the lock for more than 10 s.
     pub fn change<T>(&self, change: impl FnOnce(&mut Entries) -> T) -> Result<T, RegistryError> {
         let _lock = self.lock()?;
+        remove_leftover(&self.path).map_err(|error| self.error("write beside", error))?;
         let mut entries = self.load()?;
         let before = entries.clone();
         let result = change(&mut entries);
@@ -100,12 +103,12 @@ impl Registry {
         self.change(|entries| entries.remove(server_uid))
     }
 
-    fn read(&self) -> io::Result<String> {
-        let mut text = String::new();
+    fn read(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
         File::open(&self.path)?
             .take(FILE_BYTES_MAX + 1)
-            .read_to_string(&mut text)?;
-        Ok(text)
+            .read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     /// The lock ends with the file that this gives.
@@ -154,14 +157,14 @@ impl Registry {
 }
 
 /// Replaces a file, so that whatever happens it has the old content or the new one, as a whole. Its mode is kept; a new
-/// one is its owner's only.
+/// one is its owner's only. What a process left that was killed meanwhile is removed.
 /// Only one process may do so with the same file at a time.
 pub(crate) fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
-    // A link is followed: people may keep the file elsewhere.
-    let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let temporary = beside(path, ".new");
+    remove_leftover(path)?;
+    let path = &real(path);
+    let temporary = temporary(path);
     let mut options = File::options();
-    options.write(true).create(true).truncate(true).mode(0o600);
+    options.write(true).create_new(true).mode(0o600);
     let mut file = options.open(&temporary)?;
     if let Ok(old) = fs::metadata(path) {
         file.set_permissions(old.permissions())?;
@@ -174,6 +177,24 @@ pub(crate) fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
         Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
         Some(_) | None => Ok(()),
     }
+}
+
+/// Removes what a process left that was killed while it replaced this file. Nobody may be replacing it now.
+fn remove_leftover(path: &Path) -> io::Result<()> {
+    match fs::remove_file(temporary(&real(path))) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// A link is followed: people may keep the file elsewhere.
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+/// Where the new content is until it is complete.
+fn temporary(path: &Path) -> PathBuf {
+    beside(path, ".new")
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

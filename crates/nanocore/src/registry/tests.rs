@@ -219,6 +219,39 @@ fn what_it_makes_is_its_owners_only() {
 }
 
 #[test]
+fn what_a_killed_writer_left_is_removed_by_the_next() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::new(folder.path().join("nodeservers.json"));
+    let leftover = folder.path().join("nodeservers.json.new");
+    let leave = || {
+        fs::write(&leftover, "[{\"serverUid\"").unwrap();
+        fs::set_permissions(&leftover, fs::Permissions::from_mode(0o644)).unwrap();
+    };
+    leave();
+    let mut entry = Entry::new("a");
+    entry.path = Some("/a".into());
+    registry.put(entry).unwrap();
+    assert_eq!(registry.load().unwrap().iter().count(), 1);
+    let mode = fs::metadata(registry.path()).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600, "not that of the leftover");
+    assert!(!leftover.exists());
+    leave();
+    registry.change(|_| ()).unwrap();
+    assert!(!leftover.exists(), "also if there was nothing to write");
+}
+
+#[test]
+fn text_that_is_not_utf_8_is_what_is_wrong() {
+    let (_folder, registry) = registry("[]");
+    fs::write(registry.path(), b"[\xff]").unwrap();
+    let error = registry.load().unwrap_err();
+    assert!(matches!(&error, RegistryError::Invalid { .. }), "{error:?}");
+    assert!(error.to_string().contains("not UTF-8"), "{error}");
+}
+
+#[test]
 fn services_on_nats_are_read_and_kept() {
     let text = r#"[
   {"serverUid": "a", "transport": "nats", "service": "greeter", "kept": 1},

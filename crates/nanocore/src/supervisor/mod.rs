@@ -9,6 +9,7 @@
 //! is recorded on disk before it is started; a server whose configuration became unusable runs on; all waits, queues,
 //! logs and repetitions are bounded.
 
+mod absent;
 mod actor;
 mod env_file;
 mod files;
@@ -40,6 +41,7 @@ pub use options::{SupervisorOptions, SupervisorParts};
 pub use status::{LastError, LogCounters, NatsCounters, NatsStatus, ServerState, ServerStatus};
 
 use crate::registry::{Entries, NameError, RegistryError};
+use crate::workflow::GraphNode;
 use orphans::Records;
 use ports::Ports;
 use slot::{Answer, Command, Slot};
@@ -136,6 +138,12 @@ impl Supervisor {
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
+        let weak = Arc::downgrade(&shared);
+        let absence = move |node: &GraphNode| {
+            let shared = weak.upgrade()?;
+            Some(absent::absence(&shared, node))
+        };
+        shared.parts.pool.set_absence(absence);
         if shared.records.is_empty() {
             shared.orphans_gone.cancel();
         } else {
@@ -182,6 +190,12 @@ impl Supervisor {
             }
         };
         self.slots().iter().map(offer).collect()
+    }
+
+    /// Why nobody offers this node, for people: the servers that have it or could, what each is up to, and what to do.
+    #[must_use]
+    pub fn absence(&self, node: &GraphNode) -> String {
+        absent::absence(&self.shared, node)
     }
 
     /// Has the server run, also one that was given up; its status once that was taken.

@@ -17,6 +17,12 @@ pub trait Catalog: Send + Sync {
     /// The server that would run the node now; `None` if no server offers it.
     fn resolve(&self, node: &GraphNode) -> Option<Resolved>;
 
+    /// Why no server offers the node, for people: which could, what they are up to, and what to do. `None` if nobody
+    /// knows, which is the default.
+    fn absence(&self, _node: &GraphNode) -> Option<String> {
+        None
+    }
+
     /// Resolves once what is offered may be other than when this was called. By default it never is.
     fn changed(&self) -> BoxFuture<'static, ()> {
         std::future::pending().boxed()

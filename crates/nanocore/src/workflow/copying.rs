@@ -95,6 +95,10 @@ impl<I: Catalog> Catalog for CopyingInvoker<I> {
         self.inner.resolve(node)
     }
 
+    fn absence(&self, node: &GraphNode) -> Option<String> {
+        self.inner.absence(node)
+    }
+
     fn changed(&self) -> BoxFuture<'static, ()> {
         self.inner.changed()
     }

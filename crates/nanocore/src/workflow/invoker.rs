@@ -44,6 +44,10 @@ impl<C: Catalog + ?Sized> Catalog for Arc<C> {
         (**self).resolve(node)
     }
 
+    fn absence(&self, node: &GraphNode) -> Option<String> {
+        (**self).absence(node)
+    }
+
     fn changed(&self) -> BoxFuture<'static, ()> {
         (**self).changed()
     }

@@ -75,6 +75,7 @@ pub use in_process::InProcess;
 pub use invoker::{Call, NodeInvoker, Report};
 pub(crate) use object::ObjectWriter;
 pub use pool::{ServerPool, ServerSettings};
+pub(crate) use pool::{StepCount, StepCounts};
 pub(crate) use problem::lacks_offers_only;
 pub use problem::{InvalidGraph, Level, Problem, ProblemCode};
 pub use result::{Counts, NodeResult, RunResult};

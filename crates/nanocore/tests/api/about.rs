@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use nanocore::assets::Token;
+use nanocore::assets::{Contents, S3, Token};
 use nanocore::daemon::{Daemon, DaemonError};
 use nanocore::home::{self, HomeError};
 use serde_json::json;
@@ -25,6 +25,8 @@ async fn it_lives_and_says_what_it_is() {
     assert_eq!(info["epoch"], setup.daemon.events().epoch());
     assert_eq!(info["endpoint"], setup.daemon.endpoint());
     assert!(info["limits"]["bodyBytesMax"].as_u64().unwrap() > 1_000_000);
+    assert_eq!(info["runsNotKept"], 0);
+    assert!(info.get("databaseProblem").is_none(), "{info}");
     setup.daemon.shutdown().await;
 }
 
@@ -121,6 +123,46 @@ async fn what_was_counted_is_there_for_prometheus() {
     ] {
         assert!(text.contains(name), "{name} is not in\n{text}");
     }
+    setup.daemon.shutdown().await;
+}
+
+/// A bucket whose keys nobody gave.
+fn without_keys() -> Contents {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let bucket = S3 {
+        bucket: "assets".to_owned(),
+        endpoint: Some("http://127.0.0.1:1".to_owned()),
+        ..S3::default()
+    };
+    bucket.contents().unwrap()
+}
+
+#[tokio::test]
+async fn an_object_store_that_cannot_be_used_is_told_before_anybody_uploads() {
+    let setup = start_with(|options| options.assets.contents = without_keys()).await;
+    let info = setup
+        .until("/api/v1/info", |info| {
+            info["assetStore"]["problem"].is_object()
+        })
+        .await;
+    let store = &info["assetStore"];
+    assert_eq!(store["place"], "objects");
+    assert_eq!(store["problem"]["failure"], "no_keys");
+    let message = store["problem"]["message"].as_str().unwrap();
+    assert!(message.contains("AWS_SECRET_ACCESS_KEY"), "{message}");
+    let refused = setup.client.upload(&[Part::File("a", "", b"a")]).await;
+    assert_eq!(refused.error_code(), "storage_unavailable");
+    let checked = setup.post("/api/v1/assets/check", &json!({})).await;
+    assert_eq!(checked.json()["problem"]["failure"], "no_keys");
+    let metrics = setup.client.get("/metrics").await.body;
+    let metrics = String::from_utf8(metrics).unwrap();
+    let counted = "nanocore_asset_objects_no_keys_total 3\n";
+    assert!(metrics.contains(counted), "{metrics}");
+    setup.daemon.shutdown().await;
+
+    let setup = start().await;
+    let checked = setup.post("/api/v1/assets/check", &json!({})).await;
+    assert_eq!(checked.json(), json!({"place": "folder"}));
     setup.daemon.shutdown().await;
 }
 

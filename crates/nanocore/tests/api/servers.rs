@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Setup, register_javascript, start_with};
+use crate::support::{Setup, register_javascript, start, start_with};
 
 const SERVER: &str = "/api/v1/servers/counting-server";
 
@@ -82,6 +82,52 @@ async fn nodes_are_listed_with_their_servers_also_while_these_are_away() {
     let all = setup.client.get("/api/v1/nodes").await.json();
     assert!(all["nodes"].as_array().unwrap().len() > 6);
     setup.daemon.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_node_that_nobody_offers_is_told_with_the_server_that_could() {
+    let setup = with_server().await;
+    let graph = |uid: &str, server: &str| json!({ "graph": { "links": [], "nodes": [{ "id": 1, "uid": uid, "serverUid": server }] } });
+    let told_of = async |uid: &str, server: &str| {
+        let refused = setup.post("/api/v1/runs", &graph(uid, server)).await.json();
+        refused["problems"][0]["message"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let name = "server \"JavaScript\" (counting-server)";
+    let advice = "is disabled: `nodewire enable counting-server`";
+    // Nobody knows yet what it has.
+    let named = told_of("upper-case", "counting-server").await;
+    assert!(named.ends_with(&format!("; {name} {advice}")), "{named}");
+    let unnamed = told_of("upper-case", "another").await;
+    let maybe = format!("; it may be on a server that was not connected yet: {name} {advice}");
+    assert!(unnamed.ends_with(&maybe), "{unnamed}");
+    told(&setup, "start").await;
+    setup
+        .until(SERVER, |server| server["state"] == "ready")
+        .await;
+    let nobody = told_of("no-such-node", "another").await;
+    assert!(
+        nobody.contains("none of the 1 registered servers has it"),
+        "{nobody}"
+    );
+    let lost = told_of("no-such-node", "counting-server").await;
+    assert!(lost.contains("is ready without such a node"), "{lost}");
+    told(&setup, "stop").await;
+    setup
+        .until(SERVER, |server| server["state"] == "stopped")
+        .await;
+    let known = told_of("upper-case", "another").await;
+    let has = format!("; {name} has it, but {advice}");
+    assert!(known.ends_with(&has), "{known}");
+    setup.daemon.shutdown().await;
+
+    let empty = start().await;
+    let unknown = empty.client.get("/api/v1/nodes/upper-case").await.json();
+    let message = unknown["error"]["message"].as_str().unwrap();
+    assert!(message.contains("no server is registered"), "{message}");
+    empty.daemon.shutdown().await;
 }
 
 #[tokio::test]

@@ -379,7 +379,7 @@ async fn an_expired_address_is_refused() {
     let presigned = setup
         .client
         .get(&format!(
-            "/assets/{}/presigned?expires=0",
+            "/assets/{}/presigned?expires=1",
             asset["uuid"].as_str().unwrap()
         ))
         .await
@@ -390,7 +390,7 @@ async fn an_expired_address_is_refused() {
         .strip_prefix(setup.server.endpoint())
         .unwrap()
         .to_owned();
-    // Valid through the second it was made in; the clock is what is waited for.
+    // Valid through the second that is named; the clock is what is waited for.
     let refused = loop {
         let answer = setup.client.send_bare("GET", &path, &[], b"").await;
         if answer.status != 200 {
@@ -402,6 +402,20 @@ async fn an_expired_address_is_refused() {
         (refused.status, refused.error_code().as_str()),
         (403, "forbidden")
     );
+}
+
+#[tokio::test]
+async fn an_address_that_would_be_good_for_no_time_is_refused() {
+    let setup = start_default().await;
+    let asset = setup.client.upload(&[PICTURE]).await.json();
+    let path = format!("/assets/{}/presigned", asset["uuid"].as_str().unwrap());
+    let refused = setup.client.get(&format!("{path}?expires=0")).await;
+    assert_eq!(
+        (refused.status, refused.error_code().as_str()),
+        (400, "bad_request")
+    );
+    let longest = setup.client.get(&format!("{path}?expires=999999999")).await;
+    assert_eq!(longest.json()["expiresIn"], 7 * 24 * 3600);
 }
 
 #[tokio::test]

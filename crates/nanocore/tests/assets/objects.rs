@@ -3,16 +3,21 @@
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
-use nanocore::assets::{BadS3, Contents, NewAsset, S3, StoreError, StoreOptions};
+use nanocore::assets::{BadS3, Contents, NewAsset, ObjectsFailure, S3, StoreError, StoreOptions};
 use nodewire_testkit::peers_dir;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::http::Part;
 use super::{opened_with, start};
+
+/// More than anything here takes; only a failure waits for it.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Longer than three parts of an upload, and no two parts alike.
 fn long_content() -> Bytes {
@@ -117,8 +122,10 @@ async fn an_object_store_that_is_not_there_refuses_uploads_and_keeps_nothing() {
     let refused = setup.client.upload(&[Part::File("a", "", b"a")]).await;
     assert_eq!(
         (refused.status, refused.error_code().as_str()),
-        (500, "storage")
+        (503, "storage_unavailable")
     );
+    let problem = setup.server.store().problem().unwrap();
+    assert_eq!(problem.failure, ObjectsFailure::Unreachable);
     assert!(setup.server.store().list(&Default::default()).is_empty());
     let incoming = std::fs::read_dir(setup.folder.path().join("incoming"));
     assert_eq!(incoming.unwrap().count(), 0);
@@ -126,16 +133,113 @@ async fn an_object_store_that_is_not_there_refuses_uploads_and_keeps_nothing() {
 
 fn s3(endpoint: &str) -> Contents {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let settings = S3 {
+    let settings = bucket(endpoint);
+    assert!(!format!("{settings:?}").contains("secret"));
+    settings.contents().unwrap()
+}
+
+fn bucket(endpoint: &str) -> S3 {
+    S3 {
         bucket: "assets".to_owned(),
         prefix: "nanocore/test".to_owned(),
         endpoint: Some(endpoint.to_owned()),
         access_key_id: "key".to_owned(),
         secret_access_key: "secret".to_owned(),
         ..S3::default()
-    };
-    assert!(!format!("{settings:?}").contains("secret"));
-    settings.contents().unwrap()
+    }
+}
+
+/// An S3 server of which each answer is this; its address.
+async fn answering(status: &'static str, code: &'static str) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap_or_default());
+            }
+            let body = format!("<Error><Code>{code}</Code><Message>s3cr3t</Message></Error>");
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nContent-Type: application/xml\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            // Whoever has gone wants no answer.
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    format!("http://{address}")
+}
+
+/// What is said by a check, and to whoever uploads.
+async fn unusable(contents: Contents, status: u16, failure: ObjectsFailure) {
+    let setup = start(options(&contents)).await;
+    let store = setup.server.store().clone();
+    assert!(store.is_remote() && store.problem().is_none());
+    let error = store.check().await.unwrap_err();
+    assert!(
+        matches!(&error, StoreError::Objects { failure: told, .. } if *told == failure),
+        "{error:?}"
+    );
+    let problem = store.problem().unwrap();
+    assert_eq!(problem.failure, failure);
+    let refused = setup.client.upload(&[Part::File("a", "", b"a")]).await;
+    assert_eq!(
+        (refused.status, refused.error_code().as_str()),
+        (status, "storage_unavailable")
+    );
+    let told = refused.json()["error"]["message"].clone();
+    assert_eq!(told, failure.message());
+    for secret in ["s3cr3t", "127.0.0.1", "secret"] {
+        assert!(!problem.message.contains(secret), "{problem}");
+    }
+    let counted = store.failures().into_iter().find(|(of, _)| *of == failure);
+    assert_eq!(counted, Some((failure, 2)), "the check and the upload");
+    setup.server.shutdown().await;
+}
+
+#[tokio::test]
+async fn keys_that_are_missing_are_told_without_asking() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    for missing in ["id", "secret"] {
+        let mut settings = bucket("http://127.0.0.1:1");
+        match missing {
+            "id" => settings.access_key_id.clear(),
+            _ => settings.secret_access_key.clear(),
+        }
+        let contents = settings.contents().unwrap();
+        unusable(contents, 502, ObjectsFailure::NoKeys).await;
+    }
+}
+
+#[tokio::test]
+async fn keys_that_are_refused_are_told() {
+    let url = answering("403 Forbidden", "InvalidAccessKeyId").await;
+    unusable(s3(&url), 502, ObjectsFailure::Refused).await;
+    let url = answering("400 Bad Request", "ExpiredToken").await;
+    unusable(s3(&url), 502, ObjectsFailure::Refused).await;
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_is_waited_for_so_long_only() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    let contents = s3(&format!("http://{address}"));
+    let error = contents.check(Duration::from_millis(50)).await.unwrap_err();
+    let problem = error.problem().unwrap();
+    assert_eq!(problem.failure, ObjectsFailure::Unreachable);
+}
+
+#[tokio::test]
+async fn an_answer_clears_what_was_wrong() {
+    let contents = Contents::Objects(Arc::new(InMemory::new()));
+    let folder = tempfile::tempdir().unwrap();
+    let store = opened_with(folder.path(), options(&contents)).await;
+    store.check().await.unwrap();
+    assert_eq!(store.problem(), None);
+    let in_folder = opened_with(&folder.path().join("other"), StoreOptions::default()).await;
+    in_folder.check().await.unwrap();
+    assert!(!in_folder.is_remote());
 }
 
 #[tokio::test]
@@ -146,9 +250,12 @@ async fn a_real_s3_server() {
         address,
         token: String::new(),
     };
+    let contents = s3(&format!("http://{address}"));
+    unusable(contents.clone(), 502, ObjectsFailure::NoBucket).await;
     let made = bucket.send_bare("PUT", "/assets", &[], b"").await;
     assert_eq!(made.status, 200);
-    keeps_contents(s3(&format!("http://{address}"))).await;
+    contents.check(LIMIT).await.unwrap();
+    keeps_contents(contents).await;
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::net::TcpListener;
 
 use nanocore::process::StopTimes;
-use nanocore::supervisor::{ServerState, SupervisorOptions};
+use nanocore::supervisor::{RestartPolicy, ServerState, SupervisorOptions};
+use nanocore::workflow::{Catalog, GraphNode};
 use std::time::Duration;
 
 use super::support::{Bench, commanded, eventually, is_alive, javascript, quick, signal};
@@ -58,6 +59,56 @@ async fn an_entry_point_that_returns_is_given_up_with_a_hint() {
     });
     let status = bench.state("one", ServerState::Ready).await;
     assert_eq!((status.failed_starts, status.last_error), (0, None));
+    bench.supervisor.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_server_that_ends_before_it_is_ready_has_nothing_to_stop() {
+    let mut bench = Bench::start(|home| vec![commanded(home, "one", "exit 3")]).await;
+    let mut states = Vec::new();
+    loop {
+        let event = bench.event("server_state", |_| true).await;
+        let state = event["state"].as_str().unwrap().to_owned();
+        let is_over = state == "failed";
+        if state == "backoff" {
+            let error = event["error"].as_str().unwrap();
+            assert_eq!(error, "it ended before it was ready (exit status: 3)");
+        }
+        states.push(state);
+        if is_over {
+            break;
+        }
+    }
+    let attempt = ["installing", "starting", "backoff"];
+    let mut expected = [attempt, attempt, attempt].concat();
+    expected[8] = "failed";
+    assert_eq!(states, expected);
+    bench.supervisor.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_node_of_a_server_in_backoff_is_told_with_its_next_start() {
+    let options = SupervisorOptions {
+        restart: RestartPolicy {
+            backoff_min: Duration::from_secs(600),
+            backoff_max: Duration::from_secs(600),
+            ..quick().restart
+        },
+        ..quick()
+    };
+    let bench = Bench::start_with(options, |home| vec![javascript(home, "one")]).await;
+    let ready = bench.state("one", ServerState::Ready).await;
+    let node = GraphNode::new(1, "upper-case");
+    assert!(bench.pool.resolve(&node).is_some());
+    signal(ready.pid.unwrap(), "-KILL");
+    bench.state("one", ServerState::Backoff).await;
+    let told = bench.pool.absence(&node).unwrap();
+    let begins = "server \"Server one\" (one) has it, but is in backoff: it ended (signal: 9";
+    assert!(told.starts_with(begins), "{told}");
+    assert!(
+        told.contains("it is started again in ") && told.contains("nodewire logs one"),
+        "{told}"
+    );
     bench.supervisor.shutdown().await;
 }
 

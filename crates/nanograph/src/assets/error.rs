@@ -1,5 +1,6 @@
 //! Why an asset call failed.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -49,7 +50,7 @@ pub enum AssetError {
         after: Duration,
     },
     /// The server refused.
-    #[error("the asset server answered {status}: {body}")]
+    #[error("the asset server answered {status}: {}", told(body))]
     Status {
         /// The HTTP status.
         status: u16,
@@ -88,4 +89,45 @@ pub enum AssetError {
         /// What was given.
         content_type: String,
     },
+}
+
+/// What a refusal says to people, where it is `{"error": {"message": …}}`; else its whole text. spec: nanograph 19
+fn told(body: &str) -> Cow<'_, str> {
+    let refusal: Option<serde_json::Value> = serde_json::from_str(body).ok();
+    let message = refusal
+        .as_ref()
+        .and_then(|refusal| refusal["error"]["message"].as_str());
+    match message {
+        Some(message) if !message.is_empty() => Cow::Owned(message.to_owned()),
+        Some(_) | None => Cow::Borrowed(body),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_in_its_own_words() {
+        let told = |body: &str| {
+            let body = body.to_owned();
+            AssetError::Status { status: 503, body }.to_string()
+        };
+        let json = r#"{"error":{"code":"busy","message":"32 uploads are going on"}}"#;
+        assert_eq!(
+            told(json),
+            "the asset server answered 503: 32 uploads are going on"
+        );
+        for other in [
+            "busy",
+            "{}",
+            r#"{"error":{"message":""}}"#,
+            r#"{"detail":"no"}"#,
+        ] {
+            assert_eq!(
+                told(other),
+                format!("the asset server answered 503: {other}")
+            );
+        }
+    }
 }

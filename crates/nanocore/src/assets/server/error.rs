@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 
 use super::super::error::StoreError;
+use super::super::outage::ObjectsFailure;
 use crate::refusal::ApiError;
 
 impl From<StoreError> for ApiError {
@@ -20,8 +21,16 @@ impl From<StoreError> for ApiError {
             StoreError::NotFound => Self::not_found(message),
             StoreError::TooLarge { .. } => Self::too_large(message),
             StoreError::Busy { .. } => Self::busy(message),
+            // What exactly the object store said is for the log.
+            StoreError::Objects { failure, .. } => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "object store failed"
+                );
+                Self::new(status(failure), "storage_unavailable", failure.message())
+            }
             // Paths of this machine are nobody else's business.
-            StoreError::Locked { .. } | StoreError::Io { .. } | StoreError::Objects { .. } => {
+            StoreError::Locked { .. } | StoreError::Io { .. } => {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
                     "asset store failed"
@@ -33,5 +42,16 @@ impl From<StoreError> for ApiError {
                 )
             }
         }
+    }
+}
+
+/// What is out of order for now may be tried again; the rest is for an operator first.
+fn status(failure: ObjectsFailure) -> StatusCode {
+    match failure {
+        ObjectsFailure::Unreachable => StatusCode::SERVICE_UNAVAILABLE,
+        ObjectsFailure::NoKeys
+        | ObjectsFailure::Refused
+        | ObjectsFailure::NoBucket
+        | ObjectsFailure::Other => StatusCode::BAD_GATEWAY,
     }
 }

@@ -127,10 +127,13 @@ pub(super) async fn presigned(
     Params(query): Params<PresignedQuery>,
 ) -> Result<Json<Value>, ApiError> {
     let entry = find(&shared, &id)?;
-    let seconds = query
-        .expires
-        .unwrap_or(PRESIGNED_SECONDS)
-        .min(PRESIGNED_SECONDS_MAX);
+    let seconds = query.expires.unwrap_or(PRESIGNED_SECONDS);
+    if seconds == 0 {
+        return Err(ApiError::bad_request(
+            "expires is how many seconds the address is good for, at least 1",
+        ));
+    }
+    let seconds = seconds.min(PRESIGNED_SECONDS_MAX);
     let expires = now_seconds() + seconds;
     let path = format!("/assets/{}/download", entry.uuid);
     let signature = shared.config.tokens.master().sign(&path, expires);

@@ -24,7 +24,8 @@ impl Actor {
         let is_for_port =
             self.machine.state() == ServerState::Starting && self.has_lost_its_port(false).await;
         if !is_for_port {
-            self.fail(ended_message(&exit));
+            let was_ready = self.machine.state() != ServerState::Starting;
+            self.fail(ended_message(&exit, was_ready));
         }
         self.job = None;
         self.connection = None;
@@ -78,10 +79,15 @@ impl Actor {
     }
 }
 
-fn ended_message(exit: &Exit) -> String {
+fn ended_message(exit: &Exit, was_ready: bool) -> String {
     if exit.success {
         // spec: nanograph N4
         return "it ended by itself, without an error; its entry point must wait after `start()` instead of returning".to_owned();
     }
-    format!("it ended ({})", exit.status)
+    let when = if was_ready {
+        ""
+    } else {
+        " before it was ready"
+    };
+    format!("it ended{when} ({})", exit.status)
 }

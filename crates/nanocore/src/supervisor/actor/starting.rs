@@ -7,6 +7,7 @@ use super::super::job::{self, InstallFailure, Prepared, Running, StartFailure};
 use super::super::machine::Event;
 use super::super::remote::Remote;
 use super::{Actor, Done};
+use crate::process::Exit;
 
 impl Actor {
     pub(super) async fn done(&mut self, done: Done) {
@@ -37,6 +38,12 @@ impl Actor {
     }
 
     async fn start_failed(&mut self, failure: StartFailure) {
+        // Whose process has ended has nothing to stop: that end is what there is to tell.
+        if matches!(failure, StartFailure::Failed(_))
+            && let Some(exit) = self.has_ended()
+        {
+            return self.exited(exit.await).await;
+        }
         let (message, event) = match failure {
             StartFailure::Foreign(message) => (message, Event::Unusable),
             StartFailure::Failed(message) => (message, Event::StartFailed),
@@ -46,6 +53,13 @@ impl Actor {
         }
         self.fail(message);
         self.event(event).await;
+    }
+
+    /// How its process ended, if it has.
+    fn has_ended(&self) -> Option<impl Future<Output = Exit> + use<>> {
+        let process = &self.running.as_ref()?.process;
+        let process = process.pid().is_none().then(|| Arc::clone(process))?;
+        Some(async move { process.exited().await })
     }
 
     pub(super) fn install(

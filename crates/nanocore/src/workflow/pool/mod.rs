@@ -1,11 +1,13 @@
 //! Node servers over the wire: the invoker that real runs use. spec: nanograph 14.1, 15.3, 16.5
 
+mod counts;
 mod link;
 mod peer;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::future::pending;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{BoxStream, FuturesUnordered, StreamExt};
@@ -21,6 +23,7 @@ use super::invoker::{Call, NodeInvoker, Report};
 use super::state::NodeErrorCode;
 use crate::assets::ForeignAssets;
 use crate::nats::NatsServer;
+pub(crate) use counts::{StepCount, StepCounts};
 use link::{Link, failed};
 use peer::{Peer, only};
 
@@ -54,6 +57,18 @@ pub struct ServerPool {
     state: Arc<Mutex<State>>,
     /// Told when servers come and go.
     members: Arc<watch::Sender<()>>,
+    counts: StepCounts,
+    /// Who knows of servers that are not here.
+    absence: Arc<OnceLock<Absence>>,
+}
+
+/// Tells why no server offers a node.
+struct Absence(Box<dyn Fn(&GraphNode) -> Option<String> + Send + Sync>);
+
+impl fmt::Debug for Absence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Absence")
+    }
 }
 
 #[derive(Debug, Default)]
@@ -175,6 +190,15 @@ impl ServerPool {
         }
     }
 
+    /// Has `tell`, which must not block, asked why no server offers a node. The first one stays.
+    pub(crate) fn set_absence(
+        &self,
+        tell: impl Fn(&GraphNode) -> Option<String> + Send + Sync + 'static,
+    ) {
+        // A second one finds the place taken.
+        let _ = self.absence.set(Absence(Box::new(tell)));
+    }
+
     /// Ends an execution whose status its server cannot send, as whoever reads the server's log has seen: nothing more
     /// will come from there. False if there is no such execution. spec: nanograph 15.3
     pub fn status_undeliverable(
@@ -204,6 +228,11 @@ impl ServerPool {
             .values()
             .filter_map(|member| member.peer.client())
             .collect()
+    }
+
+    /// What was sent, and what came of it.
+    pub(crate) fn counts(&self) -> StepCounts {
+        self.counts.clone()
     }
 
     fn peer(&self, server_uid: &str) -> Option<Peer> {
@@ -276,6 +305,11 @@ impl Catalog for ServerPool {
             .resolve_by_load(node, |server| state.load(server))
     }
 
+    fn absence(&self, node: &GraphNode) -> Option<String> {
+        let Absence(tell) = self.absence.get()?;
+        tell(node)
+    }
+
     fn changed(&self) -> BoxFuture<'static, ()> {
         // All are subscribed to now, so that nothing between this and the first poll is missed.
         let mut members = self.members.subscribe();
@@ -323,7 +357,10 @@ impl NodeInvoker for ServerPool {
 
     fn invoke(&self, call: Call) -> BoxStream<'static, Report> {
         match self.peer(&call.server.uid) {
-            Some(peer) => peer.invoke(call),
+            Some(peer) => {
+                let (wire, node) = (peer.wire(), call.request.node_uid.clone());
+                self.counts.follow(wire, &node, peer.invoke(call))
+            }
             None => {
                 let message = format!("server \"{}\" was stopped or removed", call.server);
                 only(failed(NodeErrorCode::ServerLost, message))

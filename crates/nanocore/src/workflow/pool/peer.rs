@@ -33,6 +33,14 @@ impl Peer {
         }
     }
 
+    /// Its name in metrics and traces.
+    pub(super) const fn wire(&self) -> &'static str {
+        match self {
+            Self::Nanograph(_) => "nanograph",
+            Self::Nats(_) => "nats",
+        }
+    }
+
     /// Executions that have not ended.
     pub(super) fn load(&self) -> u64 {
         match self {

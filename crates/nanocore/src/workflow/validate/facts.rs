@@ -18,6 +18,8 @@ pub(crate) struct NodeFacts {
     pub(crate) substituted: bool,
     /// Nobody announced the definition: it is made of the ports that the graph was saved with.
     pub(crate) from_graph: bool,
+    /// Why nobody offers it, if that is known.
+    pub(crate) absence: Option<String>,
 }
 
 /// How a node runs.
@@ -58,7 +60,7 @@ impl NodeFacts {
             Some(resolved) => Self::announced(node, resolved),
             None => match stands_in() {
                 Some(builtin) => Self::builtin(node, builtin, true),
-                None => Self::unknown(node),
+                None => Self::unknown(node, catalog),
             },
         }
     }
@@ -74,6 +76,7 @@ impl NodeFacts {
             role: Some(role),
             substituted,
             from_graph: false,
+            absence: None,
         }
     }
 
@@ -89,20 +92,27 @@ impl NodeFacts {
             role: Some(role),
             substituted: resolved.substituted,
             from_graph: false,
+            absence: None,
         }
     }
 
-    fn unknown(node: &GraphNode) -> Self {
+    fn unknown(node: &GraphNode, catalog: &dyn Catalog) -> Self {
         let role = match (node.muted, node.client) {
             (true, _) => Some(Role::Muted),
             (false, true) => Some(Role::Client),
             (false, false) => None,
+        };
+        // Nobody needs to know of a node that needs nobody.
+        let absence = match role {
+            Some(_) => None,
+            None => catalog.absence(node),
         };
         Self {
             definition: Arc::new(saved_definition(node)),
             role,
             substituted: false,
             from_graph: true,
+            absence,
         }
     }
 

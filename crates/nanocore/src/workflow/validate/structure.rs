@@ -139,8 +139,10 @@ fn missing(node: &GraphNode, facts: &NodeFacts) -> Option<Problem> {
             package.unwrap_or_default()
         ),
     };
+    let absence = facts.absence.as_deref();
+    let why = absence.map_or_else(String::new, |why| format!("; {why}"));
     let message = format!(
-        "no server offers \"{}\" for {}{placed}",
+        "no server offers \"{}\" for {}{placed}{why}",
         node.uid,
         node.title()
     );
