@@ -2,10 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
-use nodewire_telemetry::TraceParent;
+use nodewire_telemetry::{TraceParent, TraceState};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,7 @@ use crate::workflow::Problem;
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// W3C trace context.
 const TRACE_PARENT: &str = "traceparent";
+const TRACE_STATE: &str = "tracestate";
 const KEY_BYTES_MAX: usize = 255;
 
 pub(super) fn add(routes: &mut Routes) {
@@ -98,6 +99,10 @@ fn add_submissions(routes: &mut Routes) {
                 "The same request with the same key gives the same run; at most 255 bytes.",
             )
             .header("traceparent", "W3C: the trace that the run is part of.")
+            .header(
+                "tracestate",
+                "W3C: what tracing systems added to it; passed on.",
+            )
             .body(request)
             .answer(202, "It is kept on disk and waits.", submitted.clone())
             .answer(422, "The graph cannot run.", invalid.clone()),
@@ -115,6 +120,10 @@ fn add_submissions(routes: &mut Routes) {
             "The same rerun with the same key gives the same run; at most 255 bytes.",
         )
         .header("traceparent", "W3C: the trace that the run is part of.")
+        .header(
+            "tracestate",
+            "W3C: what tracing systems added to it; passed on.",
+        )
         .body(rerun)
         .answer(202, "A new run, kept on disk and waiting.", submitted)
         .answer(422, "The graph cannot run.", invalid),
@@ -220,7 +229,8 @@ async fn submit(
     JsonBody(mut request): JsonBody<RunRequest>,
 ) -> Result<Response, Response> {
     let key = idempotency_key(&headers).map_err(IntoResponse::into_response)?;
-    request.traceparent = request.traceparent.or_else(|| trace_parent(&headers));
+    let trace = (&mut request.traceparent, &mut request.tracestate);
+    add_trace(trace, &headers);
     let submitted = api.runs.submit(request, key).await;
     submitted.map(accepted).map_err(refused)
 }
@@ -232,10 +242,26 @@ async fn run_again(
     JsonBody(mut rerun): JsonBody<Rerun>,
 ) -> Result<Response, Response> {
     let key = idempotency_key(&headers).map_err(IntoResponse::into_response)?;
-    let trace = &mut rerun.overrides.traceparent;
-    *trace = trace.take().or_else(|| trace_parent(&headers));
+    let overrides = &mut rerun.overrides;
+    let trace = (&mut overrides.traceparent, &mut overrides.tracestate);
+    add_trace(trace, &headers);
     let submitted = api.runs.rerun(&id, rerun, key).await;
     submitted.map(accepted).map_err(refused)
+}
+
+/// What the headers say of the trace, where the body names none.
+fn add_trace((parent, state): (&mut Option<String>, &mut Option<String>), headers: &HeaderMap) {
+    if parent.is_some() {
+        return;
+    }
+    *parent = trace_parent(headers);
+    *state = parent.as_ref().and_then(|_| trace_state(headers));
+}
+
+fn trace_state(headers: &HeaderMap) -> Option<String> {
+    let all = headers.get_all(TRACE_STATE).iter();
+    let texts: Result<Vec<_>, _> = all.map(HeaderValue::to_str).collect();
+    Some(TraceState::join(texts.ok()?)?.to_string())
 }
 
 /// One that cannot be read counts as none, as its standard says.

@@ -10,7 +10,7 @@
 //! | inputs, parameters | JSON, as `nodewire::plain` has it |
 //! | an asset's reference | `{"$asset": "<reference>"}`, at ports of type `asset` and `asset:…` |
 //! | bytes | `{"$bytes": "<base64>"}`, within the message |
-//! | the step's time limit, the run's priority and trace | `Nodewire-Timeout-Ms`, `Nodewire-Priority`, `traceparent` |
+//! | the step's time limit, the run's priority and trace | `Nodewire-Timeout-Ms`, `Nodewire-Priority`, `traceparent`, `tracestate` |
 //! | stop | a message to the subject in `Nodewire-Cancel`; before that is known, to `<group>.$cancel.<id>` |
 //!
 //! Assets themselves do not travel here: a node that reads one needs the orchestrator's asset server, as on any wire.

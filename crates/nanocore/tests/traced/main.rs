@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod metrics;
 mod scene;
 
 use std::sync::{Arc, Mutex};
@@ -21,9 +22,12 @@ use nodewire_testkit::{
 };
 use scene::{Scene, nanograph_server, nats_server};
 
-/// The traces that a node was called in.
+/// The traces that a node was called in, with what tracing systems added to them.
 #[derive(Debug, Clone, Default)]
-struct Seen(Arc<Mutex<Vec<TraceParent>>>);
+struct Seen {
+    parents: Arc<Mutex<Vec<TraceParent>>>,
+    states: Arc<Mutex<Vec<String>>>,
+}
 
 impl Seen {
     /// A node that notes them.
@@ -36,13 +40,19 @@ impl Seen {
             .unwrap();
         builder.node(node_fn(definition, move |context: Context| {
             let parent = context.trace_parent().and_then(TraceParent::parse);
-            seen.0.lock().unwrap().extend(parent);
+            seen.parents.lock().unwrap().extend(parent);
+            let state = context.trace_state().map(str::to_owned);
+            seen.states.lock().unwrap().extend(state);
             std::future::ready(Ok(Outputs::new().with("text", Value::from("seen"))))
         }))
     }
 
     fn take(&self) -> Vec<TraceParent> {
-        std::mem::take(&mut self.0.lock().unwrap())
+        std::mem::take(&mut self.parents.lock().unwrap())
+    }
+
+    fn take_states(&self) -> Vec<String> {
+        std::mem::take(&mut self.states.lock().unwrap())
     }
 }
 
@@ -133,12 +143,59 @@ async fn without_an_exporter_the_clients_trace_reaches_the_nodes_as_it_came() {
     assert_eq!(run["status"], "complete", "{run}");
     assert_eq!(run["options"]["traceparent"], client.to_string());
     assert_eq!(seen.take(), [client]);
+    assert_eq!(seen.take_states(), [""; 0]);
     // A header that is none of the standard counts as none.
     let run = scene.run(&["first"], "nonsense").await;
     assert_eq!(run["status"], "complete", "{run}");
     assert_eq!(seen.take(), []);
     scene.shutdown().await;
     server.stop().await;
+}
+
+/// What tracing systems add to a trace goes with it, on either wire, with an exporter and without.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_state_of_a_trace_goes_with_it() {
+    let collector = collector().await;
+    let exporter = exporter(&collector, "orchestrator");
+    let broker = Broker::builder().start().await.unwrap();
+    let seen = Seen::default();
+    let first = seen.add_to(NodeServer::builder(), "first");
+    let first = nanograph_server(first, "server-one").await;
+    let second = seen.add_to(NodeServer::builder(), "second");
+    let second = nats_server(second, "workers", &broker.url()).await;
+    let servers = [("server-one", scene::address(&first))];
+    let url = broker.url();
+    let client = TraceParent::new_trace(true);
+    for tracer in [None, Some(exporter.tracer())] {
+        let nats = Some(("server-two", "workers", url.as_str()));
+        let scene = Scene::start(&servers, nats, tracer).await;
+        let nodes = ["first", "second"];
+        let both = format!("traceparent: {client}\r\ntracestate: a=1\r\ntracestate: b@c=2\r\n");
+        let run = scene.run_with(&nodes, &both).await;
+        assert_eq!(run["status"], "complete", "{run}");
+        assert_eq!(run["options"]["tracestate"], "a=1,b@c=2");
+        assert_eq!(seen.take_states(), ["a=1,b@c=2"; 2]);
+        assert_eq!(seen.take().len(), 2);
+        // Alone it says nothing; one that is too long is left out, and the trace goes on.
+        let alone = "tracestate: a=1\r\n";
+        let long = format!(
+            "traceparent: {client}\r\ntracestate: {}\r\n",
+            "x".repeat(513)
+        );
+        for headers in [alone, &long] {
+            let run = scene.run_with(&nodes, headers).await;
+            assert_eq!(run["status"], "complete", "{run}");
+            assert_eq!(seen.take_states(), [""; 0], "{headers}");
+        }
+        scene.shutdown().await;
+    }
+    first.stop().await;
+    second.stop().await;
+    exporter.stop().await;
+    let spans = collector.spans();
+    let of_client = |span: &&CollectedSpan| span.trace_state == "a=1,b@c=2";
+    // The run and its two steps.
+    assert_eq!(spans.iter().filter(of_client).count(), 3, "{spans:#?}");
 }
 
 async fn a_server_of_the_python_sdk_is_none_the_wiser(version: SdkVersion) {
@@ -148,9 +205,11 @@ async fn a_server_of_the_python_sdk_is_none_the_wiser(version: SdkVersion) {
     let servers = [("trace-server", server.url())];
     let scene = Scene::start(&servers, None, Some(orchestrator.tracer())).await;
     let client = TraceParent::new_trace(true);
-    let run = scene.run(&["inspect"], &client.to_string()).await;
+    let headers = format!("traceparent: {client}\r\ntracestate: vendor=1\r\n");
+    let run = scene.run_with(&["inspect"], &headers).await;
     assert_eq!(run["status"], "complete", "{run}");
     let shown = run["nodes"][0]["outputs"].to_string();
+    assert!(!shown.contains("vendor=1"), "{shown}");
     assert!(!shown.contains(&client.trace_id().to_string()), "{shown}");
     scene.shutdown().await;
     orchestrator.stop().await;

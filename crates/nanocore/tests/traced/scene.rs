@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Longer than anything takes; only a hang runs into it.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) async fn nanograph_server(builder: NodeServerBuilder, uid: &str) -> RunningServer {
     let file = json!({"serverUid": uid, "serverPackageId": uid}).to_string();
@@ -79,6 +79,12 @@ impl Scene {
 
     /// A run of these nodes in a row, submitted with this header.
     pub(crate) async fn run(&self, nodes: &[&str], traceparent: &str) -> Value {
+        let headers = format!("traceparent: {traceparent}\r\n");
+        self.run_with(nodes, &headers).await
+    }
+
+    /// The same with these lines of headers.
+    pub(crate) async fn run_with(&self, nodes: &[&str], headers: &str) -> Value {
         let placed = nodes.iter().zip(1..);
         let placed: Vec<_> = placed
             .map(|(uid, id)| json!({"id": id, "uid": uid}))
@@ -87,8 +93,8 @@ impl Scene {
             .map(|id| json!({"id": id, "link": [id, "text", id + 1, "text"]}))
             .collect();
         let graph = json!({"nodes": placed, "links": links});
-        let body = json!({"graph": graph, "waitServers": true}).to_string();
-        let submitted = self.ask("POST", "/api/v1/runs", traceparent, &body).await;
+        let body = json!({"graph": graph, "waitServers": true, "cache": "off"}).to_string();
+        let submitted = self.ask("POST", "/api/v1/runs", headers, &body).await;
         let run_id = submitted["runId"].as_str();
         let path = format!(
             "/api/v1/runs/{}",
@@ -108,12 +114,22 @@ impl Scene {
             .expect("an end")
     }
 
-    async fn ask(&self, method: &str, path: &str, traceparent: &str, body: &str) -> Value {
+    async fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> Value {
+        let body = self.fetch(method, path, headers, body).await;
+        serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"))
+    }
+
+    /// What the daemon tells Prometheus.
+    pub(crate) async fn metrics(&self) -> String {
+        self.fetch("GET", "/metrics", "", "").await
+    }
+
+    async fn fetch(&self, method: &str, path: &str, headers: &str, body: &str) -> String {
         let token = self.daemon.tokens().master().reveal();
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
              Authorization: Bearer {token}\r\nContent-Type: application/json\r\n\
-             traceparent: {traceparent}\r\nContent-Length: {}\r\n\r\n{body}",
+             {headers}Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
         let mut stream = TcpStream::connect(self.daemon.address()).await.unwrap();
@@ -121,7 +137,7 @@ impl Scene {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
-        serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"))
+        body.to_owned()
     }
 
     pub(crate) async fn shutdown(self) {

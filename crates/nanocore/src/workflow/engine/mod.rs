@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nodewire_json::Json;
-use nodewire_telemetry::{TraceParent, Tracer};
+use nodewire_telemetry::{TraceParent, TraceState, Tracer};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -73,6 +73,8 @@ pub struct RunOptions {
     /// The trace that the run is part of: its steps' requests have it as their
     /// [parent](nanograph::message::ExecutionRequest::trace_parent).
     pub trace_parent: Option<TraceParent>,
+    /// What tracing systems added to that trace: passed on beside it.
+    pub trace_state: Option<TraceState>,
     /// Makes spans of the run and of its steps, which are then the parents in place of that.
     pub tracer: Option<Tracer>,
 }
@@ -96,6 +98,7 @@ impl Default for RunOptions {
             away_wait: Some(Duration::from_secs(300)),
             abort_grace: Duration::from_secs(5),
             trace_parent: None,
+            trace_state: None,
             tracer: None,
         }
     }
@@ -183,7 +186,7 @@ impl<I: NodeInvoker + 'static> Engine<I> {
             assets: options.assets.clone(),
             steps: options.steps.clone(),
         };
-        let trace = RunTrace::begin(options.tracer.clone(), options.trace_parent, &run_id);
+        let trace = RunTrace::begin(&options, &run_id);
         let driver = Driver::new(
             Scheduler::new(Arc::new(plan), settings(&run_id, options), now()),
             self.invoker.clone(),

@@ -6,8 +6,9 @@ use nanograph::message::{ExecutionRequest, StatusKind};
 use nodewire_telemetry::attributes::integer;
 use nodewire_telemetry::names::attribute;
 use nodewire_telemetry::otlp::SpanKind;
-use nodewire_telemetry::{Span, SpanStart, TraceParent, Tracer};
+use nodewire_telemetry::{Span, SpanStart, TraceParent, TraceState, Tracer};
 
+use super::RunOptions;
 use crate::workflow::invoker::{Call, Report};
 use crate::workflow::result::RunResult;
 use crate::workflow::scheduler::{ENVELOPE_BYTES, MAX_REQUEST_BYTES};
@@ -18,6 +19,7 @@ pub(super) struct RunTrace {
     tracer: Option<Tracer>,
     run: Option<Span>,
     parent: Option<TraceParent>,
+    state: Option<TraceState>,
     run_id: Arc<str>,
 }
 
@@ -27,17 +29,16 @@ pub(super) struct StepTrace(Option<Span>);
 
 impl RunTrace {
     /// The run begins.
-    pub(super) fn begin(
-        tracer: Option<Tracer>,
-        parent: Option<TraceParent>,
-        run_id: &Arc<str>,
-    ) -> Self {
+    pub(super) fn begin(options: &RunOptions, run_id: &Arc<str>) -> Self {
+        let (tracer, parent) = (options.tracer.clone(), options.trace_parent);
+        // It belongs to the parent.
+        let state = options.trace_state.clone().filter(|_| parent.is_some());
         let run = tracer.as_ref().map(|tracer| {
             let mut run = tracer.start(SpanStart {
                 name: "run",
                 kind: SpanKind::Internal,
                 parent,
-                trace_state: None,
+                trace_state: state.as_ref().map(TraceState::as_str),
             });
             run.add_text(attribute::RUN, run_id);
             run
@@ -46,6 +47,7 @@ impl RunTrace {
             tracer,
             parent: run.as_ref().map(Span::context).or(parent),
             run,
+            state,
             run_id: run_id.clone(),
         }
     }
@@ -57,7 +59,7 @@ impl RunTrace {
                 name: &call.request.node_uid,
                 kind: SpanKind::Client,
                 parent: self.parent,
-                trace_state: None,
+                trace_state: self.state.as_ref().map(TraceState::as_str),
             });
             if span.is_recorded() {
                 self.describe(&mut span, call, node_id, attempt);
@@ -67,6 +69,8 @@ impl RunTrace {
         let parent = span.as_ref().map(Span::context).or(self.parent);
         if let Some(parent) = parent.filter(|_| has_room(&call.request)) {
             call.request.trace_parent = Some(parent.to_string().into());
+            let state = self.state.as_ref();
+            call.request.trace_state = state.map(|state| state.as_str().into());
         }
         StepTrace(span)
     }
