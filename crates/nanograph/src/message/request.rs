@@ -24,12 +24,18 @@ pub struct ExecutionRequest {
     /// protocol has no place for it: it is one more member of `payload`, `traceparent`, which servers that do not know it
     /// pass over, and which is not written without one.
     pub trace_parent: Option<ByteString>,
+    /// W3C `tracestate`, at most [`Self::TRACE_STATE_LENGTH_MAX`] bytes: another such member, `tracestate`, which is written
+    /// only beside `traceparent`. A longer one is left out, written or read.
+    pub trace_state: Option<ByteString>,
     parameters: Option<Json>,
 }
 
 impl ExecutionRequest {
     /// Longest [`Self::trace_parent`], in bytes.
     pub const TRACE_PARENT_LENGTH_MAX: usize = 256;
+
+    /// Longest [`Self::trace_state`], in bytes.
+    pub const TRACE_STATE_LENGTH_MAX: usize = 512;
 
     /// A request as a client sends it. `inputs` and `graph_node` should be objects; servers refuse other values.
     pub fn new(
@@ -47,6 +53,7 @@ impl ExecutionRequest {
             inputs,
             graph_node,
             trace_parent: None,
+            trace_state: None,
             parameters,
         }
     }
@@ -80,6 +87,9 @@ impl ExecutionRequest {
         payload.raw("graphNode", self.graph_node.as_str());
         if let Some(parent) = self.trace_parent.as_ref().filter(|parent| fits(parent)) {
             push_string(payload.key("traceparent"), parent);
+            if let Some(state) = self.trace_state.as_ref().filter(|state| state_fits(state)) {
+                push_string(payload.key("tracestate"), state);
+            }
         }
         payload.end();
     }
@@ -115,6 +125,10 @@ impl ExecutionRequest {
                 .trace_parent
                 .and_then(|parent| string(text, parent))
                 .filter(fits),
+            trace_state: fields
+                .trace_state
+                .and_then(|state| string(text, state))
+                .filter(state_fits),
             parameters: graph_node
                 .parameters
                 .map(|parameters| Json::found_in(text, parameters)),
@@ -137,6 +151,10 @@ fn origin(text: &ByteString, envelope: &Envelope<'_>) -> Option<Box<Origin>> {
 
 fn fits(trace_parent: &ByteString) -> bool {
     trace_parent.len() <= ExecutionRequest::TRACE_PARENT_LENGTH_MAX
+}
+
+fn state_fits(trace_state: &ByteString) -> bool {
+    trace_state.len() <= ExecutionRequest::TRACE_STATE_LENGTH_MAX
 }
 
 fn object_or_null(value: ValueRef<'_>) -> Result<ValueRef<'_>, MessageError> {
