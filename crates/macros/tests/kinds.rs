@@ -1,5 +1,5 @@
-#![deny(warnings, missing_docs, missing_debug_implementations, unreachable_pub)]
 //! Everything the macros accept, without a warning.
+#![deny(warnings, missing_docs, missing_debug_implementations, unreachable_pub)]
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use nodewire::{AssetRef, Context, Json, NodeError, Outputs, PortValue, Value, no
 
 /// Every sort of input, with modules that shadow what generated code needs.
 mod core {}
-#[allow(non_camel_case_types, dead_code)]
+#[allow(non_camel_case_types, dead_code, reason = "as an author might name it")]
 type u8_alias = u8;
 
 /// Takes all.
@@ -37,7 +37,21 @@ pub async fn inputs(
     context: &Context,
 ) {
     many.clear();
-    let _ = (text, borrowed, texts, many, maybe, maybe_many, bytes, asset, json, any, value, whole, whole_or_none);
+    let _ = (
+        text,
+        borrowed,
+        texts,
+        many,
+        maybe,
+        maybe_many,
+        bytes,
+        asset,
+        json,
+        any,
+        value,
+        whole,
+        whole_or_none,
+    );
     let _ = (map, pair, r#type, list, image, context);
 }
 
@@ -67,7 +81,9 @@ fn parameters(
     #[param] required: String,
     _context: Context,
 ) {
-    let _ = (prefix, strength, count, upper, mode, number, tint, file, path, required);
+    let _ = (
+        prefix, strength, count, upper, mode, number, tint, file, path, required,
+    );
 }
 
 /// All sorts of outputs.
@@ -117,7 +133,10 @@ fn add(a: f64, b: f64) -> f64 {
     a + b
 }
 
-#[node(output(name = "file", type = "asset:text", description = "What was found"), blocking)]
+#[node(
+    output(name = "file", type = "asset:text", description = "What was found"),
+    blocking
+)]
 fn find(path: String) -> std::io::Result<Option<AssetRef>> {
     std::fs::read_to_string(path).map(|text| Some(AssetRef::new(text)))
 }
@@ -136,12 +155,17 @@ async fn left_out() -> Missing {}
 async fn left_out_too() {}
 
 #[node]
-#[allow(clippy::needless_pass_by_value)]
+#[allow(clippy::needless_pass_by_value, reason = "attributes stay")]
 async fn in_function(text: String) -> Result<(), String> {
-    if text.is_empty() { Err("empty".to_owned()) } else { Ok(()) }
+    if text.is_empty() {
+        Err("empty".to_owned())
+    } else {
+        Ok(())
+    }
 }
 
-fn main() {
+#[test]
+fn what_the_macros_accept_compiles_and_runs() {
     let executor = nodewire::Executor::default();
     executor.registry().insert(parameters()).unwrap();
     let nodes: Vec<Box<dyn nodewire::DynNode>> = vec![

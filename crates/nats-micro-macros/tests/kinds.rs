@@ -70,12 +70,20 @@ where
 
     #[endpoint]
     async fn failing(&self, point: &Point) -> Result<Option<i64>, Failure> {
-        if point.x == 0 { Err(Failure::Missing) } else { Ok(point.y.checked_div(point.x)) }
+        if point.x == 0 {
+            Err(Failure::Missing)
+        } else {
+            Ok(point.y.checked_div(point.x))
+        }
     }
 
     #[endpoint]
     async fn borrowed(&self, text: &str) -> short::Result<()> {
-        if text.is_empty() { Err(Failure::Missing) } else { Ok(()) }
+        if text.is_empty() {
+            Err(Failure::Missing)
+        } else {
+            Ok(())
+        }
     }
 
     #[endpoint]
@@ -109,13 +117,17 @@ where
     }
 
     #[endpoint(schema = true)]
-    async fn both(&self, point: Point, mut request: nats_micro::Request) -> Json<Point> {
+    async fn both(&self, point: Point, mut request: Request) -> Json<Point> {
         request.extensions_mut().insert(point.x);
         Json(point)
     }
 
     #[endpoint]
-    async fn both_turned(&self, request: &Request, mut point: Point) -> Result<Json<Point>, Failure> {
+    async fn both_turned(
+        &self,
+        request: &Request,
+        mut point: Point,
+    ) -> Result<Json<Point>, Failure> {
         point.x += i64::from(request.headers().is_some());
         Ok(Json(point))
     }
@@ -188,9 +200,17 @@ impl Small {
     async fn ping(&self) {}
 }
 
-fn main() {
-    let kinds = Arc::new(Kinds { store: "s".to_owned(), limit: 3 });
-    kinds.to_service().group(Arc::new(Small).to_group()).check().unwrap();
+#[test]
+fn what_the_macro_accepts_compiles_and_is_a_service() {
+    let kinds = Arc::new(Kinds {
+        store: "s".to_owned(),
+        limit: 3,
+    });
+    kinds
+        .to_service()
+        .group(Arc::new(Small).to_group())
+        .check()
+        .unwrap();
     Small.into_service().check().unwrap();
     let other = Service::builder("other", "1.0.0").group(kinds.to_group());
     other.check().unwrap();
