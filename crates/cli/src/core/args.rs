@@ -32,6 +32,7 @@ Settings are taken from flags, else from NANOCORE_… variables, else from confi
 nats may also be a text, as for --nats, or have user and password, token, and tlsCa.
 limits has a member for each flag under Limits; `nodewire status --json` shows those in force.
 With s3, the contents of assets lie in that bucket; AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN are its keys.
+A bucket that cannot be used is told at once, and by `nodewire status` and `nodewire doctor`; all else works without it.
 
 Exit status: 0 stopped as asked, 1 it failed, or another daemon has the data folder, 2 wrong usage or settings, 130 ended at once.";
 
@@ -80,7 +81,10 @@ Examples:
   nodewire env image-tools HF_HOME /models       # set it
   nodewire env image-tools HF_HOME --unset
 
-A daemon that runs restarts the server with what was changed.";
+A daemon that runs restarts the server with what was changed.
+What the daemon sets itself, such as PORT, DOMAIN and NANOCORE_TOKEN, cannot be set here.
+
+Exit status: 0 done, 1 it failed, 2 no such server or variable, or a name that cannot be set.";
 
 /// Commands that nodewire and nanocore share.
 #[derive(Debug, Subcommand)]

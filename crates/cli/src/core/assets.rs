@@ -6,14 +6,14 @@ use std::path::Path;
 
 use futures_util::TryStreamExt;
 use nanograph::assets::{AssetClient, AssetError, AssetRef, Download, Upload};
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::args::{
     AssetsCommand, AssetsGcArgs, AssetsGetArgs, AssetsLsArgs, AssetsPutArgs, AssetsRmArgs,
 };
-use super::client::{Daemon, parse, part};
+use super::client::{Daemon, parse, part, refusal};
 use super::show::{bytes, cell, list};
 use crate::failure::{Failure, chain};
 use crate::micro::Table;
@@ -210,6 +210,14 @@ fn failed(name: &str, error: &AssetError) -> Failure {
         AssetError::Status { status: 404, .. } => {
             Failure::usage(format!("{name}: the daemon has no such asset"))
         }
+        AssetError::Status { status, body } => {
+            let status = StatusCode::from_u16(*status).ok();
+            let refusal = status.and_then(|status| refusal(status, body));
+            refusal.map_or_else(
+                || Failure::failed(text),
+                |refusal| refusal.prefixed(&format!("{name}: ")),
+            )
+        }
         AssetError::File { .. } => Failure::usage(text),
         AssetError::Unreachable { .. } => Failure::servers(text),
         AssetError::NotConfigured { .. }
@@ -218,7 +226,6 @@ fn failed(name: &str, error: &AssetError) -> Failure {
         | AssetError::NoTlsProvider
         | AssetError::InvalidReference(_)
         | AssetError::TimedOut { .. }
-        | AssetError::Status { .. }
         | AssetError::TooLarge { .. }
         | AssetError::Interrupted { .. }
         | AssetError::InvalidAnswer { .. }

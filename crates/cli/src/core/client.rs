@@ -36,6 +36,8 @@ pub(super) struct Daemon {
     token: Option<String>,
     /// Why it is asked at this address, for when nobody answers.
     origin: String,
+    /// Whether somebody named the address, instead of the daemon that has the folder.
+    is_named: bool,
 }
 
 /// What the API says when it refuses.
@@ -80,6 +82,7 @@ impl Daemon {
             .or_else(|| place.settings.url.clone());
         let own = place.holder()?.and_then(|holder| holder.address);
         let own = own.map(|address| format!("http://{address}"));
+        let is_named = named.is_some();
         let (url, origin) = match (named, &own) {
             (Some(url), _) => {
                 let url = url.trim_end_matches('/').to_owned();
@@ -117,6 +120,7 @@ impl Daemon {
             url,
             token,
             origin,
+            is_named,
         })
     }
 
@@ -132,7 +136,18 @@ impl Daemon {
 
     /// The same, read.
     pub(super) async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        parse(&self.get(path).await?)
+        let text = self.get(path).await?;
+        serde_json::from_str(&text)
+            .map_err(|error| self.foreign(&format!("what it answers was not understood: {error}")))
+    }
+
+    /// What the daemon says of itself; a failure if it is none.
+    pub(super) async fn info(&self) -> Result<Value, Failure> {
+        let info: Value = self.read("/info").await?;
+        if info["version"].is_string() {
+            return Ok(info);
+        }
+        Err(self.foreign("it answers with something else than a daemon's version"))
     }
 
     /// Posts a JSON body, or none.
@@ -217,7 +232,8 @@ impl Daemon {
             return Ok(answer);
         }
         let text = self.text(answer).await?;
-        Err(refused(status, &text))
+        Err(refusal(status, &text)
+            .unwrap_or_else(|| self.foreign(&format!("it answered {status}"))))
     }
 
     async fn text(&self, mut answer: Response) -> Result<String, Failure> {
@@ -234,7 +250,20 @@ impl Daemon {
             }
             bytes.extend_from_slice(&chunk);
         }
-        String::from_utf8(bytes).map_err(|_| Failure::failed("the daemon's answer is not UTF-8"))
+        String::from_utf8(bytes).map_err(|_| self.foreign("what it answers is not UTF-8"))
+    }
+
+    /// Something answers, but not as a daemon does.
+    fn foreign(&self, what: &str) -> Failure {
+        let advice = if self.is_named {
+            self.origin.as_str()
+        } else {
+            "another program may have taken its address; start the daemon again with `nodewire up`"
+        };
+        Failure::servers(format!(
+            "no daemon of nodewire answers at {}: {what}; {advice}",
+            self.url
+        ))
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {
@@ -269,11 +298,9 @@ fn not_running(place: &Place) -> Failure {
     ))
 }
 
-/// What a refusal means for whoever called us.
-fn refused(status: StatusCode, text: &str) -> Failure {
-    let Ok(refusal) = serde_json::from_str::<Refusal>(text) else {
-        return Failure::failed(format!("the daemon answered {status}"));
-    };
+/// What a refusal means for whoever called us; `None` if a daemon does not refuse so.
+pub(super) fn refusal(status: StatusCode, text: &str) -> Option<Failure> {
+    let refusal = serde_json::from_str::<Refusal>(text).ok()?;
     let mut message = match (refusal.error.message, refusal.error.code) {
         (message, code) if message.is_empty() => format!("the daemon refused: {code}"),
         (message, _) => message,
@@ -287,7 +314,7 @@ fn refused(status: StatusCode, text: &str) -> Failure {
         };
         message.push_str(&format!("\n  {} {}: {text}", told.level, told.code));
     }
-    match status {
+    Some(match status {
         StatusCode::UNAUTHORIZED => Failure::failed(format!(
             "{message}; give the daemon's token with --token or NANOCORE_TOKEN"
         )),
@@ -295,7 +322,7 @@ fn refused(status: StatusCode, text: &str) -> Failure {
             Failure::usage(message)
         }
         _ => Failure::failed(message),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -306,13 +333,12 @@ mod tests {
     fn refusals_are_told_with_their_problems() {
         let text = r#"{"error":{"code":"invalid_graph","message":"1 problem"},
             "problems":[{"code":"cycle","level":"error","message":"nodes 1 and 2 wait for each other"}]}"#;
-        let failure = refused(StatusCode::UNPROCESSABLE_ENTITY, text);
+        let failure = refusal(StatusCode::UNPROCESSABLE_ENTITY, text);
         assert_eq!(
-            failure.to_string(),
+            failure.unwrap().to_string(),
             "1 problem\n  error cycle: nodes 1 and 2 wait for each other"
         );
-        let failure = refused(StatusCode::BAD_GATEWAY, "<html>");
-        assert_eq!(failure.to_string(), "the daemon answered 502 Bad Gateway");
+        assert!(refusal(StatusCode::BAD_GATEWAY, "<html>").is_none());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `doctor`: what keeps the daemon and node servers from working.
 
+mod assets;
 mod machine;
 mod servers;
 
@@ -78,22 +79,22 @@ pub(super) async fn doctor(args: DoctorArgs) -> Result<(), Failure> {
     let (holder, held) = machine::lock(&place);
     findings.push(held);
     findings.extend(machine::database(&place).await);
-    findings.extend(daemon(&place, &args).await);
+    let (told, live) = daemon(&place, &args).await;
+    findings.extend(told);
+    findings.extend(assets::object_store(&place, live.as_ref()).await);
     findings.extend(servers::registry(&place, holder.is_some()));
     findings.extend(machine::tools(&place).await);
     report(&findings, args.json)
 }
 
-/// Whether the daemon answers, and lets us in.
-async fn daemon(place: &Place, args: &DoctorArgs) -> Vec<Finding> {
+/// Whether the daemon answers, and lets us in; itself, if so.
+async fn daemon(place: &Place, args: &DoctorArgs) -> (Vec<Finding>, Option<Daemon>) {
     let daemon = match Daemon::at(place, &args.daemon) {
         Ok(daemon) => daemon,
         Err(failure) => {
-            return vec![Finding::warning(
-                "daemon",
-                failure.to_string(),
-                "start it: nodewire up",
-            )];
+            let advice = "start it: nodewire up";
+            let finding = Finding::warning("daemon", failure.to_string(), advice);
+            return (vec![finding], None);
         }
     };
     let failed = |failure: &Failure| {
@@ -103,9 +104,9 @@ async fn daemon(place: &Place, args: &DoctorArgs) -> Vec<Finding> {
             "look at what `nodewire up` says, or restart it",
         )
     };
-    let info: Value = match daemon.read("/info").await {
+    let info = match daemon.info().await {
         Ok(info) => info,
-        Err(failure) => return vec![failed(&failure)],
+        Err(failure) => return (vec![failed(&failure)], None),
     };
     let text = format!(
         "version {} answers at {}",
@@ -117,7 +118,7 @@ async fn daemon(place: &Place, args: &DoctorArgs) -> Vec<Finding> {
         Ok(answer) => findings.extend(list(&answer, "servers").iter().map(live)),
         Err(failure) => findings.push(failed(&failure)),
     }
-    findings
+    (findings, Some(daemon))
 }
 
 /// How a server is doing.

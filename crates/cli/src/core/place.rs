@@ -1,20 +1,21 @@
 //! Where the daemon keeps its things, and what is set there: flags win over variables, variables over `config.json`.
 //! spec: nanograph 12.2
 
-use std::fs;
-use std::io::ErrorKind;
+mod settings;
+
 use std::path::{Path, PathBuf};
 
+use nanocore::assets::{Contents, S3};
 use nanocore::home;
 use nanocore::registry::Registry;
-use serde::Deserialize;
-use serde_json::Value;
+use nix::unistd::{AccessFlags, access};
 
 use super::args::PlaceArgs;
 use crate::failure::{Failure, chain};
+use settings::checked_level;
+pub(super) use settings::{LimitSettings, NatsPlace, NatsSetting, Settings};
 
-/// Longest settings file read, in bytes.
-const SETTINGS_BYTES_MAX: u64 = 64 << 10;
+const LEVEL_VARIABLE: &str = "NODEWIRE_SERVER_LOG_LEVEL";
 
 /// A data folder as clients see it: nothing is made or locked.
 #[derive(Debug)]
@@ -23,85 +24,6 @@ pub(super) struct Place {
     pub(super) data: PathBuf,
     /// What `config.json` says.
     pub(super) settings: Settings,
-}
-
-/// `config.json`
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Settings {
-    /// Where clients find the daemon.
-    pub(super) url: Option<String>,
-    /// The token.
-    pub(super) token: Option<String>,
-    /// Where the daemon listens.
-    pub(super) bind: Option<String>,
-    /// The file with folders of models.
-    pub(super) paths: Option<PathBuf>,
-    /// The Python interpreter for virtual environments.
-    pub(super) python: Option<PathBuf>,
-    /// What node servers log.
-    pub(super) server_log_level: Option<String>,
-    /// The bucket for the contents of assets, in place of the data folder.
-    pub(super) s3: Option<Bucket>,
-    /// The NATS to look for servers on.
-    pub(super) nats: Option<NatsSetting>,
-    /// The daemon's limits.
-    #[serde(default)]
-    pub(super) limits: LimitSettings,
-}
-
-/// A NATS: `embedded`, `off` or an address; or an address and who we are there.
-#[derive(Debug, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "nats must be embedded, off, an address, or an object with a url"
-)]
-pub(super) enum NatsSetting {
-    Word(String),
-    Place(NatsPlace),
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct NatsPlace {
-    pub(super) url: String,
-    pub(super) credentials: Option<PathBuf>,
-    pub(super) user: Option<String>,
-    pub(super) password: Option<String>,
-    pub(super) token: Option<String>,
-    pub(super) tls_ca: Option<PathBuf>,
-}
-
-/// Without secrets.
-impl std::fmt::Debug for NatsPlace {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NatsPlace").finish_non_exhaustive()
-    }
-}
-
-/// Limits: numbers, or sizes such as `"4GiB"`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct LimitSettings {
-    pub(super) active_runs: Option<Value>,
-    pub(super) queued_runs: Option<Value>,
-    pub(super) nodes_in_flight: Option<Value>,
-    pub(super) nodes_in_flight_per_server: Option<Value>,
-    pub(super) history_runs: Option<Value>,
-    pub(super) history_bytes: Option<Value>,
-    pub(super) max_asset_size: Option<Value>,
-}
-
-/// A bucket; its secret key is in the environment only.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Bucket {
-    pub(super) bucket: String,
-    #[serde(default)]
-    pub(super) prefix: String,
-    pub(super) endpoint: Option<String>,
-    pub(super) region: Option<String>,
-    pub(super) access_key_id: Option<String>,
 }
 
 impl Place {
@@ -129,30 +51,63 @@ impl Place {
         home::running(&self.data).map_err(|error| Failure::servers(chain(&error)))
     }
 
+    /// The Python interpreter for virtual environments, whether there is one or not.
     pub(super) fn python(&self, flag: Option<&Path>) -> PathBuf {
-        flag.map(Path::to_owned)
-            .or_else(|| variable("NODEWIRE_PYTHON").map(Into::into))
-            .or_else(|| self.settings.python.clone())
-            .unwrap_or_else(|| "python3".into())
+        let named = self.named_python(flag);
+        named.map_or_else(|| "python3".into(), |(_, python)| python)
     }
-}
 
-impl Settings {
-    fn read(path: &Path) -> Result<Self, Failure> {
-        let wrong =
-            |error: &dyn std::fmt::Display| Failure::usage(format!("{}: {error}", path.display()));
-        match fs::metadata(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(wrong(&error)),
-            Ok(file) if file.len() > SETTINGS_BYTES_MAX => {
-                return Err(wrong(&format_args!(
-                    "is longer than {SETTINGS_BYTES_MAX} bytes"
-                )));
-            }
-            Ok(_) => {}
+    /// The same, checked if somebody named it: before a server needs it.
+    pub(super) fn usable_python(&self, flag: Option<&Path>) -> Result<PathBuf, Failure> {
+        let Some((named_by, python)) = self.named_python(flag) else {
+            return Ok("python3".into());
+        };
+        program(&python).ok_or_else(|| {
+            Failure::usage(format!(
+                "{named_by}: there is no program {} that can be run",
+                python.display()
+            ))
+        })
+    }
+
+    /// Where it is named, and what is named there.
+    pub(super) fn named_python(&self, flag: Option<&Path>) -> Option<(&'static str, PathBuf)> {
+        let set = || self.settings.python.clone();
+        flag.map(|flag| ("--python", flag.to_owned()))
+            .or_else(|| Some(("NODEWIRE_PYTHON", variable("NODEWIRE_PYTHON")?.into())))
+            .or_else(|| Some(("python in config.json", set()?)))
+    }
+
+    /// What node servers are to log.
+    pub(super) fn server_log_level(&self, flag: Option<&str>) -> Result<Option<String>, Failure> {
+        if let Some(level) = flag {
+            return checked_level("--server-log-level", level).map(Some);
         }
-        let text = fs::read_to_string(path).map_err(|error| wrong(&error))?;
-        serde_json::from_str(&text).map_err(|error| wrong(&error))
+        match variable(LEVEL_VARIABLE) {
+            Some(level) => checked_level(LEVEL_VARIABLE, &level).map(Some),
+            None => Ok(self.settings.server_log_level.clone()),
+        }
+    }
+
+    /// The bucket for the contents of assets, if one is set. Its keys come from the environment.
+    pub(super) fn bucket(&self) -> Result<Option<Contents>, Failure> {
+        let Some(bucket) = &self.settings.s3 else {
+            return Ok(None);
+        };
+        let key = variable("AWS_ACCESS_KEY_ID").or_else(|| bucket.access_key_id.clone());
+        let s3 = S3 {
+            bucket: bucket.bucket.clone(),
+            prefix: bucket.prefix.clone(),
+            endpoint: bucket.endpoint.clone(),
+            region: bucket.region.clone(),
+            access_key_id: key.unwrap_or_default(),
+            secret_access_key: variable("AWS_SECRET_ACCESS_KEY").unwrap_or_default(),
+            session_token: variable("AWS_SESSION_TOKEN"),
+        };
+        let contents = s3.contents();
+        let contents = contents
+            .map_err(|error| Failure::usage(format!("s3 in config.json: {}", chain(&error))))?;
+        Ok(Some(contents))
     }
 }
 
@@ -178,35 +133,45 @@ fn usual() -> Result<PathBuf, Failure> {
     }
 }
 
+/// Where a program is: on the `PATH`, unless it is named with a folder.
+fn program(name: &Path) -> Option<PathBuf> {
+    let can_run = |path: &Path| path.is_file() && access(path, AccessFlags::X_OK).is_ok();
+    if name.components().count() > 1 {
+        // Servers' folders are not ours.
+        return std::path::absolute(name).ok().filter(|path| can_run(path));
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let is_there = std::env::split_paths(&folders).any(|folder| can_run(&folder.join(name)));
+    is_there.then(|| name.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn settings_are_checked() {
+    fn a_python_that_is_named_has_to_be_there() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("config.json");
-        assert!(Settings::read(&path).unwrap().bind.is_none());
-        fs::write(
-            &path,
-            r#"{"bind": "127.0.0.1:0", "serverLogLevel": "info"}"#,
-        )
-        .unwrap();
-        let settings = Settings::read(&path).unwrap();
-        assert_eq!(settings.bind.as_deref(), Some("127.0.0.1:0"));
-        assert_eq!(settings.server_log_level.as_deref(), Some("info"));
-        fs::write(&path, r#"{"bnid": "127.0.0.1:0"}"#).unwrap();
-        let message = Settings::read(&path).unwrap_err().to_string();
-        assert!(
-            message.contains("config.json") && message.contains("bnid"),
-            "{message}"
-        );
-        fs::write(&path, " ".repeat(70_000)).unwrap();
-        assert!(
-            Settings::read(&path)
-                .unwrap_err()
-                .to_string()
-                .contains("longer than")
-        );
+        let place = |python: &str| Place {
+            data: folder.path().to_owned(),
+            settings: Settings {
+                python: Some(python.into()),
+                ..Settings::default()
+            },
+        };
+        // Programs that are there wherever tests run.
+        for there in ["sh", "/bin/sh"] {
+            assert_eq!(place(there).usable_python(None).unwrap(), Path::new(there));
+        }
+        for missing in ["/nowhere/python", "no-such-python", "/tmp"] {
+            let refused = place("sh").usable_python(Some(missing.as_ref()));
+            let message = refused.unwrap_err().to_string();
+            assert!(
+                message.starts_with("--python: ") && message.contains(missing),
+                "{message}"
+            );
+        }
+        let message = place("/nowhere/python").usable_python(None).unwrap_err();
+        assert!(message.to_string().starts_with("python in config.json: "));
     }
 }

@@ -1,5 +1,6 @@
 //! `register`, `unregister`, `env`, and `validate` of a folder: on the registry file, without a daemon.
 
+mod env;
 mod service;
 
 use std::path::Path;
@@ -9,10 +10,12 @@ use nanocore::register::{self, Finding, Level, RegisterError, RegisterOptions, S
 use nanocore::registry::{AssetRefs, Entry, NameError, Registry, RegistryError};
 use serde_json::{Value, json};
 
-use super::args::{EnvArgs, PlaceArgs, RegisterArgs, SwitchArgs, UnregisterArgs};
+use super::args::{PlaceArgs, RegisterArgs, SwitchArgs, UnregisterArgs};
 use super::place::Place;
 use crate::failure::{Failure, chain};
 use crate::terminal;
+
+pub(super) use env::env;
 
 /// Whether it is a folder, which `validate` then checks as that of a node server.
 pub(crate) fn is_server_folder(path: &Path) -> bool {
@@ -131,73 +134,6 @@ pub(super) fn switch(args: &SwitchArgs, enabled: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-pub(super) fn env(args: &EnvArgs) -> Result<(), Failure> {
-    let registry = Place::find(&args.place)?.registry();
-    let entry = find(&registry, &args.name)?;
-    match (&args.key, &args.value) {
-        (None, _) => {
-            if args.json {
-                terminal::json(json!(entry.env));
-            } else {
-                let lines = entry
-                    .env
-                    .iter()
-                    .map(|(key, value)| format!("{key}={value}"));
-                lines.for_each(|line| terminal::result(terminal::plain(&line)));
-            }
-        }
-        (Some(key), None) if !args.unset => {
-            let value = entry.env.get(key).ok_or_else(|| {
-                Failure::usage(format!(
-                    "{} has no variable {key}",
-                    entry.server_display_name
-                ))
-            })?;
-            if args.json {
-                terminal::json(json!(value));
-            } else {
-                terminal::result(value);
-            }
-        }
-        (Some(key), value) => {
-            check_variable(key, value.as_deref())?;
-            set(&registry, &entry.server_uid, key, value.as_deref())?;
-        }
-    }
-    Ok(())
-}
-
-fn set(
-    registry: &Registry,
-    server_uid: &str,
-    key: &str,
-    value: Option<&str>,
-) -> Result<(), Failure> {
-    let change = registry.change(|entries| {
-        let entry = entries.get_mut(server_uid)?;
-        match value {
-            Some(value) => entry.env.insert(key.to_owned(), value.to_owned()),
-            None => entry.env.remove(key),
-        };
-        Some(())
-    });
-    let changed = change.map_err(|error| registry_failed(&error))?;
-    changed.ok_or_else(|| Failure::failed("the server was unregistered meanwhile"))
-}
-
-/// What no process could be given.
-fn check_variable(key: &str, value: Option<&str>) -> Result<(), Failure> {
-    if key.is_empty() || key.contains(['=', '\0']) {
-        return Err(Failure::usage(format!("{key:?} is no name of a variable")));
-    }
-    if value.is_some_and(|value| value.contains('\0')) {
-        return Err(Failure::usage(
-            "a variable's value cannot have a NUL character",
-        ));
-    }
-    Ok(())
-}
-
 /// The entry that is called so.
 pub(super) fn find(registry: &Registry, name: &str) -> Result<Entry, Failure> {
     let entries = registry.load().map_err(|error| registry_failed(&error))?;
@@ -207,13 +143,15 @@ pub(super) fn find(registry: &Registry, name: &str) -> Result<Entry, Failure> {
     Ok(entry.clone())
 }
 
+/// What is wrong in the file is its author's to correct, whichever command finds it.
 pub(super) fn registry_failed(error: &RegistryError) -> Failure {
     match error {
-        RegistryError::Invalid { .. } => Failure::usage(chain(error)),
-        RegistryError::Io { .. }
-        | RegistryError::TooLarge { .. }
-        | RegistryError::Locked { .. }
-        | _ => Failure::failed(chain(error)),
+        RegistryError::Invalid { .. } | RegistryError::TooLarge { .. } => {
+            Failure::usage(chain(error))
+        }
+        RegistryError::Io { .. } | RegistryError::Locked { .. } | _ => {
+            Failure::failed(chain(error))
+        }
     }
 }
 

@@ -9,10 +9,12 @@ use std::collections::HashSet;
 use nanocore::daemon::{Daemon, DaemonError};
 use nanocore::events::{Item, Runs, Subscribe, Subscription};
 use nanocore::home::HomeError;
+use nanocore::supervisor::SupervisorError;
 use serde_json::Value;
 
 use super::args::UpArgs;
 use super::place::Place;
+use super::registering::registry_failed;
 use super::show::{cell, state};
 use crate::failure::{Failure, chain};
 use crate::signals::Signals;
@@ -81,6 +83,7 @@ fn refused(error: &DaemonError) -> Failure {
         }
         DaemonError::WeakToken { .. } => Failure::usage(text),
         DaemonError::Listen { .. } => Failure::failed(format!("{text} (--bind)")),
+        DaemonError::Supervisor(SupervisorError::Registry(error)) => registry_failed(error),
         DaemonError::Home(_)
         | DaemonError::Database(_)
         | DaemonError::Assets(_)

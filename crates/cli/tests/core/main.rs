@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod bucket;
 mod conversation;
 mod nats;
 mod place;

@@ -67,7 +67,7 @@ impl Place {
     pub(crate) fn program(&self, program: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         let ours = |name: &str| {
-            ["NANOCORE_", "NODEWIRE_", "ASSET_"]
+            ["NANOCORE_", "NODEWIRE_", "ASSET_", "AWS_"]
                 .iter()
                 .any(|prefix| name.starts_with(prefix))
         };

@@ -1,5 +1,7 @@
 //! What does not work, and the exit status that says so.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
@@ -63,6 +65,113 @@ fn wrong_usage_is_status_2() {
             refused.stderr.contains("config.json") && refused.stderr.contains("bnid"),
             "{refused:?}"
         );
+    }
+}
+
+#[test]
+fn wrong_settings_are_told_before_anything_starts() {
+    let place = Place::new();
+    let config = |text: &str, arguments: &[&str], message: &str| {
+        place.file("data/config.json", text);
+        let refused = place.done(arguments);
+        assert_eq!(refused.code, Some(2), "{text}: {refused:?}");
+        assert!(
+            refused.stderr.contains("config.json") && refused.stderr.contains(message),
+            "{text}: {refused:?}"
+        );
+    };
+    config("[]", &["status"], "must be an object");
+    config("\"text\"", &["up"], "it is a text");
+    let level = r#"{"serverLogLevel": "loud"}"#;
+    config(level, &["up"], "\"loud\" is no level");
+    let python = r#"{"python": "/nowhere/python"}"#;
+    config(python, &["up"], "no program /nowhere/python");
+    let ill = place.done(&["doctor"]);
+    assert!(
+        ill.stdout.contains("error python in config.json: "),
+        "{ill:?}"
+    );
+    place.file("data/config.json", "{}");
+    let flags: [(&[&str], &str); 2] = [
+        (&["up", "--server-log-level", "loud"], "--server-log-level"),
+        (&["up", "--python", "/nowhere/python"], "--python"),
+    ];
+    for (arguments, flag) in flags {
+        let refused = place.done(arguments);
+        assert_eq!(refused.code, Some(2), "{refused:?}");
+        assert!(refused.stderr.contains(flag), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_broken_registry_is_status_2_wherever_it_is_found() {
+    let place = Place::with_server();
+    let registry = place.path("data/nodeservers.json");
+    for broken in [&b"[{"[..], b"[\xff]", b"{}"] {
+        std::fs::write(&registry, broken).unwrap();
+        let commands: [&[&str]; 7] = [
+            &["up", "--bind", "127.0.0.1:0"],
+            &["list"],
+            &["env", "counting-server"],
+            &["disable", "counting-server"],
+            &["unregister", "counting-server"],
+            &["register", "javascript"],
+            &["register", "--nats", "greeter"],
+        ];
+        for arguments in commands {
+            let refused = place.done(arguments);
+            assert_eq!(refused.code, Some(2), "{arguments:?}: {refused:?}");
+            assert!(
+                refused.stderr.contains("nodeservers.json"),
+                "{arguments:?}: {refused:?}"
+            );
+        }
+        assert_eq!(std::fs::read(&registry).unwrap(), broken);
+    }
+}
+
+/// Answers all requests like this; its address.
+fn answering(status: &'static str, body: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    // It ends with the test's process.
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            lines
+                .map_while(Result::ok)
+                .take_while(|line| !line.is_empty())
+                .for_each(drop);
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            );
+            // A client that has gone wants no answer.
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    url
+}
+
+#[test]
+fn something_else_than_a_daemon_is_told_as_that() {
+    let place = Place::new();
+    for (status, body) in [
+        ("200 OK", "<html>a page</html>"),
+        ("200 OK", "{}"),
+        ("404 Not Found", "<html>nothing</html>"),
+        ("502 Bad Gateway", ""),
+    ] {
+        let url = answering(status, body);
+        let refused = place.done(&["status", "--url", &url, "--token", "x"]);
+        assert_eq!(refused.code, Some(3), "{status} {body}: {refused:?}");
+        let message = format!("no daemon of nodewire answers at {url}: ");
+        assert!(
+            refused.stderr.contains(&message) && refused.stderr.contains("check --url"),
+            "{status} {body}: {refused:?}"
+        );
+        assert!(!refused.stderr.contains("html"), "{refused:?}");
     }
 }
 

@@ -135,8 +135,21 @@ fn variables_and_entries_are_kept_until_they_are_taken_away() {
     place.succeed(&["env", "counting-server", "EMPTY", "--unset"]);
     let missing = place.done(&["env", "counting-server", "EMPTY"]);
     assert_eq!(missing.code, Some(2), "{missing:?}");
-    let wrong = place.done(&["env", "counting-server", "A=B", "x"]);
-    assert_eq!(wrong.code, Some(2), "{wrong:?}");
+    for (name, message) in [
+        ("A=B", "no name of a variable"),
+        ("A B", "no name of a variable"),
+        ("PORT", "set by the daemon"),
+        ("NANOCORE_TOKEN", "set by the daemon"),
+    ] {
+        let wrong = place.done(&["env", "counting-server", name, "5"]);
+        assert_eq!(wrong.code, Some(2), "{wrong:?}");
+        assert!(wrong.stderr.contains(message), "{wrong:?}");
+    }
+    assert_eq!(
+        place.json(&["env", "counting-server", "--json"]),
+        serde_json::json!({"HF_HOME": "/models"}),
+        "what is refused is not kept"
+    );
 
     let removed = place.json(&["unregister", "javascript", "--json"]);
     assert_eq!(removed["serverUid"], "counting-server");

@@ -164,11 +164,15 @@ pub(super) async fn tools(place: &Place) -> Vec<Finding> {
         run(Path::new("npm"), &["--version"]),
         run(Path::new("cargo"), &["--version"]),
     );
-    let mut findings = vec![tool(
-        &python.display().to_string(),
-        &python_version,
-        "Python",
-    )];
+    let named = place.named_python(None).map(|(named_by, _)| named_by);
+    let mut findings = vec![match (named, &python_version) {
+        (Some(named_by), Err(error)) => Finding::error(
+            named_by,
+            format!("{}: {error}", python.display()),
+            "name a Python that can be run: `nodewire up` does not start with this one",
+        ),
+        _ => tool(&python.display().to_string(), &python_version, "Python"),
+    }];
     if python_version.is_ok() && has_venv.is_err() {
         let advice =
             "install it (Debian: apt install python3-venv), or name another Python with --python";

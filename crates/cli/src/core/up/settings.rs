@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nanocore::assets::{Contents, S3, Token};
+use nanocore::assets::Token;
 use nanocore::daemon::DaemonOptions;
 use nanocore::process::Tools;
 use serde::Deserialize;
 
 use super::super::args::UpArgs;
-use super::super::place::{Bucket, Place, variable};
-use crate::failure::{Failure, chain};
+use super::super::place::{Place, variable};
+use crate::failure::Failure;
 
 /// Longest file of model folders read, in bytes.
 const PATHS_BYTES_MAX: u64 = 1 << 20;
@@ -38,15 +38,11 @@ pub(super) fn options(args: &UpArgs, place: &Place) -> Result<DaemonOptions, Fai
     options.token = token.map(Token::new);
     options.registry = Some(place.registry().path().to_owned());
     options.tools = Tools {
-        python: place.python(args.python.as_deref()),
+        python: place.usable_python(args.python.as_deref())?,
         path: std::env::var_os("PATH"),
         ..Tools::default()
     };
-    options.supervisor.log_level = args
-        .server_log_level
-        .clone()
-        .or_else(|| variable("NODEWIRE_SERVER_LOG_LEVEL"))
-        .or_else(|| settings.server_log_level.clone());
+    options.supervisor.log_level = place.server_log_level(args.server_log_level.as_deref())?;
     options.supervisor.watch = args.watch;
     options.supervisor.drain_timeout = Duration::from_secs(args.drain_timeout);
     options.runs.resume = args.resume;
@@ -61,8 +57,8 @@ pub(super) fn options(args: &UpArgs, place: &Place) -> Result<DaemonOptions, Fai
         options.supervisor.env = path_variables(&file, &paths);
         options.api.model_paths = paths;
     }
-    if let Some(bucket) = &settings.s3 {
-        options.assets.contents = contents(bucket)?;
+    if let Some(bucket) = place.bucket()? {
+        options.assets.contents = bucket;
     }
     Ok(options)
 }
@@ -112,21 +108,6 @@ fn path_variables(file: &Path, paths: &BTreeMap<String, PathBuf>) -> Vec<(String
     std::iter::once(own)
         .chain(paths.iter().map(named))
         .collect()
-}
-
-fn contents(bucket: &Bucket) -> Result<Contents, Failure> {
-    let key = variable("AWS_ACCESS_KEY_ID").or_else(|| bucket.access_key_id.clone());
-    let s3 = S3 {
-        bucket: bucket.bucket.clone(),
-        prefix: bucket.prefix.clone(),
-        endpoint: bucket.endpoint.clone(),
-        region: bucket.region.clone(),
-        access_key_id: key.unwrap_or_default(),
-        secret_access_key: variable("AWS_SECRET_ACCESS_KEY").unwrap_or_default(),
-        session_token: variable("AWS_SESSION_TOKEN"),
-    };
-    s3.contents()
-        .map_err(|error| Failure::usage(format!("s3 in config.json: {}", chain(&error))))
 }
 
 #[cfg(test)]
