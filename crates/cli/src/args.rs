@@ -123,7 +123,7 @@ pub(crate) struct RunArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct OnDaemonArgs {
     /// Run it on the daemon, with the servers registered there. --servers, --server, --assets, --python and
-    /// --server-log-level are for runs without it.
+    /// --server-log-level are for runs without it, and refused.
     #[arg(long, help_heading = "Daemon")]
     pub(crate) daemon: bool,
     /// Print the run's id and do not wait for its end.
@@ -172,6 +172,43 @@ impl Cache {
     }
 }
 
+impl RunArgs {
+    /// Refuses what only a run without the daemon can do. A variable is for all runs, and means nothing here.
+    pub(crate) fn check_unused_on_daemon(&self) -> Result<(), Failure> {
+        let variable = |name: &str| std::env::var(name).ok();
+        let parts = |name: &str, separator| {
+            let text = variable(name);
+            let parts = text.iter().flat_map(|text| text.split(separator));
+            parts.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let paths = |paths: Vec<String>| paths.into_iter().map(PathBuf::from).collect::<Vec<_>>();
+        let graph = &self.graph;
+        let python = variable("NODEWIRE_PYTHON").unwrap_or_else(|| PYTHON.to_owned());
+        let given = [
+            (
+                graph.servers != paths(parts("NODEWIRE_SERVERS", ':')),
+                "--servers",
+            ),
+            (graph.server != parts("NODEWIRE_SERVER", ','), "--server"),
+            (
+                self.assets != variable("NODEWIRE_ASSETS").map(PathBuf::from),
+                "--assets",
+            ),
+            (graph.python != PathBuf::from(python), "--python"),
+            (
+                graph.server_log_level != variable("NODEWIRE_SERVER_LOG_LEVEL"),
+                "--server-log-level",
+            ),
+        ];
+        match given.into_iter().find(|(is_given, _)| *is_given) {
+            Some((_, flag)) => Err(Failure::usage(format!(
+                "{flag} is for runs without --daemon: the daemon has servers and assets of its own; see `nodewire register`"
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
 impl OnDaemonArgs {
     /// Refuses what only the daemon can do.
     pub(crate) fn check_unused(&self) -> Result<(), Failure> {
@@ -191,6 +228,9 @@ impl OnDaemonArgs {
         }
     }
 }
+
+/// The interpreter unless another one is named.
+const PYTHON: &str = "python3";
 
 /// What `run` and `validate` share.
 #[derive(Debug, clap::Args)]
@@ -224,7 +264,7 @@ pub(crate) struct GraphArgs {
     #[arg(
         long,
         value_name = "EXE",
-        default_value = "python3",
+        default_value = PYTHON,
         env = "NODEWIRE_PYTHON"
     )]
     pub(crate) python: PathBuf,

@@ -12,6 +12,7 @@ mod events;
 mod follow;
 mod logs;
 mod nodes;
+mod on_nats;
 mod place;
 mod program;
 mod registering;
@@ -23,6 +24,7 @@ mod show;
 mod up;
 
 pub(crate) use args::{CoreCommand, DaemonArgs, ServersArgs, UpArgs};
+pub(crate) use on_nats::on_nats;
 pub(crate) use program::{Program, is_nanocore, nanocore_command};
 pub(crate) use registering::{is_server_folder, validate_folder};
 pub(crate) use run::run;

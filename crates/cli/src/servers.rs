@@ -20,7 +20,7 @@ use crate::args::GraphArgs;
 use crate::failure::{Failure, chain};
 use crate::inputs::ReferenceStyle;
 use crate::progress::Progress;
-use crate::terminal;
+use crate::{core, terminal};
 
 /// How deep below a folder node servers are looked for.
 const DEPTH: usize = 3;
@@ -148,16 +148,8 @@ impl Servers {
                 Some(folder) if chosen.iter().any(|known| known.folder == folder.folder) => {}
                 Some(folder) => chosen.push(folder.clone()),
                 None => {
-                    let name = wanted
-                        .server_uid
-                        .as_deref()
-                        .or(wanted.package_id.as_deref())
-                        .unwrap_or("(no server named)");
-                    let roots: Vec<_> = roots
-                        .iter()
-                        .map(|root| root.display().to_string())
-                        .collect();
-                    self.not_found.push(format!("no nanoserver.json of the server {name} was found below {}; name its folder with --servers, or its address with --server", roots.join(", ")));
+                    let told = core::on_nats(wanted).unwrap_or_else(|| nowhere(wanted, roots));
+                    self.not_found.push(told);
                 }
             }
         }
@@ -288,6 +280,23 @@ fn watch_log(pool: ServerPool, server: &ServerProcess) -> impl Future<Output = (
             }
         }
     }
+}
+
+/// What to do about a server that is in no folder.
+fn nowhere(wanted: &Wanted, roots: &[PathBuf]) -> String {
+    let name = wanted
+        .server_uid
+        .as_deref()
+        .or(wanted.package_id.as_deref())
+        .unwrap_or("(no server named)");
+    let roots: Vec<_> = roots
+        .iter()
+        .map(|root| root.display().to_string())
+        .collect();
+    format!(
+        "no nanoserver.json of the server {name} was found below {}; name its folder with --servers, or its address with --server",
+        roots.join(", ")
+    )
 }
 
 /// The folder of the graph, and those named.

@@ -283,7 +283,8 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "EXE")]
     pub(crate) python: Option<PathBuf>,
     /// The NATS to look for servers on: embedded, off or an address [NODEWIRE_NATS; embedded]. The embedded one listens
-    /// on this machine only, with a password that is in nats-url in the data folder; servers get NODEWIRE_NATS_URL.
+    /// on this machine only; its address with the password is in nats-url in the data folder and stays the same from start
+    /// to start, as long as the port is free. Servers get NODEWIRE_NATS_URL.
     #[arg(long, value_name = "WHERE")]
     pub(crate) nats: Option<String>,
     /// What node servers log: error, warn, info, debug (NODEWIRE_SERVER_LOG_LEVEL).
@@ -329,7 +330,8 @@ pub(crate) struct LimitArgs {
     /// Finished runs that are kept; the oldest go first [NANOCORE_HISTORY_RUNS; 10000].
     #[arg(long, value_name = "N")]
     pub(crate) history_runs: Option<String>,
-    /// What finished runs may take together, such as 500MiB [NANOCORE_HISTORY_BYTES; 4GiB].
+    /// What finished runs may take together, such as 500MiB [NANOCORE_HISTORY_BYTES; 4GiB]. Within both limits none is
+    /// forgotten for want of room, unless the database itself has reached 16 GiB; a full disk makes none go.
     #[arg(long, value_name = "SIZE")]
     pub(crate) history_bytes: Option<String>,
     /// The largest asset [NANOCORE_MAX_ASSET_SIZE; 16GiB].

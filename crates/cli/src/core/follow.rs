@@ -191,6 +191,13 @@ fn show(progress: &mut Progress, event: &Value, text: &str) {
                 uids.join(", ")
             ));
         }
+        "run_held" => {
+            let why = event["reason"].as_str().unwrap_or_default();
+            progress.note(&format!(
+                "the run cannot begin yet: {}",
+                terminal::plain(why)
+            ));
+        }
         "node_state" => state(progress, &name, event),
         "node_status" => {
             progress.status(
@@ -223,6 +230,9 @@ fn show(progress: &mut Progress, event: &Value, text: &str) {
                 _ => RunStatus::Error,
             };
             progress.finished(status, milliseconds(event));
+            if let Some(why) = event["notKept"].as_str() {
+                progress.note(&super::runs::not_kept(why));
+            }
         }
         _ => {}
     }

@@ -30,6 +30,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
 }
 
 async fn submit_and_follow(args: RunArgs, traces: &Traces) -> Result<(), Failure> {
+    args.check_unused_on_daemon()?;
     let timeout = args
         .timeout
         .map(Duration::try_from_secs_f64)
@@ -202,7 +203,11 @@ async fn report(
     match status.as_deref() {
         Some("complete") => Ok(()),
         Some("aborted") => Err(Failure::interrupted()),
-        _ => Err(Failure::node(failures(&nodes))),
+        _ => {
+            let reason = record.get("reason");
+            let reason = reason.and_then(|reason| reason.decode::<String>().ok());
+            Err(Failure::node(failures(&nodes, reason.as_deref())))
+        }
     }
 }
 
@@ -288,7 +293,7 @@ async fn fetch(
     Ok(files)
 }
 
-fn failures(nodes: &[Json]) -> String {
+fn failures(nodes: &[Json], reason: Option<&str>) -> String {
     let line = |node: &Json| {
         let error = node.get("error").filter(|error| !error.is_null())?;
         let text = |key: &str| error.get(key).and_then(|text| text.decode::<String>().ok());
@@ -305,9 +310,9 @@ fn failures(nodes: &[Json]) -> String {
         Some(format!("node {id} failed: {code}{message}"))
     };
     let lines: Vec<_> = nodes.iter().filter_map(line).collect();
-    if lines.is_empty() {
-        "the run failed".to_owned()
-    } else {
-        lines.join("\n")
+    match reason {
+        _ if !lines.is_empty() => lines.join("\n"),
+        Some(reason) => format!("the run failed: {reason}"),
+        None => "the run failed".to_owned(),
     }
 }

@@ -40,6 +40,15 @@ fn aborted(answer: &str) -> String {
     "is being stopped".to_owned()
 }
 
+/// What a person should know of a run whose end is not on disk.
+pub(super) fn not_kept(why: &str) -> String {
+    format!(
+        "{} the run has ended, but that is not on disk yet: {}",
+        terminal::warning_word(),
+        terminal::plain(why)
+    )
+}
+
 fn done(args: &OneRunArgs, answer: &str, what: &str) -> Result<(), Failure> {
     if args.json {
         let answer: Value = if answer.is_empty() {
@@ -161,6 +170,9 @@ async fn show(args: OneRunArgs) -> Result<(), Failure> {
         ]);
     }
     table.print();
+    if let Some(why) = run["notKept"].as_str() {
+        terminal::say(not_kept(why));
+    }
     Ok(())
 }
 

@@ -46,7 +46,8 @@ pub(super) fn milliseconds(value: &Value) -> String {
         return "-".to_owned();
     };
     match milliseconds {
-        0..1000 => format!("{milliseconds} ms"),
+        0 => "< 1 ms".to_owned(),
+        1..1000 => format!("{milliseconds} ms"),
         1000..60_000 => format!("{:.1} s", Duration::from_millis(milliseconds).as_secs_f64()),
         60_000.. => {
             let seconds = milliseconds / 1000;
@@ -87,10 +88,16 @@ mod tests {
 
     #[test]
     fn numbers_as_people_read_them() {
-        let times = [json!(999), json!(1500), json!(61_000), Value::Null];
+        let times = [
+            json!(0),
+            json!(999),
+            json!(1500),
+            json!(61_000),
+            Value::Null,
+        ];
         assert_eq!(
             times.map(|time| milliseconds(&time)),
-            ["999 ms", "1.5 s", "1 min 1 s", "-"]
+            ["< 1 ms", "999 ms", "1.5 s", "1 min 1 s", "-"]
         );
         assert_eq!(
             [0, 1023, 1536, 3 << 20, 5 << 30].map(bytes),

@@ -1,5 +1,6 @@
 //! `up`: the daemon.
 
+mod embedded;
 mod limits;
 mod nats;
 mod settings;
@@ -31,11 +32,11 @@ pub(crate) async fn up(args: UpArgs) -> Result<(), Failure> {
     options.tracer = traces.tracer();
     let data = place.data.clone();
     let starting = async {
-        let mut embedded = nats.apply(&mut options).await?;
+        let mut embedded = nats.apply(&mut options, &data).await?;
         let started = Daemon::start(options).await;
         let daemon = started.map_err(|error| refused(&error))?;
         if let Some(embedded) = &mut embedded {
-            embedded.tell(&data)?;
+            embedded.keep();
         }
         Ok((daemon, embedded))
     };

@@ -6,8 +6,11 @@
     reason = "a test fails by panicking"
 )]
 
+mod arguments;
 mod bucket;
 mod conversation;
+mod disk;
+mod embedded;
 mod nats;
 mod place;
 mod refusals;

@@ -36,6 +36,7 @@ fn a_service_is_registered_and_its_instances_are_counted() {
     assert_eq!(status["info"]["nats"]["embedded"], true);
 
     let file = place.path("data/nats-url");
+    until("the address is kept", || file.exists());
     let mode = std::fs::metadata(&file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let with_password = std::fs::read_to_string(&file).unwrap();
@@ -73,7 +74,8 @@ fn a_service_is_registered_and_its_instances_are_counted() {
     }
     place.succeed(&["down"]);
     assert!(daemon.ended().success());
-    assert!(!file.exists(), "an address that is good no more");
+    let kept = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(kept, with_password, "it is that of the next start");
 }
 
 #[test]

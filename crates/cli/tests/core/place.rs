@@ -115,7 +115,8 @@ impl Place {
         self.up_as(self.nodewire(&["up", "--bind", "127.0.0.1:0"]))
     }
 
-    pub(crate) fn up_as(&self, mut command: Command) -> Running {
+    /// Starts a command; what it prints is in its log.
+    pub(crate) fn logged(&self, mut command: Command) -> Running {
         let log = self.path("daemon.log");
         let file = File::options()
             .create(true)
@@ -123,10 +124,14 @@ impl Place {
             .open(&log)
             .unwrap();
         command.stdout(file.try_clone().unwrap()).stderr(file);
-        let mut daemon = Running {
+        Running {
             child: command.spawn().unwrap(),
             log,
-        };
+        }
+    }
+
+    pub(crate) fn up_as(&self, command: Command) -> Running {
+        let mut daemon = self.logged(command);
         until("the daemon answers", || {
             let ended = daemon.child.try_wait().unwrap();
             assert!(
@@ -214,6 +219,10 @@ impl Running {
             status.is_some()
         });
         status.unwrap()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn log(&self) -> String {

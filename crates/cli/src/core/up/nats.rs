@@ -3,25 +3,18 @@
 //! spec: nats-micro 15.3, but that nothing else is looked for: a daemon must not send what it runs to a server that merely
 //! happens to listen on this machine.
 
-use std::fs;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nanocore::daemon::DaemonOptions;
 use nanocore::nats::{NatsAddress, NatsAuth};
-use nats_broker::Broker;
-use uuid::Uuid;
 
 use super::super::args::UpArgs;
 use super::super::place::{NatsPlace, NatsSetting, Place, variable};
-use crate::failure::{Failure, chain};
+use super::embedded::Embedded;
+use crate::failure::Failure;
 
 /// What node servers get to know of it.
 const VARIABLE: &str = "NODEWIRE_NATS_URL";
-/// Has the embedded broker's address with its password, in the data folder.
-const FILE: &str = "nats-url";
-const USER: &str = "nodewire";
 
 /// Which NATS is wanted.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,14 +22,6 @@ pub(super) enum Wanted {
     Off,
     Embedded,
     At(NatsAddress),
-}
-
-/// The embedded broker, and the file with its address; that goes when this is dropped.
-#[derive(Debug)]
-pub(super) struct Embedded {
-    broker: Broker,
-    url: String,
-    file: Option<PathBuf>,
 }
 
 /// Flag, else variable, else `config.json`, else the embedded one.
@@ -104,13 +89,14 @@ impl Wanted {
     pub(super) async fn apply(
         self,
         options: &mut DaemonOptions,
+        data: &Path,
     ) -> Result<Option<Embedded>, Failure> {
         let (address, embedded) = match self {
             Self::Off => return Ok(None),
             Self::At(address) => (address, None),
             Self::Embedded => {
-                let embedded = Embedded::start().await?;
-                (NatsAddress::new(&embedded.url), Some(embedded))
+                let embedded = Embedded::start(data).await?;
+                (NatsAddress::new(embedded.url()), Some(embedded))
             }
         };
         let supervisor = &mut options.supervisor;
@@ -120,55 +106,6 @@ impl Wanted {
         supervisor.nats.is_embedded = embedded.is_some();
         supervisor.nats.broker = Some(address);
         Ok(embedded)
-    }
-}
-
-impl Embedded {
-    async fn start() -> Result<Self, Failure> {
-        let password = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
-        let broker = Broker::builder()
-            .user_password(USER, &password)
-            .start()
-            .await
-            .map_err(|error| Failure::failed(chain(&error)))?;
-        let url = format!("nats://{USER}:{password}@{}", broker.addr());
-        Ok(Self {
-            broker,
-            url,
-            file: None,
-        })
-    }
-
-    /// Writes the address, with its password, where only this user can read it.
-    pub(super) fn tell(&mut self, data: &Path) -> Result<(), Failure> {
-        let path = data.join(FILE);
-        let failed =
-            |error: &std::io::Error| Failure::failed(format!("{}: {error}", path.display()));
-        // One that was left behind may be open to others.
-        if let Err(error) = fs::remove_file(&path)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            return Err(failed(&error));
-        }
-        let mut options = fs::OpenOptions::new();
-        let file = options.write(true).create_new(true).mode(0o600).open(&path);
-        let mut file = file.map_err(|error| failed(&error))?;
-        writeln!(file, "{}", self.url).map_err(|error| failed(&error))?;
-        self.file = Some(path);
-        Ok(())
-    }
-
-    pub(super) async fn end(mut self) {
-        self.forget();
-        let broker = self.broker;
-        broker.shutdown().await;
-    }
-
-    fn forget(&mut self) {
-        if let Some(file) = self.file.take() {
-            // Another start writes it anew.
-            let _ = fs::remove_file(file);
-        }
     }
 }
 
