@@ -197,12 +197,16 @@ impl EventLoop {
     }
 
     async fn apply_subscriptions(&mut self) {
-        let mut wanted = self.shared.hub.prefixes();
-        wanted.extend(ALWAYS.map(Topic::subscription_prefix));
+        // In this order, so that whoever hears a heartbeat will hear results, too.
+        let mut wanted: Vec<_> = ALWAYS.map(Topic::subscription_prefix).into();
+        wanted.extend(self.shared.hub.prefixes());
         let new: HashSet<Vec<u8>> = wanted.iter().cloned().collect();
+        let mut told = self.subscribed.clone();
         // An error says that the socket is closed, which the loop meets too.
-        for prefix in new.difference(&self.subscribed) {
-            let _ = self.socket.subscribe_to(prefix).await;
+        for prefix in &wanted {
+            if told.insert(prefix.clone()) {
+                let _ = self.socket.subscribe_to(prefix).await;
+            }
         }
         for prefix in self.subscribed.difference(&new) {
             let _ = self.socket.unsubscribe_from(prefix).await;

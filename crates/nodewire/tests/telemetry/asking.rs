@@ -128,6 +128,9 @@ async fn over_autotrainer(server: &RunningServer, parent: &TraceParent) {
     // Client and server share the processors, which may be busy for longer than a heartbeat allows.
     options.socket_options.heartbeats = None;
     let remote = Remote::connect(options).await.unwrap();
+    // A result may be published before ZeroMQ has told the service that it is wanted, and is then missed. Who hears
+    // heartbeats hears results.
+    remote.wait_for_heartbeat(PATIENCE).await.unwrap();
     let data = json!({"node": "trace", "traceparent": parent.to_string()});
     let command = remote
         .command(Command::UserDefined)

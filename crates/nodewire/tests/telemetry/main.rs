@@ -51,6 +51,8 @@ async fn collecting(change: impl FnOnce(&mut TelemetryConfig)) -> (OtlpCollector
 async fn traced_server(seen: &Seen, telemetry: &Telemetry, broker_url: &str) -> RunningServer {
     let mut autotrainer = AutotrainerConfig::new("traced");
     (autotrainer.event_port, autotrainer.command_port) = (0, 0);
+    // Who asks over it waits for one.
+    autotrainer.heartbeat_interval = Duration::from_millis(100);
     let builder = seen.add_to(NodeServer::builder(), "trace");
     let builder = on_two_wires(builder.telemetry(telemetry), "traced")
         .nats(NatsConfig::new("traced", "1.0.0", broker_url))
