@@ -127,7 +127,7 @@ fn parameters(list: Option<&Json>, definition: &NodeDefinition) -> String {
 
 #[cfg(test)]
 mod tests {
-    use nanograph::message::{NodeId, Port};
+    use nanograph::message::{NodeId, Parameter, Port};
 
     use super::*;
 
