@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use nodewire_json::Json;
+use serde_json::json;
 
 use super::offers::{self, MissingNode};
 use super::options::count;
@@ -74,7 +75,10 @@ enum NotStarted {
 
 /// `None` if there is nothing to be written: the run is gone, it waits for node servers, or it will be resumed.
 async fn execute(shared: &Arc<Shared>, active: &Active) -> Option<Told> {
-    let begun = begin(shared, active).await?;
+    let begun = match begin(shared, active).await {
+        Ok(begun) => begun,
+        Err(told) => return told,
+    };
     active.note_first_start(begun.started_at);
     let durable = begun.durable || shared.options.resume;
     let mut run = match start(shared, active, begun, durable).await {
@@ -131,25 +135,36 @@ async fn wait_for_servers(
     (!is_waiting).then(|| failed(active, reason))
 }
 
-/// Writes down that the run begins. While the database fails, nothing is executed.
-async fn begin(shared: &Shared, active: &Active) -> Option<Begun> {
+/// Writes down that the run begins. While the database fails, nothing is executed, and whoever waits for the run is told
+/// why; else what is to be told instead.
+async fn begin(shared: &Shared, active: &Active) -> Result<Begun, Option<Told>> {
     let (seq, at) = (active.seq, active.started_at);
-    for tries in 0.. {
+    let mut tries = 0;
+    loop {
         let begin = move |connection: &rusqlite::Connection| store::begin(connection, seq, at);
         let begun = room::write(&shared.db, begin).await;
         match begun {
-            Ok(begun) => return begun,
-            Err(error) => {
-                let run_id = &*active.run_id;
-                tracing::error!(run_id, error = &error as &dyn Error, "a run cannot begin");
-            }
+            Ok(begun) => return begun.ok_or(None),
+            Err(error) => hold_back(shared, active, &error, tries),
         }
         tokio::select! {
-            () = tokio::time::sleep(retry_delay(tries)) => {}
-            () = shared.stopping.cancelled() => return None,
+            () = tokio::time::sleep(retry_delay(tries)) => tries += 1,
+            () = active.stop.cancelled() => return Err(stopped(active, true)),
+            () = shared.stopping.cancelled() => return Err(None),
         }
     }
-    None
+}
+
+/// A run that cannot begin: told once.
+fn hold_back(shared: &Shared, active: &Active, error: &DatabaseError, tries: u32) {
+    let run_id = &*active.run_id;
+    tracing::error!(run_id, error = error as &dyn Error, "a run cannot begin");
+    if tries == 0 {
+        let fields = json!({ "reason": error.to_string() });
+        shared
+            .events
+            .publish("run_held", Some(&active.run_id), fields);
+    }
 }
 
 async fn start(

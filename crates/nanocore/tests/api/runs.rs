@@ -76,6 +76,15 @@ async fn bad_requests_are_refused() {
         assert_eq!(answer.status, status, "{body}: {}", answer.json());
         assert_eq!(answer.error_code(), "bad_request", "{body}");
     }
+    for path in ["/api/v1/runs", "/api/v1/validate"] {
+        let empty = setup.post(path, &json!({})).await;
+        assert_eq!(empty.status, 400, "{path}");
+        let message = empty.json()["error"]["message"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        assert!(message.contains("graph: is missing"), "{path}: {message}");
+    }
     let long = json!({ "graph": texts(&"x".repeat(20_000)) });
     let refused = setup.post("/api/v1/runs", &long).await;
     assert_eq!(

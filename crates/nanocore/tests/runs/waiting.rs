@@ -200,3 +200,40 @@ async fn a_run_that_breaks_the_program_fails_alone_and_gives_its_place_back() {
     let next = daemon.submit(chain("b", &["step"])).await.run_id;
     assert_eq!(daemon.finished(&next).await["status"], "complete");
 }
+
+/// Two runs whose turn it is, and a connection that keeps the database from them.
+#[tokio::test]
+async fn a_run_that_cannot_begin_says_why_and_can_be_stopped() {
+    let home = Home::new();
+    home.world.set_away(true);
+    let database = DatabaseOptions {
+        busy_timeout_ms: 1,
+        ..DatabaseOptions::default()
+    };
+    let mut daemon = home
+        .start_with(RunManagerOptions::default(), database)
+        .await;
+    let goes_on = daemon.submit(waiting(chain("a", &["step"]))).await.run_id;
+    let stopped = daemon.submit(waiting(chain("b", &["step"]))).await.run_id;
+    daemon.told("run_waiting", &goes_on).await;
+    daemon.told("run_waiting", &stopped).await;
+    let other = rusqlite::Connection::open(home.db_path()).unwrap();
+    other.busy_timeout(Duration::from_secs(60)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    home.world.set_away(false);
+    for run in [&goes_on, &stopped] {
+        let held = daemon.told("run_held", run).await;
+        assert!(held["reason"].as_str().unwrap().contains("busy"), "{held}");
+    }
+    daemon.runs.abort(&stopped).await.unwrap();
+    let end = daemon.finished(&stopped).await;
+    assert_eq!(end["status"], "aborted", "{end}");
+    assert!(end["notKept"].as_str().unwrap().contains("busy"), "{end}");
+    assert_eq!(daemon.record(&stopped).await["status"], "aborted");
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(daemon.finished(&goes_on).await["status"], "complete");
+    assert_eq!(home.world.calls(), ["a"]);
+    let held = daemon.words(&goes_on);
+    let held = held.iter().filter(|word| *word == "run_held").count();
+    assert_eq!(held, 1, "it is told once");
+}

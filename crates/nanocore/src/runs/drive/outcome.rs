@@ -181,9 +181,13 @@ async fn keep_short(
     end: &End,
     error: &DatabaseError,
 ) -> Result<(), DatabaseError> {
-    let reason = format!("what its nodes gave could not be kept: {error}");
+    let lost = format!("what its nodes gave could not be kept: {error}");
+    let reason = match &end.reason {
+        Some(reason) => format!("{reason}; {lost}"),
+        None => lost,
+    };
     let end = End {
-        reason: Some(end.reason.clone().unwrap_or(reason)),
+        reason: Some(reason),
         ..end.clone()
     };
     let nodes = active.live.records();
