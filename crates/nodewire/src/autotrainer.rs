@@ -16,6 +16,9 @@
 //! | failed, cancelled, dropped | a code of the table below on topic `COMMAND_RESULT` |
 //! | refused | a code of the table below, at once |
 //!
+//! Changes wait for the publisher in number and bytes, 64 MiB; while that is more than half full, partial outputs wait in
+//! their handler, and progress is dropped, which is counted.
+//!
 //! A node that is declared quick ([`AutotrainerConfig::quick_nodes`]) answers its result at once if it has it in time.
 //!
 //! Other commands: `customCommand` [`cancel_command`](AutotrainerConfig::cancel_command) with `{"nonce": 7}` cancels, and

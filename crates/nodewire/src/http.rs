@@ -30,8 +30,9 @@
 //! # Answers
 //! The JSON of [`plain`](crate::plain); or bytes, where these were asked for and there is exactly one value (else JSON); or
 //! server-sent events, each with its name in `event` and the JSON of an event in `data`. The last one is `completed`,
-//! `failed`, `cancelled` or `dropped`. A reader that is slow makes the node wait at its next partial outputs; progress
-//! that has no room is dropped, and counted. A comment every 15 s keeps the connection in use. A client that takes nothing
+//! `failed`, `cancelled` or `dropped`. A reader that is slow makes the node wait at its next partial outputs, once there are
+//! as many events or bytes as [`ExecutorConfig`](crate::ExecutorConfig) says; progress that has no room is dropped, and
+//! counted. A comment every 15 s keeps the connection in use. A client that takes nothing
 //! for [`HttpConfig::write_timeout`] is disconnected.
 //!
 //! **A client that disconnects cancels its execution**, in any of these forms. A connection has one execution at a time.

@@ -37,7 +37,9 @@
 //!
 //! A stream has many, each with the header `Nodewire-Event`: `accepted`, with `Nodewire-Cancel: <subject>`; then `progress`
 //! and `partial`; and at the end one of `completed`, `failed`, `cancelled` and `dropped`. Their bodies are events as
-//! in [`plain`](crate::plain), or bytes.
+//! in [`plain`](crate::plain), or bytes. Where the broker is slow, partial outputs wait in their handler: an execution holds
+//! what [`ExecutorConfig`](crate::ExecutorConfig) says of events, the connection
+//! [`NatsConfig::unwritten_bytes_max`]; progress that has no room is dropped, and counted.
 //!
 //! # Errors
 //! `Nats-Service-Error-Code` and `Nats-Service-Error`, with the error as JSON in the body:

@@ -94,6 +94,9 @@ async fn frames_whose_budget_is_over_make_room() {
     peer.submit(1, 2, submit_with(of(50, None))).await;
     peer.submit(1, 3, submit()).await;
     for frame_id in [1, 2] {
+        let (envelope, hint) = peer.next().await;
+        assert_eq!(envelope.frame_id, frame_id);
+        assert!(matches!(hint, Message::ResultHint(_)), "{hint:?}");
         let (envelope, message) = peer.next().await;
         assert_eq!(
             (envelope.frame_id, message),

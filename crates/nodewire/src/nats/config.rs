@@ -31,6 +31,10 @@ pub struct NatsConfig {
     /// Bytes of request bodies at once, over all endpoints; beyond them requests are answered with 429. 256 MiB by
     /// default.
     pub bytes_max: usize,
+    /// Bytes of progress and partial outputs that are handed to the connection before the next ones wait until it has
+    /// written them, over all executions; one reply more of each stream may be handed to it. 16 MiB by default. The
+    /// connection itself counts messages only, 2,048 unless its options say otherwise.
+    pub unwritten_bytes_max: usize,
     /// Executions whose outputs are being stored as assets at once, as the broker does not take them; others wait. 16 by
     /// default.
     pub transfers_max: usize,
@@ -68,6 +72,7 @@ impl NatsConfig {
             queue_group: None,
             requests_max: 1_536,
             bytes_max: 256 << 20,
+            unwritten_bytes_max: 16 << 20,
             transfers_max: 16,
         }
     }

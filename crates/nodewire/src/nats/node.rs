@@ -26,6 +26,8 @@ pub(super) struct Shared {
     pub(super) client: async_nats::Client,
     pub(super) cancels: Arc<Cancels>,
     pub(super) bodies: Arc<Budget>,
+    /// Progress and partial outputs on their way.
+    pub(super) unwritten: Unwritten,
     /// Places to store outputs.
     pub(super) transfers: Semaphore,
     /// What cancel subjects of this instance begin with.
@@ -110,7 +112,10 @@ impl Shared {
                 ExecutionEvent::Accepted | ExecutionEvent::Started => {}
                 ExecutionEvent::Progress(_) | ExecutionEvent::Partial(_) => {
                     match interim(&event, form, self.client.max_payload()) {
-                        Some(reply) => request.respond(reply).await?,
+                        Some(reply) => {
+                            self.unwritten.make_room(&self.client, &reply).await?;
+                            request.respond(reply).await?;
+                        }
                         None => self.lose_once(&mut lost_partial),
                     }
                 }
@@ -162,6 +167,39 @@ impl Shared {
                 "the server holds as many bytes of requests as it may; try again later",
             ))
         })
+    }
+}
+
+/// Replies that the connection may not have written yet, and which are not the last of their request.
+#[derive(Debug)]
+pub(super) struct Unwritten {
+    bytes_max: usize,
+    /// Handed over since the connection has last written everything.
+    bytes: AtomicUsize,
+}
+
+impl Unwritten {
+    pub(super) const fn new(bytes_max: usize) -> Self {
+        Self {
+            bytes_max,
+            bytes: AtomicUsize::new(0),
+        }
+    }
+
+    /// Waits until the connection has written what it has, if that is too much.
+    async fn make_room(
+        &self,
+        client: &async_nats::Client,
+        reply: &Reply,
+    ) -> Result<(), ServiceError> {
+        let bytes = reply.payload.len();
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) > self.bytes_max {
+            // What others hand over meanwhile counts anew, with this one.
+            self.bytes.store(bytes, Ordering::Relaxed);
+            client.flush().await.map_err(ServiceError::internal)?;
+        }
+        Ok(())
     }
 }
 

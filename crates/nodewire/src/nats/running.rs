@@ -17,7 +17,7 @@ use super::cancel::Cancels;
 use super::config::{NatsConfig, NatsConnection};
 use super::describe::{EXECUTE, describe, node_bytes_max, token, wire_metadata};
 use super::error::NatsError;
-use super::node::{Budget, Shared};
+use super::node::{Budget, Shared, Unwritten};
 use super::stats::Statistics;
 use crate::capability::Losses;
 use crate::server::RunningWire;
@@ -79,6 +79,7 @@ pub(crate) async fn start(
     let shared = Arc::new(Shared {
         cancels: Arc::new(Cancels::default()),
         bodies: Budget::new(config.bytes_max),
+        unwritten: Unwritten::new(config.unwritten_bytes_max),
         transfers: Semaphore::new(config.transfers_max.clamp(1, Semaphore::MAX_PERMITS)),
         cancel_subject: format!("{}.$cancel.{}", address.group, address.id),
         client: context.client().clone(),

@@ -17,6 +17,7 @@ mod memory;
 mod nodes;
 mod python;
 mod requests;
+mod slow;
 mod stop;
 mod streams;
 mod support;

@@ -53,6 +53,7 @@ pub(super) fn make(
     config.queue_group = view.get("queue_group").or(config.queue_group);
     view.set("requests_max", &mut config.requests_max);
     view.set("bytes_max", &mut config.bytes_max);
+    view.set("unwritten_bytes_max", &mut config.unwritten_bytes_max);
     check_service(&config.service, view, problems);
     if view.has(&CREDENTIALS) || view.has(&CONNECTION) {
         config.connection = connection(&config, view, problems);
