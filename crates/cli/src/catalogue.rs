@@ -2,6 +2,7 @@
 
 mod bench;
 mod call;
+mod chosen;
 mod config;
 mod found;
 mod ls;

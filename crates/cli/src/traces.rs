@@ -31,10 +31,15 @@ impl Traces {
 
     /// A span of a request to another program, part of the trace that [`parent`] names.
     pub(crate) fn request(&self, name: &str) -> Option<Span> {
+        self.request_within(name, parent())
+    }
+
+    /// The same, part of this trace; of a new one if there is none.
+    pub(crate) fn request_within(&self, name: &str, parent: Option<TraceParent>) -> Option<Span> {
         let start = SpanStart {
             name,
             kind: SpanKind::Client,
-            parent: parent(),
+            parent,
             trace_state: None,
         };
         Some(self.0.as_ref()?.tracer().start(start))

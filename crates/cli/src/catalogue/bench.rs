@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::found::{self, Chosen};
+use super::chosen::{self, Chosen, Wanted};
 use super::places::{PlaceFlags, WHERE, wire};
 use super::show;
 use super::values::{self, VALUES};
@@ -70,25 +70,17 @@ const DURATION: Duration = Duration::from_secs(5);
 pub(super) async fn bench(args: BenchArgs) -> Result<(), Failure> {
     values::check(&args.inputs, &args.param)?;
     let signals = Signals::listen()?;
-    let look = async {
-        let places = args.places.find(args.via).await?;
-        Ok(found::look(&places).await)
+    let wanted = Wanted {
+        call: Call::new(args.node.as_str()).quiet().timeout(args.timeout),
+        inputs: &args.inputs,
+        parameters: &args.param,
+        via: args.via,
     };
-    let found = signals.unless_stopped(look).await?;
-    let benched = match found::choose(&found, &args.node) {
-        Ok(chosen) => {
-            let load = load(&args, &chosen, &signals);
-            signals.unless_killed(Box::pin(load)).await
-        }
-        Err(failure) => Err(failure),
-    };
-    found::close(&found).await;
-    benched
+    let work = async |chosen: Chosen| load(&args, &chosen, &signals).await;
+    chosen::with_node(&args.places, wanted, &signals, work).await
 }
 
 async fn load(args: &BenchArgs, chosen: &Chosen, signals: &Signals) -> Result<(), Failure> {
-    let mut call = Call::new(args.node.as_str()).quiet().timeout(args.timeout);
-    (call.inputs, call.parameters) = values::read(&args.inputs, &args.param, &chosen.node)?;
     let over = CancellationToken::new();
     let left = Arc::new(AtomicU64::new(args.count.unwrap_or(u64::MAX)));
     let begun = Instant::now();
@@ -96,7 +88,7 @@ async fn load(args: &BenchArgs, chosen: &Chosen, signals: &Signals) -> Result<()
     for _ in 0..args.in_flight {
         let worker = Worker {
             remote: chosen.remote.clone(),
-            call: call.clone(),
+            call: chosen.call.clone(),
             left: Arc::clone(&left),
             over: over.clone(),
         };

@@ -3,17 +3,20 @@
 use std::time::Duration;
 
 use nodewire::capability::Wire;
-use nodewire::client::{Call, RemoteErrorKind, RemoteEvent};
+use nodewire::client::{Call, RemoteErrorKind, RemoteEvent, RemoteExecution};
 use nodewire::{Outputs, Progress, Value, plain};
 use nodewire_json::{Json, Kind};
+use nodewire_telemetry::names::attribute;
+use nodewire_telemetry::{Span, TraceParent};
 use serde_json::json;
 
-use super::found::{self, Chosen};
+use super::chosen::{self, Chosen, Wanted};
 use super::places::{PlaceFlags, WHERE, wire};
 use super::values::{self, VALUES};
 use crate::failure::Failure;
 use crate::signals::Signals;
 use crate::terminal;
+use crate::traces::Traces;
 
 const HELP: &str = "\
 Examples:
@@ -21,12 +24,13 @@ Examples:
   nodewire call resize data=@photo.jpg --via http --http http://127.0.0.1:8080 --raw > small.jpg
   nodewire call render scene=@scene.json --stream --json --timeout 60
 
-Without --via, the node is executed on the first of these wires that has it: nats, nnrp, http, autotrainer, nanograph.
+Without --via, the node is executed on the first of these wires that has it and can carry what goes in: nats, nnrp, http, autotrainer, \
+nanograph. Where OTEL_EXPORTER_OTLP_ENDPOINT says where traces go, one begins here, and goes on in the node.
 Progress goes to standard error, results to standard output: a line `output: value` for each. With --json the line is \
 {\"event\": \"completed\", \"outputs\": {..}}, or how else it ended; bytes are {\"$bytes\": \"<base64>\"} there.
 Ctrl-C cancels the execution and waits for its end; a second one does not wait.
 
-Exit status: 0 it completed; 1 it failed, and why; 2 wrong usage, or no server has the node; 3 no server was reached, or the \
+Exit status: 0 it completed; 1 it failed, and why; 2 wrong usage, no server has the node, or no wire can carry what goes in; 3 no server was reached, or the \
 connection was lost; 130 interrupted.";
 
 #[derive(Debug, clap::Args)]
@@ -59,7 +63,7 @@ pub(crate) struct CallArgs {
     /// Higher goes first among those waiting.
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     priority: Option<i32>,
-    /// The W3C trace context that it belongs to.
+    /// The W3C trace context that it belongs to, if not a new one.
     #[arg(long, value_name = "TEXT", env = "TRACEPARENT")]
     traceparent: Option<String>,
     #[command(flatten)]
@@ -69,37 +73,71 @@ pub(crate) struct CallArgs {
 pub(super) async fn call(args: CallArgs) -> Result<(), Failure> {
     values::check(&args.inputs, &args.param)?;
     let signals = Signals::listen()?;
-    let look = async {
-        let places = args.places.find(args.via).await?;
-        Ok(found::look(&places).await)
+    let traces = Traces::start("nodewire-call");
+    let mut call = Call::new(args.node.as_str());
+    call.timeout = args.timeout;
+    call.priority = args.priority;
+    let wanted = Wanted {
+        call,
+        inputs: &args.inputs,
+        parameters: &args.param,
+        via: args.via,
     };
-    let found = signals.unless_stopped(look).await?;
-    let called = match found::choose(&found, &args.node) {
-        Ok(chosen) => {
-            let execution = execute(&args, &chosen, &signals);
-            signals.unless_killed(Box::pin(execution)).await
-        }
-        Err(failure) => Err(failure),
-    };
-    found::close(&found).await;
+    let work = async |chosen| execute(&args, chosen, &signals, &traces).await;
+    let called = chosen::with_node(&args.places, wanted, &signals, work).await;
+    traces.stop().await;
     called
 }
 
-async fn execute(args: &CallArgs, chosen: &Chosen, signals: &Signals) -> Result<(), Failure> {
-    let mut call = Call::new(args.node.as_str());
-    (call.inputs, call.parameters) = values::read(&args.inputs, &args.param, &chosen.node)?;
-    call.timeout = args.timeout;
-    call.priority = args.priority;
-    call.trace_parent.clone_from(&args.traceparent);
-    let (wire, server) = (chosen.remote.wire(), terminal::plain(&chosen.server));
+async fn execute(
+    args: &CallArgs,
+    chosen: Chosen,
+    signals: &Signals,
+    traces: &Traces,
+) -> Result<(), Failure> {
+    let Chosen {
+        remote,
+        server,
+        mut call,
+    } = chosen;
+    let (wire, server) = (remote.wire(), terminal::plain(&server));
     tracing::info!(%wire, %server, "executing");
-    let mut execution = chosen.remote.execute(call).await;
+    let parent = args.traceparent.as_deref().and_then(TraceParent::parse);
+    let mut span = traces.request_within(&args.node, parent);
+    if let Some(span) = &mut span {
+        span.add_text(attribute::WIRE, wire.name());
+        span.add_text(attribute::NODE, &args.node);
+        span.add_text(attribute::SERVER, &server);
+    }
+    let context = span.as_ref().map(|span| span.context().to_string());
+    call.trace_parent = context.or_else(|| args.traceparent.clone());
+    let mut execution = remote.execute(call).await;
     let cancel = execution.cancel_token();
     let stop = signals.stop.clone();
     tokio::spawn(async move {
         stop.cancelled().await;
         cancel.cancel();
     });
+    let ended = follow(args, &mut execution).await;
+    if let Some(span) = span {
+        end(span, ended.as_ref());
+    }
+    match ended {
+        Some(RemoteEvent::Completed(outputs)) if args.raw => write_raw(&outputs),
+        Some(RemoteEvent::Completed(outputs)) => {
+            if !args.json {
+                print(&outputs);
+            }
+            Ok(())
+        }
+        Some(RemoteEvent::Cancelled) if signals.stop.is_cancelled() => Err(Failure::interrupted()),
+        Some(ended) => Err(failure(&ended)),
+        None => Err(Failure::servers("the execution has no end")),
+    }
+}
+
+/// Shows what happens, and gives the end.
+async fn follow(args: &CallArgs, execution: &mut RemoteExecution) -> Option<RemoteEvent> {
     while let Some(event) = execution.next().await {
         if args.json && (args.stream || event.is_terminal()) {
             terminal::json(as_json(&event));
@@ -108,22 +146,42 @@ async fn execute(args: &CallArgs, chosen: &Chosen, signals: &Signals) -> Result<
             RemoteEvent::Progress(progress) if !args.json => say(&progress),
             RemoteEvent::Partial(outputs) if args.stream && !args.json => print(&outputs),
             RemoteEvent::Progress(_) | RemoteEvent::Partial(_) => {}
-            RemoteEvent::Completed(outputs) if args.raw => return write_raw(&outputs),
-            RemoteEvent::Completed(outputs) => {
-                if !args.json {
-                    print(&outputs);
-                }
-                return Ok(());
-            }
-            RemoteEvent::Cancelled if signals.stop.is_cancelled() => {
-                return Err(Failure::interrupted());
-            }
-            ended @ (RemoteEvent::Failed(_)
+            ended @ (RemoteEvent::Completed(_)
+            | RemoteEvent::Failed(_)
             | RemoteEvent::Cancelled
-            | RemoteEvent::Dropped { .. }) => return Err(failure(&ended)),
+            | RemoteEvent::Dropped { .. }) => return Some(ended),
         }
     }
-    Err(Failure::servers("the execution has no end"))
+    None
+}
+
+/// With the outcome, in the words of the node's own span.
+fn end(mut span: Span, ended: Option<&RemoteEvent>) {
+    let outcome = match ended {
+        Some(RemoteEvent::Completed(_)) => "completed",
+        Some(RemoteEvent::Cancelled) => "cancelled",
+        Some(RemoteEvent::Dropped { .. }) => "dropped",
+        Some(RemoteEvent::Failed(_) | RemoteEvent::Progress(_) | RemoteEvent::Partial(_))
+        | None => "failed",
+    };
+    span.add_text(attribute::OUTCOME, outcome);
+    match ended {
+        Some(RemoteEvent::Failed(error)) => {
+            span.add_text(attribute::ERROR_TYPE, error.kind().name());
+            span.end(Some(error.message()));
+        }
+        Some(RemoteEvent::Dropped { reason }) => {
+            span.add_text(attribute::ERROR_TYPE, reason);
+            span.end(Some("it was dropped"));
+        }
+        Some(
+            RemoteEvent::Completed(_)
+            | RemoteEvent::Cancelled
+            | RemoteEvent::Progress(_)
+            | RemoteEvent::Partial(_),
+        )
+        | None => span.end(None),
+    }
 }
 
 fn failure(ended: &RemoteEvent) -> Failure {

@@ -1,134 +1,173 @@
 //! What was found where.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
-use nodewire::capability::Wire;
 use nodewire::client::{
-    NodeDescription, Remote, RemoteError, RemoteOptions, ServerDescription, Target,
+    Remote, RemoteError, RemoteErrorKind, RemoteOptions, ServerDescription, Target,
 };
+use tokio::time::Instant;
 
-use super::near;
 use super::places::Places;
-use crate::failure::{Failure, chain};
+use crate::failure::chain;
 
-/// The order in which wires are tried for a node: first those that tell the kinds of errors and have all of a request's
-/// parts, then the others.
-pub(super) const ORDER: [Wire; 5] = [
-    Wire::Nats,
-    Wire::Nnrp,
-    Wire::Http,
-    Wire::Autotrainer,
-    Wire::Nanograph,
-];
+/// What ends by its own timeout tells more.
+const SLACK: Duration = Duration::from_millis(200);
+
+/// For connections to end in good order; the others learn of it by themselves.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A target, and what is there.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Found {
     pub(super) target: Target,
     pub(super) remote: Option<Remote>,
-    pub(super) servers: Result<Vec<ServerDescription>, RemoteError>,
+    pub(super) servers: Result<Vec<ServerDescription>, Unreached>,
+}
+
+/// Why nothing is known of a target.
+#[derive(Debug, Clone)]
+pub(super) struct Unreached {
+    pub(super) kind: RemoteErrorKind,
+    pub(super) text: String,
+}
+
+impl From<RemoteError> for Unreached {
+    fn from(error: RemoteError) -> Self {
+        Self {
+            kind: error.kind(),
+            text: chain(&error),
+        }
+    }
 }
 
 impl Found {
-    pub(super) async fn look(target: Target, options: RemoteOptions) -> Self {
-        match Remote::connect(&target, options).await {
-            Ok(remote) => {
-                let servers = remote.describe().await;
-                Self {
-                    target,
-                    remote: Some(remote),
-                    servers,
-                }
-            }
-            Err(error) => Self {
+    /// Connects and asks, until then at the latest.
+    pub(super) async fn look(target: Target, options: &RemoteOptions, until: Instant) -> Self {
+        let mut own = options.clone();
+        own.connect_timeout = left(until);
+        let connecting = Remote::connect(&target, own);
+        match in_time(until, Box::pin(connecting)).await {
+            Ok(remote) => Self::ask(target, remote, until).await,
+            Err(unreached) => Self {
                 target,
                 remote: None,
-                servers: Err(error),
+                servers: Err(unreached),
             },
         }
     }
 
-    pub(super) async fn close(&self) {
+    /// The same, over the connection that there is, unless it was of no use.
+    pub(super) async fn again(self, options: &RemoteOptions, until: Instant) -> Self {
+        match (self.remote, self.servers) {
+            (Some(remote), Ok(_)) => Self::ask(self.target, remote, until).await,
+            (_, _) => Self::look(self.target, options, until).await,
+        }
+    }
+
+    async fn ask(target: Target, remote: Remote, until: Instant) -> Self {
+        let asking = remote.describe_within(left(until));
+        let servers = in_time(until, asking).await;
+        Self {
+            target,
+            remote: Some(remote),
+            servers,
+        }
+    }
+
+    /// Whether anybody answered.
+    pub(super) fn is_there(&self) -> bool {
+        let servers = self.servers.as_ref();
+        servers.is_ok_and(|servers| !servers.is_empty())
+    }
+
+    async fn close(&self) {
         if let Some(remote) = &self.remote {
             remote.close().await;
         }
     }
 }
 
+fn left(until: Instant) -> Duration {
+    until.saturating_duration_since(Instant::now())
+}
+
+async fn in_time<T>(
+    until: Instant,
+    work: impl Future<Output = Result<T, RemoteError>>,
+) -> Result<T, Unreached> {
+    let begun = Instant::now();
+    match tokio::time::timeout_at(until + SLACK, work).await {
+        Ok(done) => done.map_err(Unreached::from),
+        Err(_) => Err(Unreached {
+            kind: RemoteErrorKind::Unreachable,
+            text: format!("no answer within {:.1} s", begun.elapsed().as_secs_f64()),
+        }),
+    }
+}
+
 /// Looks everywhere at once. If it is dropped, all connections are given up.
 pub(super) async fn look(places: &Places) -> Vec<Found> {
     let looks = places.targets.iter().map(|target| {
-        let look = Found::look(target.clone(), places.options.clone());
+        let look = Found::look(target.clone(), &places.options, places.until);
         Box::pin(look)
     });
     join_all(looks).await
 }
 
-pub(super) async fn close(found: &[Found]) {
-    join_all(found.iter().map(Found::close)).await;
+/// Ends the connections.
+pub(super) async fn close<'a>(found: impl IntoIterator<Item = &'a Found>) {
+    let closing = join_all(found.into_iter().map(Found::close));
+    // What has not ended by then ends with the program.
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
 }
 
-/// A node to execute, and where.
-#[derive(Debug)]
-pub(super) struct Chosen {
-    pub(super) remote: Remote,
-    pub(super) server: String,
-    pub(super) node: NodeDescription,
-}
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
 
-/// The node, on the first wire that has it.
-///
-/// # Errors
-/// None has it; tells what is near.
-pub(super) fn choose(found: &[Found], node: &str) -> Result<Chosen, Failure> {
-    for wire in ORDER {
-        let there = found.iter().filter(|found| found.target.wire() == wire);
-        for Found {
-            remote, servers, ..
-        } in there
-        {
-            let (Some(remote), Ok(servers)) = (remote, servers) else {
-                continue;
-            };
-            for server in servers.iter().filter(|server| server.is_callable) {
-                if let Some(found) = server.nodes.iter().find(|each| each.uid == node) {
-                    return Ok(Chosen {
-                        remote: remote.clone(),
-                        server: server.name.clone(),
-                        node: found.clone(),
-                    });
-                }
+    use nodewire::capability::Wire;
+
+    use super::*;
+    use crate::catalogue::places::options;
+
+    #[tokio::test(start_paused = true)]
+    async fn looking_ends_in_time_on_every_wire_and_says_why() {
+        // An error says that another test was first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let gone = TcpListener::bind("127.0.0.1:0").unwrap();
+        let free = gone.local_addr().unwrap().port();
+        drop(gone);
+        let mut targets = Vec::new();
+        for port in [port, free] {
+            for (wire, text) in [
+                (Wire::Nanograph, format!("127.0.0.1:{port}")),
+                (Wire::Nats, format!("127.0.0.1:{port}")),
+                (Wire::Autotrainer, format!("{port},{port}")),
+                (Wire::Nnrp, format!("nnrp+tcp://127.0.0.1:{port}")),
+                (Wire::Http, format!("127.0.0.1:{port}")),
+            ] {
+                targets.push(Target::parse(wire, &text).unwrap());
             }
         }
+        let wait = Duration::from_secs(5);
+        // The clock is paused: it goes on only while everybody waits, however busy the machine is.
+        let begun = Instant::now();
+        let places = Places {
+            targets,
+            options: options(wait),
+            until: begun + wait,
+            wait,
+        };
+        let found = look(&places).await;
+        assert!(begun.elapsed() <= wait + 2 * SLACK, "{:?}", begun.elapsed());
+        for found in &found {
+            let unreached = found.servers.as_ref().unwrap_err();
+            assert_eq!(unreached.kind, RemoteErrorKind::Unreachable, "{found:?}");
+            assert!(!unreached.text.is_empty(), "{found:?}");
+        }
+        close(&found).await;
     }
-    Err(unknown(found, node))
-}
-
-fn unknown(found: &[Found], node: &str) -> Failure {
-    let servers = found.iter().filter_map(|found| found.servers.as_ref().ok());
-    let servers = servers.flatten().filter(|server| server.is_callable);
-    let mut uids: Vec<_> = servers
-        .flat_map(|server| &server.nodes)
-        .map(|node| node.uid.as_str())
-        .collect();
-    uids.sort_unstable();
-    uids.dedup();
-    let unreachable: Vec<_> = found
-        .iter()
-        .filter_map(|found| Some((&found.target, found.servers.as_ref().err()?)))
-        .map(|(target, error)| format!("{target}: {}", chain(error)))
-        .collect();
-    if uids.is_empty() && !unreachable.is_empty() {
-        return Failure::servers(unreachable.join("; "));
-    }
-    let near = near::nearest(node, &uids);
-    let mut text = format!("no server has a node `{node}`");
-    if near.is_empty() {
-        text.push_str("; `nodewire ls` shows which there are");
-    } else {
-        text.push_str(&format!("; did you mean {}?", near.join(", ")));
-    }
-    if !unreachable.is_empty() {
-        text.push_str(&format!(" (not reached: {})", unreachable.join("; ")));
-    }
-    Failure::usage(text)
 }

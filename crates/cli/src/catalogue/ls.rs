@@ -9,7 +9,7 @@ use serde_json::json;
 use super::found::{self, Found};
 use super::places::{PlaceFlags, WHERE, wire};
 use super::show;
-use crate::failure::{Failure, chain};
+use crate::failure::Failure;
 use crate::micro::Table;
 use crate::signals::Signals;
 use crate::terminal;
@@ -19,7 +19,7 @@ Examples:
   nodewire ls --nats nats://127.0.0.1:4222 --http http://127.0.0.1:8080 --http-token-file http.token
   nodewire ls --nanograph ws://127.0.0.1:3017 --json
 
-Devices of others are known by their heartbeats, which come every 5 seconds. A node that is found on several wires is one line, \
+Devices of others are known by their heartbeats, which come every 5 seconds; it ends after --wait at the latest. A node that is found on several wires is one line, \
 with the load of the wire that tells most of it.
 
 Exit status: 0 every place was reached; 2 wrong usage; 3 one was not, or has no server: what was found is shown nevertheless.";
@@ -45,13 +45,13 @@ pub(super) async fn ls(args: LsArgs) -> Result<(), Failure> {
         found::close(&found).await;
         Ok(found)
     };
-    let found = signals.unless_stopped(look).await?;
+    let found = signals.unless_stopped(Box::pin(look)).await?;
     if args.json {
         print_json(&found);
     } else {
         print_tables(&found);
     }
-    let missing: Vec<_> = found.iter().filter(|found| !is_there(found)).collect();
+    let missing: Vec<_> = found.iter().filter(|found| !found.is_there()).collect();
     match missing.as_slice() {
         [] => Ok(()),
         [one] if found.len() == 1 => Err(Failure::servers(reason(one))),
@@ -63,17 +63,10 @@ pub(super) async fn ls(args: LsArgs) -> Result<(), Failure> {
     }
 }
 
-fn is_there(found: &Found) -> bool {
-    found
-        .servers
-        .as_ref()
-        .is_ok_and(|servers| !servers.is_empty())
-}
-
 fn reason(found: &Found) -> String {
     match &found.servers {
         Ok(_) => format!("{}: no service answers", found.target),
-        Err(error) => format!("{}: {}", found.target, chain(error)),
+        Err(unreached) => format!("{}: {}", found.target, unreached.text),
     }
 }
 
@@ -83,7 +76,7 @@ fn print_json(found: &[Found]) {
     for found in found {
         match &found.servers {
             Ok(some) => servers.extend(some.iter().map(|each| show::server(&found.target, each))),
-            Err(error) => unreachable.push(show::unreachable(&found.target, error)),
+            Err(unreached) => unreachable.push(show::unreached(&found.target, unreached)),
         }
     }
     terminal::json(json!({"servers": servers, "unreachable": unreachable}));
@@ -125,7 +118,7 @@ fn print_tables(found: &[Found]) {
         }
         table.print();
     }
-    for found in found.iter().filter(|found| !is_there(found)) {
+    for found in found.iter().filter(|found| !found.is_there()) {
         terminal::say(format_args!(
             "{} {}",
             terminal::warning_word(),

@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nodewire::capability::Wire;
-use nodewire::client::{NnrpTrust, RemoteOptions, Secret, Target};
+use nodewire::client::{NatsLogin, NnrpTrust, RemoteOptions, Secret, Target};
+use tokio::time::Instant;
 
 use super::config::{self, Catalogue};
 use crate::core::running_servers;
 use crate::failure::Failure;
+use crate::terminal;
 
 /// Targets that are asked at once.
 pub(super) const TARGETS_MAX: usize = 64;
@@ -21,8 +23,8 @@ pub(super) const WHERE: &str = "\
 Where servers are is said by flags; without any, by NODEWIRE_CATALOGUE_NANOGRAPH, _NATS, _AUTOTRAINER, _NNRP and _HTTP \
 (several with spaces between them), _NATS_CREDENTIALS, _NNRP_CA, _HTTP_TOKEN_FILE and _HTTP_TOKEN; without these, by the table \
 [catalogue] of nodewire.toml in the current folder, with the keys nanograph, nats, autotrainer, nnrp, http (lists), \
-nats_credentials, nnrp_ca, http_token_file, nnrp_insecure and daemon. The node servers of a daemon that runs are looked at, \
-too, unless flags say where to look.";
+nats_credentials, nnrp_ca, http_token_file, nnrp_insecure and daemon. The node servers that a running daemon knows, also those on \
+NATS, are looked at, too, unless flags say where to look, or `daemon = false`.";
 
 /// Where to look.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -61,16 +63,20 @@ pub(super) struct PlaceFlags {
     /// Leave the daemon's servers out.
     #[arg(long)]
     no_daemon: bool,
-    /// For a connection, and for each answer of a server that tells of itself, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = crate::micro::seconds)]
+    /// How long to look, in seconds: at all places at once.
+    #[arg(long, value_name = "SECONDS", default_value = "6", value_parser = patience)]
     wait: Duration,
 }
 
-/// Where to look, and with what patience.
+/// Where to look, and until when.
 #[derive(Debug)]
 pub(super) struct Places {
     pub(super) targets: Vec<Target>,
     pub(super) options: RemoteOptions,
+    /// Nobody is waited for any longer.
+    pub(super) until: Instant,
+    /// How long each further look may take.
+    pub(super) wait: Duration,
 }
 
 impl PlaceFlags {
@@ -79,9 +85,10 @@ impl PlaceFlags {
     /// # Errors
     /// Nothing is, or something is wrong.
     pub(super) async fn find(&self, via: Option<Wire>) -> Result<Places, Failure> {
+        let until = Instant::now() + self.wait;
         let flags = self.as_catalogue();
         let is_flagged = flags.names_targets();
-        let mut configured = if is_flagged {
+        let configured = if is_flagged {
             flags
         } else {
             let environment = from_environment(&variable);
@@ -93,10 +100,14 @@ impl PlaceFlags {
             self.with_flags(named.unwrap_or_default())
         };
         let wants_daemon = !is_flagged && !self.no_daemon && configured.daemon.unwrap_or(true);
-        if wants_daemon {
-            configured.nanograph.extend(running_servers().await);
-        }
         let mut targets = targets(&configured, variable("NODEWIRE_CATALOGUE_HTTP_TOKEN"))?;
+        if wants_daemon {
+            for target in self.of_daemon().await {
+                if !targets.contains(&target) {
+                    targets.push(target);
+                }
+            }
+        }
         targets.retain(|target| via.is_none_or(|wire| target.wire() == wire));
         if targets.is_empty() {
             let on = via.map_or_else(String::new, |wire| format!(" on {wire}"));
@@ -110,10 +121,28 @@ impl PlaceFlags {
                 "{count} places to look at are too many; {TARGETS_MAX} are allowed"
             )));
         }
-        let mut options = RemoteOptions::default();
-        options.connect_timeout = self.wait;
-        options.answer_timeout = self.wait;
-        Ok(Places { targets, options })
+        Ok(Places {
+            targets,
+            options: options(self.wait),
+            until,
+            wait: self.wait,
+        })
+    }
+
+    /// The node servers that a daemon knows. That it does not tell is no reason not to look elsewhere.
+    async fn of_daemon(&self) -> Vec<Target> {
+        // The other half is for its servers, and for everybody else.
+        running_servers(self.wait / 2)
+            .await
+            .unwrap_or_else(|failure| {
+                let warning = terminal::warning_word();
+                let why = failure.to_string();
+                terminal::say(format_args!(
+                    "{warning} the daemon's node servers are left out: {}",
+                    terminal::plain(&why)
+                ));
+                Vec::new()
+            })
     }
 
     fn as_catalogue(&self) -> Catalogue {
@@ -146,6 +175,15 @@ impl PlaceFlags {
         }
         catalogue
     }
+}
+
+/// With this time for everything that is told.
+pub(super) fn options(wait: Duration) -> RemoteOptions {
+    let mut options = RemoteOptions::default();
+    options.connect_timeout = wait;
+    options.answer_timeout = wait;
+    options.heartbeat_timeout = wait;
+    options
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -199,8 +237,10 @@ fn targets(catalogue: &Catalogue, token: Option<String>) -> Result<Vec<Target>, 
             let mut target = Target::parse(wire, text)
                 .map_err(|error| Failure::usage(format!("{wire}: {error}")))?;
             match &mut target {
-                Target::Nats { credentials, .. } => {
-                    credentials.clone_from(&catalogue.nats_credentials);
+                Target::Nats { login, .. } => {
+                    if let Some(file) = &catalogue.nats_credentials {
+                        *login = NatsLogin::Credentials(file.clone());
+                    }
                 }
                 Target::Nnrp { trust: trusted, .. } => trusted.clone_from(&trust),
                 Target::Http { token: given, .. } => given.clone_from(&token),
@@ -222,6 +262,18 @@ fn file(path: &Path) -> Result<Vec<u8>, Failure> {
         return Err(failed(format!("it has more than {FILE_BYTES_MAX} bytes")));
     }
     std::fs::read(path).map_err(|error| failed(format!("cannot read it: {error}")))
+}
+
+/// Longest time that is waited.
+const PATIENCE_MAX: Duration = Duration::from_secs(3_600);
+
+/// Reads a time to wait, in seconds.
+pub(super) fn patience(text: &str) -> Result<Duration, String> {
+    let time = crate::micro::seconds(text)?;
+    if time.is_zero() || time > PATIENCE_MAX {
+        return Err("seconds must be more than 0, and at most 3600".to_owned());
+    }
+    Ok(time)
 }
 
 /// Reads `--via`.
@@ -267,5 +319,9 @@ mod tests {
         let error = targets(&wrong, None).unwrap_err().to_string();
         assert!(!error.contains("secret"), "{error}");
         assert!(wire("nats").is_ok() && wire("mcp").is_err());
+        assert!(patience("0.5").is_ok());
+        for wrong in ["0", "-1", "3601", "1e18", "soon"] {
+            assert!(patience(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use nodewire::client::{
-    Load, NodeDescription, PortDescription, RemoteError, ServerDescription, Target,
-};
+use nodewire::client::{Load, NodeDescription, PortDescription, ServerDescription, Target};
 use nodewire_json::Json;
 use serde_json::{Value, json};
 
-use crate::failure::chain;
+use super::found::Unreached;
 use crate::nnrp::micros;
 
 /// As many microseconds as fit.
@@ -44,12 +42,12 @@ pub(super) fn server(target: &Target, server: &ServerDescription) -> Value {
     })
 }
 
-pub(super) fn unreachable(target: &Target, error: &RemoteError) -> Value {
+pub(super) fn unreached(target: &Target, unreached: &Unreached) -> Value {
     json!({
         "wire": target.wire().name(),
         "target": target.to_string(),
-        "kind": error.kind().name(),
-        "error": chain(error),
+        "kind": unreached.kind.name(),
+        "error": unreached.text,
     })
 }
 

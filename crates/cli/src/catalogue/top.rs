@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use nodewire::capability::Wire;
-use nodewire::client::{Load, Remote, RemoteOptions, Target};
+use nodewire::client::{Load, RemoteOptions, Target};
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use super::found::Found;
-use super::places::{PlaceFlags, WHERE, wire};
+use super::found::{self, Found};
+use super::places::{PlaceFlags, Places, TARGETS_MAX, WHERE, patience, wire};
 use super::show;
 use crate::failure::Failure;
 use crate::micro::Table;
@@ -28,21 +30,23 @@ A line for each node and wire: executions that ended per second since the last l
 99th of 100 times of its handler since the server started, and how many failed, were dropped and were refused since then. \
 The Nanograph wire tells none of this; of services that are none of ours, NATS tells requests, errors and the mean time.
 
-On a terminal the view is redrawn in place; otherwise, and with --json, each look is printed.
+On a terminal the view is redrawn in place; otherwise, and with --json, what is known is printed once an interval. Targets are \
+looked at independently: one that does not answer is told of as such after --wait. With --once it ends after --wait and one \
+interval at the latest.
 
 Exit status: 0 a server was reached at the last look; 2 wrong usage; 3 none was.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{HELP}\n\n{WHERE}"))]
 pub(crate) struct TopArgs {
-    /// Look twice, an interval apart, print what was seen and end.
+    /// Look twice, an interval apart, print what was seen, and end.
     #[arg(long)]
     once: bool,
     /// Print JSON objects, one per line.
     #[arg(long)]
     json: bool,
     /// How often to look, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = crate::micro::seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = patience)]
     interval: Duration,
     /// On this wire only.
     #[arg(long, value_name = "WIRE", value_parser = wire)]
@@ -56,147 +60,167 @@ const INTERVAL_MIN: Duration = Duration::from_millis(50);
 
 pub(super) async fn top(args: TopArgs) -> Result<(), Failure> {
     let signals = Signals::listen()?;
-    let places = signals.unless_stopped(args.places.find(args.via)).await?;
+    let places = signals
+        .unless_stopped(Box::pin(args.places.find(args.via)))
+        .await?;
     let is_drawn = !args.json && !args.once && std::io::stdout().is_terminal();
-    let targets = places.targets.into_iter();
     let mut watching = Watching {
-        watched: targets.map(|target| (target, None)).collect(),
-        options: places.options,
-        seen: HashMap::new(),
+        watched: places.targets.iter().map(|_| Watched::default()).collect(),
         view: is_drawn.then(View::stdout),
         is_json: args.json,
-        is_there: false,
     };
+    let interval = args.interval.max(INTERVAL_MIN);
     let follow = async {
-        watching
-            .follow(args.interval.max(INTERVAL_MIN), args.once)
-            .await;
+        if args.once {
+            watching.look_twice(places, interval).await;
+        } else {
+            watching.follow(places, interval).await;
+        }
         Ok(())
     };
     let followed = signals.unless_stopped(Box::pin(follow)).await;
     if args.once {
         followed?;
     }
-    join_all(
-        watching
-            .watched
-            .iter()
-            .filter_map(|(_, remote)| remote.as_ref())
-            .map(Remote::close),
-    )
-    .await;
-    if watching.is_there {
+    let watched = watching.watched.iter();
+    let found: Vec<_> = watched.filter_map(|each| each.found.as_ref()).collect();
+    let is_there = found.iter().any(|found| found.is_there());
+    found::close(found).await;
+    if is_there {
         return Ok(());
     }
     Err(Failure::servers("no server was reached"))
 }
 
+/// Looks at a target over and over; each look tells when it was. Looks that take long hold up no other target.
+async fn watch(
+    place: usize,
+    target: Target,
+    (options, wait, interval): (RemoteOptions, Duration, Duration),
+    looks: mpsc::Sender<(usize, Found)>,
+) {
+    let mut next = tokio::time::Instant::now();
+    let mut found = Found::look(target, &options, next + wait).await;
+    loop {
+        let again = found.clone();
+        if looks.send((place, found)).await.is_err() {
+            return;
+        }
+        next = (next + interval).max(tokio::time::Instant::now());
+        tokio::time::sleep_until(next).await;
+        found = again.again(&options, next + wait).await;
+    }
+}
+
 /// A node on a wire, at one target.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
-    target: usize,
     server: String,
     instance: Option<String>,
     node: String,
 }
 
+/// What was told last of a target.
+#[derive(Debug, Default)]
+struct Watched {
+    found: Option<Found>,
+    /// Of each node, and when: rates come of two.
+    loads: HashMap<Key, (Instant, Load)>,
+    rows: Vec<Value>,
+}
+
+impl Watched {
+    fn take(&mut self, found: Found) {
+        let mut loads = HashMap::new();
+        self.rows.clear();
+        for server in found.servers.iter().flatten() {
+            for node in &server.nodes {
+                let key = Key {
+                    server: server.name.clone(),
+                    instance: server.instance.clone(),
+                    node: node.uid.clone(),
+                };
+                let load = node.load.unwrap_or_default();
+                let now = Instant::now();
+                let rate = self.loads.get(&key).and_then(|old| rate(old, &load, now));
+                self.rows.push(json!({
+                    "wire": server.wire.name(),
+                    "server": server.name,
+                    "instance": server.instance,
+                    "node": node.uid,
+                    "round_trip_us": server.round_trip.map(show::as_micros),
+                    "rate": rate,
+                    "load": node.load.as_ref().map(show::load),
+                }));
+                loads.insert(key, (now, load));
+            }
+        }
+        self.loads = loads;
+        self.found = Some(found);
+    }
+
+    fn unreached(&self) -> Option<Value> {
+        let found = self.found.as_ref()?;
+        let unreached = found.servers.as_ref().err()?;
+        Some(show::unreached(&found.target, unreached))
+    }
+}
+
 #[derive(Debug)]
 struct Watching {
-    watched: Vec<(Target, Option<Remote>)>,
-    options: RemoteOptions,
-    /// What was told last, and when: rates come of two.
-    seen: HashMap<Key, (Instant, Load)>,
+    watched: Vec<Watched>,
     view: Option<View>,
     is_json: bool,
-    is_there: bool,
 }
 
 impl Watching {
+    /// Each target twice, an interval apart, but those that are not reached once.
+    async fn look_twice(&mut self, places: Places, interval: Duration) {
+        let (options, until) = (&places.options, places.until);
+        let all = places.targets.into_iter().zip(&mut self.watched);
+        let looks = all.map(|(target, watched)| async move {
+            watched.take(Box::pin(Found::look(target, options, until)).await);
+            let Some(found) = watched.found.take_if(|found| found.servers.is_ok()) else {
+                return;
+            };
+            tokio::time::sleep(interval).await;
+            watched.take(Box::pin(found.again(options, until + interval)).await);
+        });
+        join_all(looks).await;
+        self.show();
+    }
+
     /// Goes on until nobody reads what is printed.
-    async fn follow(&mut self, interval: Duration, once: bool) {
+    async fn follow(&mut self, places: Places, interval: Duration) {
+        let (looks, mut looked) = mpsc::channel(TARGETS_MAX);
+        let mut watches = JoinSet::new();
+        for (place, target) in places.targets.into_iter().enumerate() {
+            let patience = (places.options.clone(), places.wait, interval);
+            watches.spawn(watch(place, target, patience, looks.clone()));
+        }
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut looks = 0;
         while terminal::lost_results().is_none() {
-            ticks.tick().await;
-            let seen = self.look().await;
-            looks += 1;
-            if once && looks < 2 {
-                continue;
-            }
-            self.show(&seen);
-            if once {
-                return;
-            }
-        }
-    }
-
-    async fn look(&mut self) -> Value {
-        let options = &self.options;
-        let looks = self.watched.iter().map(|(target, remote)| {
-            let (target, remote, options) = (target.clone(), remote.clone(), options.clone());
-            Box::pin(async move {
-                let Some(remote) = remote else {
-                    return Found::look(target, options).await;
-                };
-                let servers = remote.describe().await;
-                Found {
-                    target,
-                    remote: Some(remote),
-                    servers,
-                }
-            })
-        });
-        let found = join_all(looks).await;
-        self.is_there = false;
-        let mut rows = Vec::new();
-        let mut unreachable = Vec::new();
-        let mut seen = HashMap::new();
-        for (place, found) in found.into_iter().enumerate() {
-            match &found.servers {
-                Ok(servers) => {
-                    self.is_there |= !servers.is_empty();
-                    for server in servers {
-                        for node in &server.nodes {
-                            let key = Key {
-                                target: place,
-                                server: server.name.clone(),
-                                instance: server.instance.clone(),
-                                node: node.uid.clone(),
-                            };
-                            let load = node.load.unwrap_or_default();
-                            let now = Instant::now();
-                            let rate = self.seen.get(&key).and_then(|old| rate(old, &load, now));
-                            rows.push(json!({
-                                "wire": server.wire.name(),
-                                "server": server.name,
-                                "instance": server.instance,
-                                "node": node.uid,
-                                "round_trip_us": server.round_trip.map(show::as_micros),
-                                "rate": rate,
-                                "load": node.load.as_ref().map(show::load),
-                            }));
-                            seen.insert(key, (now, load));
-                        }
+            tokio::select! {
+                // They do not end before `watches` is dropped.
+                Some((place, found)) = looked.recv() => self.watched[place].take(found),
+                _ = ticks.tick() => {
+                    if self.watched.iter().any(|watched| watched.found.is_some()) {
+                        self.show();
                     }
-                    self.watched[place].1 = found.remote;
-                }
-                Err(error) => {
-                    unreachable.push(show::unreachable(&found.target, error));
-                    // It is connected to again at the next look.
-                    self.watched[place].1 = None;
                 }
             }
         }
-        self.seen = seen;
-        json!({"type": "top", "nodes": rows, "unreachable": unreachable})
     }
 
-    fn show(&mut self, seen: &Value) {
+    fn show(&mut self) {
+        let rows: Vec<_> = self.watched.iter().flat_map(|it| it.rows.clone()).collect();
+        let unreached: Vec<_> = self.watched.iter().filter_map(Watched::unreached).collect();
+        let seen = json!({"type": "top", "nodes": rows, "unreachable": unreached});
         if self.is_json {
             return terminal::json(seen);
         }
-        let lines = lines(seen);
+        let lines = lines(&seen);
         match &mut self.view {
             Some(view) => view.draw(&lines),
             None => lines.iter().for_each(terminal::result),
@@ -256,6 +280,36 @@ fn lines(seen: &Value) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn looking_twice_takes_no_longer_than_was_said() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let targets = [format!("{port},{port}"), "1,1".to_owned()];
+        let targets = targets.map(|text| Target::parse(Wire::Autotrainer, &text).unwrap());
+        let (wait, interval) = (Duration::from_secs(5), Duration::from_secs(1));
+        let begun = tokio::time::Instant::now();
+        let mut watching = Watching {
+            watched: targets.iter().map(|_| Watched::default()).collect(),
+            view: None,
+            is_json: true,
+        };
+        let places = Places {
+            targets: targets.to_vec(),
+            options: crate::catalogue::places::options(wait),
+            until: begun + wait,
+            wait,
+        };
+        watching.look_twice(places, interval).await;
+        // By the clock that is paused, a busy machine makes no difference.
+        assert!(begun.elapsed() < wait + interval + Duration::from_secs(1));
+        assert!(
+            watching
+                .watched
+                .iter()
+                .all(|watched| watched.unreached().is_some())
+        );
+    }
 
     #[test]
     fn a_rate_is_what_ended_in_between() {

@@ -8,7 +8,6 @@ use nodewire::{AssetRef, Inputs, Parameters, PortValue, Value};
 use nodewire_json::Json;
 
 use crate::failure::Failure;
-use crate::terminal;
 
 /// Bytes of one file.
 const FILE_BYTES_MAX: u64 = 256 << 20;
@@ -19,12 +18,23 @@ KEY=VALUE gives an input a value: a text where the node takes one, else JSON, el
 bytes where the node takes them or they are no text. A key that is repeated has a list of values. Where KEY is no input but \
 a parameter, it is that; Autotrainer tells of neither: there parameters need --param.";
 
-/// What goes in: the inputs, those of one key as a list, and the parameters.
+/// What goes in.
+#[derive(Debug)]
+pub(super) struct Values {
+    /// Those of one key are a list.
+    pub(super) inputs: Inputs,
+    pub(super) parameters: Parameters,
+    /// What the node does not tell of, in words. Others' nodes may take more than they tell, so that this is no error.
+    pub(super) unknown: Vec<String>,
+}
+
+/// Reads what goes in, for this node as its wire tells of it.
 pub(super) fn read(
     arguments: &[String],
     set: &[String],
     node: &NodeDescription,
-) -> Result<(Inputs, Parameters), Failure> {
+) -> Result<Values, Failure> {
+    let mut unknown = Vec::new();
     let mut ports: Vec<(&str, Vec<Value>)> = Vec::new();
     let mut parameters = Parameters::new();
     for argument in arguments {
@@ -34,7 +44,7 @@ pub(super) fn read(
                 parameters.insert(key, parameter(key, text, node));
                 continue;
             }
-            say_unknown(node, "input", key);
+            unknown.push(told_of(node, "input", key));
         }
         let value = value(key, text, node.input_kind(key).as_deref())?;
         match ports.iter_mut().find(|(other, _)| *other == key) {
@@ -45,7 +55,7 @@ pub(super) fn read(
     for argument in set {
         let (key, text) = split(argument, "--param KEY=VALUE")?;
         if !has_parameter(node, key) {
-            say_unknown(node, "parameter", key);
+            unknown.push(told_of(node, "parameter", key));
         }
         parameters.insert(key, parameter(key, text, node));
     }
@@ -53,7 +63,11 @@ pub(super) fn read(
     let inputs = ports
         .map(|(key, values)| (key, PortValue::List(values)))
         .collect();
-    Ok((inputs, parameters))
+    Ok(Values {
+        inputs,
+        parameters,
+        unknown,
+    })
 }
 
 /// JSON, unless the node says that it is a text.
@@ -80,27 +94,28 @@ fn has_parameter(node: &NodeDescription, key: &str) -> bool {
         .is_none_or(|parameters| parameters.iter().any(|other| other.name == key))
 }
 
-/// Others' nodes may take more than they tell, so that this is no error.
-fn say_unknown(node: &NodeDescription, what: &str, key: &str) {
+/// What the node tells of instead.
+fn told_of(node: &NodeDescription, what: &str, key: &str) -> String {
     let inputs = node.inputs.iter().flatten().map(|input| &input.name);
     let parameters = node.parameters.iter().flatten();
     let names: Vec<_> = inputs
         .chain(parameters.map(|parameter| &parameter.name))
         .map(String::as_str)
         .collect();
-    terminal::say(format_args!(
-        "{} `{}` tells of no {what} `{}`; it has {}",
-        terminal::warning_word(),
-        terminal::plain(&node.uid),
-        terminal::plain(key),
-        terminal::plain(&names.join(", ")),
-    ));
+    let all = match names.as_slice() {
+        [] => "none".to_owned(),
+        names => names.join(", "),
+    };
+    format!("`{}` tells of no {what} `{key}`; it has {all}", node.uid)
 }
 
-/// Checks the form of arguments, before anybody is asked.
+/// Checks the form of arguments, and that files are there, before anybody is asked.
 pub(super) fn check(inputs: &[String], parameters: &[String]) -> Result<(), Failure> {
     for argument in inputs {
-        split(argument, "KEY=VALUE")?;
+        let (key, text) = split(argument, "KEY=VALUE")?;
+        if let Some(path) = text.strip_prefix('@') {
+            check_file(key, Path::new(path))?;
+        }
     }
     for argument in parameters {
         split(argument, "--param KEY=VALUE")?;
@@ -146,13 +161,26 @@ fn json_or_text(text: &str) -> Value {
 }
 
 fn file(key: &str, path: &Path) -> Result<Bytes, Failure> {
-    let failed = |why: String| Failure::usage(format!("{key}: {}: {why}", path.display()));
-    let cannot = |error: std::io::Error| failed(format!("cannot read it: {error}"));
-    let length = std::fs::metadata(path).map_err(cannot)?.len();
-    if length > FILE_BYTES_MAX {
-        return Err(failed(format!("it has more than {FILE_BYTES_MAX} bytes")));
+    check_file(key, path)?;
+    let read = std::fs::read(path).map(Bytes::from);
+    read.map_err(|error| unusable(key, path, &format!("cannot read it: {error}")))
+}
+
+fn check_file(key: &str, path: &Path) -> Result<(), Failure> {
+    let file = std::fs::metadata(path);
+    let file = file.map_err(|error| unusable(key, path, &format!("cannot read it: {error}")))?;
+    if !file.is_file() {
+        return Err(unusable(key, path, "it is no file"));
     }
-    std::fs::read(path).map(Bytes::from).map_err(cannot)
+    if file.len() > FILE_BYTES_MAX {
+        let why = format!("it has more than {FILE_BYTES_MAX} bytes");
+        return Err(unusable(key, path, &why));
+    }
+    Ok(())
+}
+
+fn unusable(key: &str, path: &Path, why: &str) -> Failure {
+    Failure::usage(format!("{key}: {}: {why}", path.display()))
 }
 
 #[cfg(test)]
@@ -196,11 +224,13 @@ mod tests {
     fn a_repeated_key_is_a_list_and_a_missing_one_an_error() {
         let node = NodeDescription::default();
         let given = ["a=1".into(), "b=x".into(), "a=2".into()];
-        let (inputs, parameters) = read(&given, &[], &node).unwrap();
-        assert_eq!(inputs.get("a").unwrap().values().len(), 2);
-        assert!(parameters.is_empty());
-        for wrong in ["a", "=1", ""] {
+        let read = read(&given, &[], &node).unwrap();
+        assert_eq!(read.inputs.get("a").unwrap().values().len(), 2);
+        assert!(read.parameters.is_empty() && read.unknown.is_empty());
+        for wrong in ["a", "=1", "", "a=@/no/such/file", "a=@/"] {
             assert!(check(&[wrong.to_owned()], &[]).is_err(), "{wrong}");
+        }
+        for wrong in ["a", "=1", ""] {
             assert!(check(&[], &[wrong.to_owned()]).is_err(), "{wrong}");
         }
     }

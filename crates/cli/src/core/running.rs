@@ -1,24 +1,186 @@
 //! The daemon's node servers, for the catalogue.
 
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use nanocore::nats::{NatsAddress, NatsAuth};
+use nanocore::registry::Entries;
+use nodewire::capability::Wire;
+use nodewire::client::{NatsLogin, Secret, Target};
 use serde_json::Value;
 
 use super::args::DaemonArgs;
 use super::client::Daemon;
+use super::place::{NatsPlace, NatsSetting, Place, variable};
+use crate::failure::Failure;
 
-/// Addresses of the node servers that a daemon keeps up; none if there is no daemon, or it does not answer: the catalogue
-/// is not about the daemon.
-pub(crate) async fn running_servers() -> Vec<String> {
-    let Ok(daemon) = Daemon::find(&DaemonArgs::default()) else {
-        return Vec::new();
+/// The embedded broker's address with its password, in the data folder.
+const EMBEDDED: &str = "nats-url";
+/// Longest such file read, in bytes.
+const EMBEDDED_BYTES_MAX: u64 = 4 << 10;
+
+/// Where the node servers are that a daemon keeps up, or finds on NATS; none if no daemon runs.
+///
+/// # Errors
+/// There is one, and it does not answer in time, or refuses.
+pub(crate) async fn running_servers(within: Duration) -> Result<Vec<Target>, Failure> {
+    let args = DaemonArgs::default();
+    let Ok(place) = Place::find(&args.place) else {
+        return Ok(Vec::new());
     };
-    let Ok(told) = daemon.read::<Value>("/servers").await else {
-        return Vec::new();
+    let Ok(daemon) = Daemon::at(&place, &args) else {
+        return Ok(Vec::new());
     };
-    let servers = told["servers"].as_array().or_else(|| told.as_array());
+    let asked = async {
+        tokio::try_join!(
+            daemon.read::<Value>("/servers"),
+            daemon.read::<Value>("/info")
+        )
+    };
+    let told = tokio::time::timeout(within, Box::pin(asked)).await;
+    let (servers, info) = told.unwrap_or_else(|_| {
+        let text = format!("the daemon at {} does not answer", daemon.url());
+        Err(Failure::servers(text))
+    })?;
+    let known = Known::of(&place);
+    let servers = servers["servers"].as_array().or_else(|| servers.as_array());
     let servers = servers.into_iter().flatten();
-    let is_ready = |server: &&Value| server["state"] == "ready";
-    servers
-        .filter(is_ready)
-        .filter_map(|server| Some(server["url"].as_str()?.to_owned()))
-        .collect()
+    Ok(servers
+        .filter(|server| server["state"] == "ready")
+        .filter_map(|server| target(server, &info, &known))
+        .collect())
+}
+
+fn target(server: &Value, info: &Value, known: &Known) -> Option<Target> {
+    let url = server["url"].as_str();
+    let Some(service) = server["nats"]["service"].as_str() else {
+        return Target::parse(Wire::Nanograph, url?).ok();
+    };
+    let shown = url.or_else(|| info["nats"]["url"].as_str())?;
+    let uid = server["serverUid"].as_str().unwrap_or_default();
+    Some(nats(known.address(uid, shown), service))
+}
+
+fn nats(address: NatsAddress, service: &str) -> Target {
+    let login = match address.auth {
+        NatsAuth::Url => NatsLogin::Url,
+        NatsAuth::Credentials(file) => NatsLogin::Credentials(file),
+        NatsAuth::User { user, password } => NatsLogin::User {
+            user,
+            password: Secret::new(password),
+        },
+        NatsAuth::Token(token) => NatsLogin::Token(Secret::new(token)),
+    };
+    let urls: Vec<_> = address.url.split(',').map(str::trim).collect();
+    Target::Nats {
+        url: Secret::new(urls.join(",")),
+        service: Some(service.to_owned()),
+        login,
+        tls_ca: address.tls_ca,
+    }
+}
+
+/// Addresses with who we are there, as far as this user may know: the daemon tells of them without.
+#[derive(Debug)]
+struct Known {
+    entries: Option<Entries>,
+    /// What the daemon's own NATS may be.
+    addresses: Vec<NatsAddress>,
+}
+
+impl Known {
+    fn of(place: &Place) -> Self {
+        let set = place.settings.nats.as_ref().map(|set| match set {
+            NatsSetting::Word(url) => NatsAddress::new(url),
+            NatsSetting::Place(place) => set_address(place),
+        });
+        let embedded = embedded(&place.data).map(NatsAddress::new);
+        let flagged = variable("NODEWIRE_NATS").map(NatsAddress::new);
+        Self {
+            entries: place.registry().load().ok(),
+            addresses: [embedded, set, flagged].into_iter().flatten().collect(),
+        }
+    }
+
+    /// The address that is shown so, so that no password goes to anybody else; as it is shown, if it is not known.
+    fn address(&self, uid: &str, shown: &str) -> NatsAddress {
+        let entry = self.entries.as_ref().and_then(|entries| entries.get(uid));
+        let own = entry.and_then(|entry| entry.nats.as_ref()?.address.as_ref());
+        let mut all = own.into_iter().chain(&self.addresses);
+        let found = all.find(|address| address.shown() == shown);
+        found.map_or_else(|| NatsAddress::new(shown), Clone::clone)
+    }
+}
+
+fn set_address(place: &NatsPlace) -> NatsAddress {
+    let auth = match (
+        &place.credentials,
+        &place.user,
+        &place.password,
+        &place.token,
+    ) {
+        (Some(file), _, _, _) => NatsAuth::Credentials(file.clone()),
+        (None, Some(user), Some(password), _) => NatsAuth::User {
+            user: user.clone(),
+            password: password.clone(),
+        },
+        (None, _, _, Some(token)) => NatsAuth::Token(token.clone()),
+        (None, _, _, None) => NatsAuth::Url,
+    };
+    NatsAddress {
+        url: place.url.clone(),
+        auth,
+        tls_ca: place.tls_ca.clone(),
+    }
+}
+
+fn embedded(data: &Path) -> Option<String> {
+    let path = data.join(EMBEDDED);
+    let is_short = fs::metadata(&path).is_ok_and(|file| file.len() <= EMBEDDED_BYTES_MAX);
+    let text = is_short.then(|| fs::read_to_string(&path).ok())??;
+    Some(text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_password_goes_only_where_it_belongs() {
+        let known = Known {
+            entries: None,
+            addresses: vec![NatsAddress::new("nats://u:secret@127.0.0.1:4222")],
+        };
+        let info = json!({"nats": {"url": "nats://127.0.0.1:4222"}});
+        let at = |server: Value| match target(&server, &info, &known) {
+            Some(Target::Nats { url, service, .. }) => (url.reveal().to_owned(), service.unwrap()),
+            other => panic!("{other:?}"),
+        };
+        let own = at(json!({"nats": {"service": "a"}}));
+        assert_eq!(own.0, "nats://u:secret@127.0.0.1:4222");
+        assert_eq!(own.1, "a");
+        let other = at(json!({"nats": {"service": "a"}, "url": "nats://127.0.0.1:4223"}));
+        assert_eq!(other.0, "nats://127.0.0.1:4223");
+        let nanograph = target(&json!({"url": "ws://127.0.0.1:1/"}), &info, &known);
+        assert_eq!(nanograph.unwrap().wire(), Wire::Nanograph);
+        assert_eq!(target(&json!({}), &info, &known), None);
+    }
+
+    #[test]
+    fn who_we_are_is_told_as_the_settings_say() {
+        let read = |text: Value| set_address(&serde_json::from_value(text).unwrap());
+        let user = read(json!({"url": "nats://h:1", "user": "u", "password": "p@/:"}));
+        let Target::Nats { login, .. } = nats(user, "s") else {
+            panic!("another target")
+        };
+        let NatsLogin::User { user, password } = login else {
+            panic!("another login")
+        };
+        assert_eq!((user.as_str(), password.reveal()), ("u", "p@/:"));
+        let token = read(json!({"url": "nats://h:1", "token": "t"}));
+        assert!(matches!(token.auth, NatsAuth::Token(_)));
+    }
 }

@@ -1,6 +1,8 @@
 //! `nodewire ls` and `nodewire top`.
 
-use crate::support::{Served, WIRES, ended, nodewire};
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use crate::support::{PATIENCE, Served, WIRES, any_command, ended, nodewire};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_wire_has_its_servers_and_nodes() {
@@ -67,6 +69,70 @@ async fn what_is_not_reached_is_told_beside_what_is() {
         told.stdout.contains("served") && told.stderr.contains("127.0.0.1:1"),
         "{told:?}"
     );
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_that_is_down_is_told_with_its_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    // It takes connections, and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = silent.local_addr().unwrap().to_string();
+    let device = format!("{silent},{silent}");
+    let plain_nnrp = format!("nnrp+tcp://{silent}");
+    let flags = [
+        ["--nanograph", &silent],
+        ["--nats", &silent],
+        ["--autotrainer", &device],
+        ["--nnrp", &plain_nnrp],
+        ["--http", &silent],
+        ["--http", "127.0.0.1:1"],
+        ["--autotrainer", "1,1"],
+    ];
+    for command in [
+        &["ls", "--json"][..],
+        &["top", "--once", "--json", "--interval", "0.1"],
+    ] {
+        let mut command = any_command(folder.path(), command);
+        command.args(flags.as_flattened()).args(["--wait", "1"]);
+        let told = ended(command).await;
+        assert_eq!(told.status, 3, "{told:?}");
+        let told = told.json();
+        let unreachable = told["unreachable"].as_array().unwrap();
+        assert_eq!(unreachable.len(), flags.len(), "{told}");
+        for one in unreachable {
+            assert_eq!(one["kind"], "unreachable", "{one}");
+            assert!(!one["error"].as_str().unwrap().is_empty(), "{one}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn top_shows_what_answers_while_others_do_not() {
+    let served = Served::start().await;
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = silent.local_addr().unwrap().to_string();
+    let (_, flags) = served
+        .flags
+        .iter()
+        .find(|(wire, _)| *wire == "http")
+        .unwrap();
+    let mut command = any_command(
+        served.folder.path(),
+        &["top", "--json", "--interval", "0.1"],
+    );
+    // Far longer than a line is waited for.
+    command
+        .args(flags)
+        .args(["--nanograph", &silent, "--wait", "3000"]);
+    let mut top = command.spawn().unwrap();
+    let mut lines = BufReader::new(top.stdout.take().unwrap()).lines();
+    let line = tokio::time::timeout(PATIENCE, lines.next_line()).await;
+    let line = line.expect("a line").unwrap().unwrap();
+    let told: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let nodes = told["nodes"].as_array().unwrap();
+    assert!(nodes.iter().any(|node| node["node"] == "echo"), "{told}");
+    top.kill().await.unwrap();
     served.stop().await;
 }
 

@@ -7,8 +7,11 @@
 )]
 
 mod calling;
+mod carrying;
+mod daemon;
 mod foreign;
 mod listing;
 mod measuring;
 mod places;
 mod support;
+mod tracing;

@@ -38,10 +38,14 @@ async fn a_file_or_the_environment_is_enough() {
 async fn what_is_wrong_is_refused_before_anybody_is_asked() {
     let folder = tempfile::tempdir().unwrap();
     let wrong = folder.path().join("wrong.toml");
-    std::fs::write(&wrong, "[catalogue]\nnast = []\n").unwrap();
+    std::fs::write(&wrong, "[catalogue]\nnts = []\n").unwrap();
     let wrong = wrong.display().to_string();
     let cases: &[(&[&str], &str)] = &[
         (&["ls"], "nowhere to look"),
+        (
+            &["call", "n", "a=@none.bin", "--nats", "a:1"],
+            "a: none.bin: cannot read it",
+        ),
         (&["ls", "--nats", "ftp://secret@a:1"], "is no nats target"),
         (&["ls", "--autotrainer", "5556"], "EVENTS,COMMANDS"),
         (&["ls", "--via", "morse", "--nats", "a:1"], "the wires are"),
@@ -49,7 +53,12 @@ async fn what_is_wrong_is_refused_before_anybody_is_asked() {
             &["ls", "--via", "http", "--nats", "a:1"],
             "nowhere to look on http",
         ),
-        (&["ls", "--config", &wrong], "nast"),
+        (
+            &["ls", "--config", &wrong],
+            "wrong.toml:2:1: [catalogue] has no key \"nts\"; did you mean nats?",
+        ),
+        (&["ls", "--nats", "a:1", "--wait", "1e18"], "at most 3600"),
+        (&["top", "--nats", "a:1", "--interval", "0"], "more than 0"),
         (&["ls", "--config", "none.toml"], "none.toml"),
         (
             &["ls", "--nnrp", "a:1", "--nnrp-ca", "none.pem"],

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::{ConnectOptions, ServerAddr};
 use futures_util::future::join_all;
+use nats_micro::Context;
 use nats_micro::client::{Client, Limits, RequestError};
 use nats_micro::document::{Info, Stats};
 use nodewire_core::BoxFuture;
@@ -44,6 +45,8 @@ const SUBJECTS_MAX: usize = 4_096;
 #[derive(Debug)]
 pub(super) struct Nats {
     client: Client,
+    /// Keeps the connection.
+    _context: Context,
     service: Option<String>,
     options: Arc<RemoteOptions>,
     /// By node.
@@ -89,10 +92,10 @@ impl Nats {
             None => connect,
         };
         // Several addresses are tried one after the other, each with the time of one.
-        let connecting = connect.connect(addresses);
+        let connecting = Context::connect(connect.into(), addresses.as_slice());
         let connected = tokio::time::timeout(options.connect_timeout, connecting).await;
-        let connection = match connected {
-            Ok(Ok(connection)) => connection,
+        let context = match connected {
+            Ok(Ok(context)) => context,
             Ok(Err(error)) => {
                 let text = format!("the broker at {target} cannot be reached: {error}");
                 return Err(unreachable(text));
@@ -103,7 +106,8 @@ impl Nats {
             }
         };
         Ok(Self {
-            client: Client::new(connection),
+            client: Client::new(context.client().clone()),
+            _context: context,
             service: service.clone(),
             options: Arc::clone(options),
             subjects: Mutex::default(),

@@ -127,6 +127,10 @@ async fn a_broker_is_told_who_we_are_beside_its_address() {
     let right = target(user(password));
     let remote = soon(Remote::connect(&right, patient())).await.unwrap();
     assert_eq!(soon(remote.describe()).await.unwrap(), []);
+    let text = format!("nats://me:p%40%3A%2F%20%C3%A4@{}", broker.addr());
+    let right = Target::parse(Wire::Nats, &text).unwrap();
+    let remote = soon(Remote::connect(&right, patient())).await.unwrap();
+    assert_eq!(soon(remote.describe()).await.unwrap(), []);
     for login in [
         NatsLogin::Url,
         user("wrong"),
