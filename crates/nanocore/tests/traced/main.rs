@@ -186,6 +186,9 @@ async fn the_state_of_a_trace_goes_with_it() {
             let run = scene.run_with(&nodes, headers).await;
             assert_eq!(run["status"], "complete", "{run}");
             assert_eq!(seen.take_states(), [""; 0], "{headers}");
+            let in_trace = seen.take();
+            let is_traced = headers != alone || tracer.is_some();
+            assert_eq!(in_trace.len(), if is_traced { 2 } else { 0 }, "{headers}");
         }
         scene.shutdown().await;
     }

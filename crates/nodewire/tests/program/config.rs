@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Output;
 
+use nodewire_testkit::{CollectorManner, OtlpCollector};
+
 use crate::support::{Ready, curl, example, refusal};
 
 const FILE: &str = r#"
@@ -119,6 +121,55 @@ fn what_it_is_asked_is_answered_on_standard_output() {
         "{config}"
     );
     assert!(!config.contains("of-file"), "{config}");
+}
+
+/// With its own settings, and past those of OpenTelemetry where they say nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn traces_and_metrics_go_where_the_file_says() {
+    let collector = OtlpCollector::start(CollectorManner::Takes).await.unwrap();
+    let folder = folder();
+    let endpoint = collector.endpoint();
+    let more = format!(
+        "[telemetry]\nendpoint = \"{endpoint}\"\nresource = \"zone=a\"\n\
+         [metrics]\nlisten = \"127.0.0.1:0\"\ntoken_file = \"token\"\n"
+    );
+    let file = folder.path().join("nodewire.toml");
+    std::fs::write(&file, format!("{FILE}{more}")).unwrap();
+    let mut command = example("greet", folder.path());
+    command
+        .env("NODEWIRE_TELEMETRY_HEADERS", "x-key=secret")
+        .env("OTEL_TRACES_SAMPLER", "always_on")
+        .args(["--http-listen=127.0.0.1:0", "--log-level=info"]);
+    let server = Ready::start(&mut command);
+    let answer = curl(server.port("serving plain HTTP", "address"), "of-file");
+    assert!(answer.contains("Hello, Ada!"), "{answer}");
+    let scraped = scrape(server.port("serving metrics", "address"), "of-file");
+    let counted = "nodewire_accepted_total{wire=\"http\",node=\"greet\"} 1";
+    assert!(scraped.contains(counted), "{scraped}");
+    assert!(
+        scraped.contains("nodewire_telemetry_spans_total"),
+        "{scraped}"
+    );
+    server.stop();
+    let spans = collector.until(|spans| !spans.is_empty()).await.unwrap();
+    assert_eq!(spans.len(), 1, "{spans:#?}");
+    assert_eq!(
+        (spans[0].service.as_str(), spans[0].name.as_str()),
+        ("greeter", "greet")
+    );
+    assert_eq!(collector.last_header("x-key").as_deref(), Some("secret"));
+}
+
+/// What `curl` gets from the address of metrics.
+fn scrape(port: u16, token: &str) -> String {
+    let url = format!("http://127.0.0.1:{port}/metrics");
+    let header = format!("Authorization: Bearer {token}");
+    let scraped = std::process::Command::new("curl")
+        .args(["-sS", "--max-time", "60", "-H", &header, &url])
+        .output()
+        .unwrap();
+    assert!(scraped.status.success(), "{scraped:?}");
+    String::from_utf8(scraped.stdout).unwrap()
 }
 
 #[test]

@@ -9,6 +9,7 @@ use fastrand::Rng;
 use hyper::{Request, StatusCode};
 use nanograph::client::{Client, ClientConfig};
 use nanograph::message::{ExecutionRequest, NodeId};
+use nodewire::http::HttpToken;
 use nodewire::metrics::MetricsConfig;
 use nodewire::{
     Context, Json, NodeDefinition, NodeError, NodeServer, NodeServerBuilder, Outputs, Port, Value,
@@ -91,6 +92,33 @@ async fn scrape(address: SocketAddr) -> Scrape {
     let (status, text) = within(send(address, Request::get("/metrics"), "")).await;
     assert_eq!(status, StatusCode::OK);
     check(&text)
+}
+
+#[tokio::test]
+async fn metrics_with_a_token_are_for_those_who_have_it() {
+    let config = MetricsConfig::new().access(HttpToken::new("secret"));
+    let builder = on_two_wires(nodes(), "guarded").metrics(config);
+    let server = Box::pin(builder.build().unwrap().start()).await.unwrap();
+    let address = server.metrics_address().unwrap();
+    for wrong in [None, Some("Bearer other"), Some("secret")] {
+        let mut head = Request::get("/metrics");
+        if let Some(wrong) = wrong {
+            head = head.header("Authorization", wrong);
+        }
+        let (status, text) = within(send(address, head, "")).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{wrong:?}");
+        assert!(!text.contains("nodewire_"), "{text}");
+    }
+    let head = Request::get("/metrics").header("Authorization", "Bearer secret");
+    let (status, text) = within(send(address, head, "")).await;
+    assert_eq!(status, StatusCode::OK);
+    check(&text);
+    server.stop().await;
+
+    let empty = MetricsConfig::new().access(HttpToken::new(""));
+    let builder = on_two_wires(nodes(), "guarded").metrics(empty);
+    let refused = Box::pin(builder.build().unwrap().start()).await;
+    assert!(refused.is_err(), "an empty token admits nobody on purpose");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
