@@ -63,7 +63,9 @@ pub struct ServerPool {
 }
 
 /// Tells why no server offers a node.
-struct Absence(Box<dyn Fn(&GraphNode) -> Option<String> + Send + Sync>);
+struct Absence(Box<TellAbsence>);
+
+type TellAbsence = dyn Fn(&GraphNode) -> Option<String> + Send + Sync;
 
 impl fmt::Debug for Absence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
