@@ -110,8 +110,8 @@ fn problem(variable: &'static str, text: &str) -> Option<String> {
     give(ENDPOINT, "http://127.0.0.1:4318");
     give(variable, text);
     let error = alone.config(&|_| None, "").err()?;
-    Some(match error {
-        TelemetryError::Variable { problem, .. } => problem.to_owned(),
-        other => format!("cannot be used: {other}"),
-    })
+    if let TelemetryError::Variable { problem, .. } = error {
+        return Some(problem.to_owned());
+    }
+    Some(format!("cannot be used: {error}"))
 }
