@@ -413,6 +413,8 @@ fn previews(sent: &Arc<AtomicUsize>) -> impl Node + use<> {
                 context.partial(CoreOutputs::new().with("b", bytes)).await;
                 sent.fetch_add(1, Ordering::SeqCst);
             }
+            // Waits for the last one, which the end would overtake.
+            context.partial(CoreOutputs::new()).await;
             Ok(CoreOutputs::new())
         }
     })
