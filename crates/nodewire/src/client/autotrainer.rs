@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use autotrainer_api::command::data::Configuration;
 use autotrainer_api::{
-    CallError, Command, CommandAnswer, CommandResult, Delivery, Heartbeat, Message, PendingResult,
-    Presence, PropertyChange, Remote, RemoteOptions as WireOptions, ResultCode, ResultError,
-    SubscribeOptions, Subscription, Topic,
+    CallError, Channel, Command, CommandAnswer, CommandResult, Delivery, Heartbeat, Message,
+    PendingResult, Presence, PropertyChange, Remote, RemoteOptions as WireOptions, ResultCode,
+    ResultError, SubscribeOptions, Subscription, Topic,
 };
 use nodewire_core::BoxFuture;
 use nodewire_json::Json;
@@ -30,6 +30,10 @@ const CANCEL_COMMAND: i64 = 2;
 
 /// Without a timeout of the caller's.
 const LONG: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// For the answer to a request that a device has: one that runs long is answered before it has ended, and a connection that
+/// is lost is told of.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What stands around a request's data.
 const ENVELOPE_BYTES: u64 = 256;
@@ -175,7 +179,13 @@ impl Autotrainer {
             .remote
             .command(Command::UserDefined)
             .verbatim_data(data);
-        let answered = match asked.send().await {
+        let is_there = self.remote.is_connected(Channel::Commands);
+        let patience = if is_there {
+            ANSWER_TIMEOUT
+        } else {
+            self.options.connect_timeout
+        };
+        let answered = match asked.timeout(patience).send().await {
             Ok(answered) => answered,
             Err(CallError::ResultOnly(result)) => return ended(&result),
             Err(error) => return RemoteEvent::Failed(not_sent(error)),

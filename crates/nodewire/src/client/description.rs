@@ -179,6 +179,22 @@ impl NodeDescription {
         })
     }
 
+    /// The names of its inputs, where they are known: by the definition, or else by the schema.
+    #[must_use]
+    pub fn input_names(&self) -> Option<Vec<String>> {
+        let told = self.inputs.as_ref();
+        let told = told.map(|ports| ports.iter().map(|port| port.name.clone()).collect());
+        told.or_else(|| self.schema_names("inputs"))
+    }
+
+    /// The names of its parameters, in the same way.
+    #[must_use]
+    pub fn parameter_names(&self) -> Option<Vec<String>> {
+        let told = self.parameters.as_ref();
+        let told = told.map(|all| all.iter().map(|each| each.name.clone()).collect());
+        told.or_else(|| self.schema_names("parameters"))
+    }
+
     /// The type of an input, where it is known: by the definition, or else by the schema.
     #[must_use]
     pub fn input_kind(&self, port: &str) -> Option<String> {
@@ -196,6 +212,15 @@ impl NodeDescription {
             Some(parameter) => matches!(parameter.kind.as_str(), "text" | "color" | "filepicker"),
             None => self.schema_type("parameters", name).as_deref() == Some("string"),
         }
+    }
+
+    /// None, where the schema says what a request has, but nothing of this group.
+    fn schema_names(&self, group: &str) -> Option<Vec<String>> {
+        let groups = self.schema.as_ref()?.get("properties")?;
+        let named = groups.get(group).and_then(|group| group.get("properties"));
+        let entries = named.and_then(|named| named.entries()).unwrap_or_default();
+        let names = entries.iter().map(|(name, _)| name.to_string());
+        Some(names.collect())
     }
 
     fn schema_type(&self, group: &str, name: &str) -> Option<String> {
@@ -252,6 +277,9 @@ mod tests {
         assert_eq!(node.input_kind("data").as_deref(), Some("bytes"));
         assert_eq!(node.input_kind("none"), None);
         assert!(node.is_text_parameter("prefix") && !node.is_text_parameter("n"));
+        assert_eq!(node.input_names().unwrap(), ["text", "data"]);
+        assert_eq!(node.parameter_names().unwrap(), ["prefix", "n"]);
+        assert_eq!(NodeDescription::new("n").input_names(), None);
     }
 
     #[test]

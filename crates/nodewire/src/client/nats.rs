@@ -50,7 +50,15 @@ pub(super) struct Nats {
     service: Option<String>,
     options: Arc<RemoteOptions>,
     /// By node.
-    subjects: Mutex<HashMap<String, String>>,
+    subjects: Mutex<HashMap<String, Place>>,
+}
+
+/// Where a node is.
+#[derive(Debug, Clone)]
+struct Place {
+    subject: String,
+    /// The name of the service.
+    service: String,
 }
 
 impl Nats {
@@ -114,7 +122,7 @@ impl Nats {
         })
     }
 
-    fn subjects(&self) -> MutexGuard<'_, HashMap<String, String>> {
+    fn subjects(&self) -> MutexGuard<'_, HashMap<String, Place>> {
         self.subjects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -132,9 +140,16 @@ impl Nats {
         if subjects.len() > SUBJECTS_MAX {
             subjects.clear();
         }
-        for endpoint in found.documents.iter().flat_map(|info| &info.endpoints) {
-            if let Some(node) = endpoint.metadata.get(NODE) {
-                subjects.insert(node.clone(), endpoint.subject.clone());
+        for info in &found.documents {
+            for endpoint in &info.endpoints {
+                let Some(node) = endpoint.metadata.get(NODE) else {
+                    continue;
+                };
+                let place = Place {
+                    subject: endpoint.subject.clone(),
+                    service: info.name.clone(),
+                };
+                subjects.insert(node.clone(), place);
             }
         }
         Ok(found.documents)
@@ -178,10 +193,10 @@ impl Nats {
         Ok(servers)
     }
 
-    async fn subject(&self, node: &str) -> Result<String, RemoteError> {
+    async fn place(&self, node: &str) -> Result<Place, RemoteError> {
         let known = self.subjects().get(node).cloned();
-        if let Some(subject) = known {
-            return Ok(subject);
+        if let Some(place) = known {
+            return Ok(place);
         }
         self.infos(self.options.answer_timeout).await?;
         let found = self.subjects().get(node).cloned();
@@ -189,12 +204,12 @@ impl Nats {
     }
 
     async fn executed(&self, call: &Call, told: &Told) -> RemoteEvent {
-        let subject = match self.subject(&call.node).await {
-            Ok(subject) => subject,
+        let place = match self.place(&call.node).await {
+            Ok(place) => place,
             Err(error) => return RemoteEvent::Failed(error),
         };
-        let execution = Execution::new(&self.client, &subject, told);
-        let ended = execution.run(&subject, call).await;
+        let execution = Execution::new(&self.client, &place, told);
+        let ended = execution.run(&place.subject, call).await;
         ended.unwrap_or_else(|error| {
             if matches!(error, RequestError::NoResponders { .. }) {
                 self.subjects().remove(&*call.node);

@@ -4,8 +4,9 @@ use std::net::TcpListener;
 
 use nodewire::capability::Wire;
 use nodewire::client::{Call, Remote, RemoteErrorKind, RemoteOptions, Target};
+use nodewire::nats::NatsConfig;
 
-use crate::support::{Served, WIRES, install_tls, patient, soon};
+use crate::support::{Probe, Served, WIRES, install_tls, patient, soon};
 
 fn hasty() -> RemoteOptions {
     let mut options = RemoteOptions::default();
@@ -71,6 +72,33 @@ async fn somebody_is_there_who_says_nothing() {
         .unwrap();
     let error = soon(remote.describe()).await.unwrap_err();
     assert_eq!(error.kind(), RemoteErrorKind::Unreachable);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_dies_fails_what_it_ran() {
+    let broker = nats_broker::Broker::builder().start().await.unwrap();
+    let url = broker.url();
+    // Everything of the server ends with its runtime, at once and without a word.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let (builder, probe) = Probe::builder();
+    let builder = builder.nats(NatsConfig::new("dying", "1.0.0", url.as_str()));
+    let server = builder.build().unwrap();
+    let starting = runtime.spawn(async move { Box::pin(server.start()).await.unwrap() });
+    let _server = soon(starting).await.unwrap();
+    let target = Target::parse(Wire::Nats, &format!("{url}/dying")).unwrap();
+    let remote = soon(Remote::connect(&target, patient())).await.unwrap();
+    let streaming = remote.execute(Call::new("wait/here")).await;
+    let quiet = remote.execute(Call::new("wait/here").quiet()).await;
+    probe.wait_until_begun(2).await;
+    runtime.shutdown_background();
+    for execution in [streaming, quiet] {
+        let error = soon(execution.outcome()).await.unwrap_err();
+        assert_eq!(error.kind(), RemoteErrorKind::Lost, "{error}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,12 +13,19 @@ use super::super::error::RemoteErrorKind;
 use super::super::execution::RemoteEvent;
 use super::super::plain;
 use super::super::wire::Told;
+use super::Place;
 
 /// Without a timeout of the caller's.
 const LONG: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Between two requests to cancel.
 const CANCEL_INTERVAL: Duration = Duration::from_millis(200);
+
+/// An execution that says nothing is looked after so often.
+const WATCH_INTERVAL: Duration = Duration::from_secs(4);
+
+/// For the answer of an instance then.
+const WATCH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Bytes of a request's headers.
 pub(super) const HEADERS_BYTES: usize = "NATS/1.0\r\n\r\n".len()
@@ -28,16 +35,18 @@ pub(super) const HEADERS_BYTES: usize = "NATS/1.0\r\n\r\n".len()
 /// An execution on its way.
 pub(super) struct Execution<'a> {
     client: &'a Client,
+    service: &'a str,
     cancel: CancelSubject,
     told: &'a Told,
 }
 
 impl<'a> Execution<'a> {
-    /// Of the node at this subject.
-    pub(super) fn new(client: &'a Client, subject: &str, told: &'a Told) -> Self {
+    /// Of the node at this place.
+    pub(super) fn new(client: &'a Client, place: &'a Place, told: &'a Told) -> Self {
         Self {
             client,
-            cancel: cancel_subject(subject),
+            service: &place.service,
+            cancel: cancel_subject(&place.subject),
             told,
         }
     }
@@ -65,6 +74,8 @@ impl<'a> Execution<'a> {
         }
         let asked = self.client.request(subject, request);
         tokio::pin!(asked);
+        let gone = self.gone();
+        tokio::pin!(gone);
         loop {
             tokio::select! {
                 // First, so that it is sent before it is cancelled.
@@ -73,6 +84,7 @@ impl<'a> Execution<'a> {
                     Ok(answer) => plain::completed(&answer),
                     Err(end) => end,
                 }),
+                () = &mut gone => return Ok(lost()),
                 () = self.stop() => {}
             }
         }
@@ -83,6 +95,7 @@ impl<'a> Execution<'a> {
             let reply = tokio::select! {
                 biased;
                 reply = replies.next() => reply,
+                () = self.gone() => return Ok(lost()),
                 () = self.stop() => continue,
             };
             let reply = match reply {
@@ -100,6 +113,26 @@ impl<'a> Execution<'a> {
             if let Some(end) = plain::take(&event, self.told).await {
                 return Ok(end);
             }
+        }
+    }
+
+    /// Once no instance of the service is there any more, of which nobody tells who waits for an answer.
+    async fn gone(&self) {
+        let limits = Limits {
+            max_wait: WATCH_TIMEOUT,
+            max_count: 1,
+            ..Limits::default()
+        };
+        let mut misses = 0;
+        // One may be away for a moment, as the broker may.
+        while misses < 2 {
+            tokio::time::sleep(WATCH_INTERVAL).await;
+            let asked = self.client.service(self.service).ping().limits(limits);
+            let is_gone = asked
+                .list()
+                .await
+                .is_ok_and(|found| found.end == End::NoResponders);
+            misses = if is_gone { misses + 1 } else { 0 };
         }
     }
 
@@ -129,6 +162,11 @@ fn cancel_subject(subject: &str) -> CancelSubject {
 
 fn read(reply: &Reply) -> Result<Json, RemoteEvent> {
     Json::parse_bytes(reply.payload.clone()).map_err(|_| plain::unreadable("it is no JSON"))
+}
+
+fn lost() -> RemoteEvent {
+    let text = "no instance of the service is there any more; it may have been executed";
+    RemoteEvent::failed(RemoteErrorKind::Lost, text)
 }
 
 fn broken_off(end: Option<End>) -> RemoteEvent {
