@@ -121,34 +121,38 @@ impl DatabaseError {
 
     /// What an error means that came up while the file was opened.
     pub(super) fn opening(path: &Path, error: rusqlite::Error) -> Self {
-        let of_opening = Self::of(path, error);
+        let error = Self::of(path, error);
         let path = path.to_owned();
-        match of_opening {
-            Self::Failed { source } => Self::Open { path, source },
-            // Next to nothing is written then.
-            Self::Full { source } => Self::DiskFull { path, source },
-            other => other,
+        if let Self::Failed { source } = error {
+            return Self::Open { path, source };
         }
+        // Next to nothing is written then.
+        error.of_full_disk(&path)
     }
 
     /// The same, where it came up while the file was written, and not since its limit is reached.
     pub(super) fn of_disk(self, path: &Path) -> Self {
-        let path = path.to_owned();
-        match self {
-            Self::Full { source } => Self::DiskFull { path, source },
-            other => other.of_system(&path),
-        }
+        self.of_full_disk(path).of_system(path)
     }
 
     /// The same, where it came up while the file was written.
     pub(super) fn of_system(self, path: &Path) -> Self {
-        match self {
-            Self::Failed { source } if is_of_system(&source) => {
-                let path = path.to_owned();
-                Self::Unwritable { path, source }
-            }
-            other => other,
+        let path = path.to_owned();
+        if let Self::Failed { source } = &self
+            && is_of_system(source)
+        {
+            let source = source.clone();
+            return Self::Unwritable { path, source };
         }
+        self
+    }
+
+    fn of_full_disk(self, path: &Path) -> Self {
+        let path = path.to_owned();
+        if let Self::Full { source } = self {
+            return Self::DiskFull { path, source };
+        }
+        self
     }
 
     /// What an error of SQLite means.

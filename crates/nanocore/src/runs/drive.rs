@@ -6,7 +6,6 @@ use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use nodewire_json::Json;
@@ -103,9 +102,7 @@ async fn execute(shared: &Arc<Shared>, active: &Active) -> Option<Told> {
     if is_broken_off && durable {
         return None;
     }
-    let before = active.started_at.0 - active.first_started_at().0;
-    let before = Duration::from_millis(u64::try_from(before).unwrap_or_default());
-    Some(told(&result, before, last, is_broken_off))
+    Some(told(active, &result, last, is_broken_off))
 }
 
 /// Gives the place back until servers offer what is missing; `None` if it waits.

@@ -252,6 +252,26 @@ fn a_rerun_with_an_unknown_member_is_refused_with_its_name() {
 }
 
 #[tokio::test]
+async fn how_long_a_run_took_is_the_time_between_its_start_and_its_end() {
+    let home = Home::new();
+    let mut daemon = home.start().await;
+    let run = daemon.submit(chain("a", &["step"])).await.run_id;
+    daemon.finished(&run).await;
+    let rerun = Rerun {
+        from_failed: true,
+        ..Rerun::default()
+    };
+    let again = daemon.runs.rerun(&run, rerun, None).await.unwrap().run_id;
+    // Nothing is left to be executed, which takes its time all the same.
+    let told = daemon.finished(&again).await;
+    let summary = daemon.runs.get(&again).await.unwrap().summary;
+    let between = summary.finished_at.unwrap().0 - summary.started_at.unwrap().0;
+    let took = i64::try_from(summary.duration_ms.unwrap()).unwrap();
+    assert!(took >= between, "{took} of {between}");
+    assert_eq!(told["durationMs"], took);
+}
+
+#[tokio::test]
 async fn a_rerun_with_a_key_happens_once() {
     let home = Home::new();
     let mut daemon = home.start().await;

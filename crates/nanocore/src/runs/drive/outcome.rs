@@ -47,17 +47,24 @@ fn not_executed(active: &Active, state: RunState, reason: Option<String>) -> Tol
     Told { end, event: None }
 }
 
-/// `before`: the time from its start in an earlier process to that in this one.
+/// What the engine says of a run. How long it took counts from its start on, maybe in an earlier process, as the times do
+/// that are told with it.
 pub(super) fn told(
+    active: &Active,
     result: &RunResult,
-    before: Duration,
     mut event: Option<Event>,
     is_broken_off: bool,
 ) -> Told {
+    let at = Time::now();
+    let took = u64::try_from(at.0 - active.first_started_at().0);
+    // A clock that was set back knows less than the engine does.
+    let took = took.map_or(result.duration, |took| {
+        Duration::from_millis(took).max(result.duration)
+    });
     if let Some(EventKind::RunFinished { duration, .. }) =
         event.as_mut().map(|event| &mut event.kind)
     {
-        *duration += before;
+        *duration = took;
     }
     let (state, reason) = if is_broken_off {
         (
@@ -69,8 +76,8 @@ pub(super) fn told(
     };
     let end = End {
         state,
-        at: Time::now(),
-        duration_ms: u64::try_from((before + result.duration).as_millis()).ok(),
+        at,
+        duration_ms: u64::try_from(took.as_millis()).ok(),
         counts: serde_json::to_string(&result.counts()).ok(),
         reason,
     };
