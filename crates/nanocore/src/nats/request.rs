@@ -116,10 +116,10 @@ fn parameters(list: Option<&Json>, definition: &NodeDefinition) -> String {
     for parameter in list.and_then(Json::elements).unwrap_or_default() {
         let name = parameter.get("name");
         let name = name.as_ref().and_then(Json::string);
-        if let (Some(name), Some(value)) = (name, parameter.get("value")) {
-            if is_known(&name) {
-                object.member(&name, &value);
-            }
+        if let (Some(name), Some(value)) = (name, parameter.get("value"))
+            && is_known(&name)
+        {
+            object.member(&name, &value);
         }
     }
     object.into_text()
