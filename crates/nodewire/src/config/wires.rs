@@ -34,6 +34,10 @@ pub(crate) struct Surroundings<'a> {
     /// What the server is called if nobody says.
     pub(crate) name: &'a str,
     /// The uids of its nodes.
+    #[cfg_attr(
+        not(feature = "autotrainer"),
+        expect(dead_code, reason = "only its settings name nodes")
+    )]
     pub(crate) nodes: &'a [Arc<str>],
 }
 
@@ -54,6 +58,10 @@ struct Making<'a> {
     around: Surroundings<'a>,
     /// The server's name, and its version if it has one.
     name: String,
+    #[cfg_attr(
+        not(feature = "nats"),
+        expect(dead_code, reason = "only its settings have a version")
+    )]
     version: Option<String>,
 }
 
@@ -260,13 +268,15 @@ pub(super) fn is_in_code(wires: &Wires, wire: Table) -> bool {
         Table::Http => wires.http.is_some(),
         #[cfg(feature = "mcp")]
         Table::Mcp => wires.mcp.is_some(),
-        #[cfg(not(all(
-            feature = "nats",
-            feature = "autotrainer",
-            feature = "nnrp",
-            feature = "http",
-            feature = "mcp"
-        )))]
-        Table::Nats | Table::Autotrainer | Table::Nnrp | Table::Http | Table::Mcp => false,
+        #[cfg(not(feature = "nats"))]
+        Table::Nats => false,
+        #[cfg(not(feature = "autotrainer"))]
+        Table::Autotrainer => false,
+        #[cfg(not(feature = "nnrp"))]
+        Table::Nnrp => false,
+        #[cfg(not(feature = "http"))]
+        Table::Http => false,
+        #[cfg(not(feature = "mcp"))]
+        Table::Mcp => false,
     }
 }

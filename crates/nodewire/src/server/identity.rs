@@ -4,9 +4,16 @@
 use crate::mcp::McpOptions;
 
 /// The name of a server that nobody has named.
+#[cfg(any(
+    feature = "autotrainer",
+    feature = "config",
+    feature = "http",
+    feature = "nnrp"
+))]
 pub(super) const NAME_DEFAULT: &str = "node-server";
 
 /// The version of a server of which nobody says one.
+#[cfg(any(feature = "autotrainer", feature = "http", feature = "nnrp"))]
 const VERSION_DEFAULT: &str = "0.0.0";
 
 /// What the software is called where a wire has a place for that, too.
