@@ -96,7 +96,7 @@ impl Broker {
 }
 
 /// Serves one client, asks when it is told to, and reads on only when it is told to. Gives what came to the inbox.
-async fn broker(ask: Arc<Notify>, go_on: Arc<Notify>) -> (String, JoinHandle<usize>) {
+fn broker(ask: Arc<Notify>, go_on: Arc<Notify>) -> (String, JoinHandle<usize>) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(64 << 10).unwrap();
     socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
@@ -123,7 +123,7 @@ async fn broker(ask: Arc<Notify>, go_on: Arc<Notify>) -> (String, JoinHandle<usi
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn partial_outputs_wait_for_a_broker_that_reads_nothing() {
     let (ask, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (url, broker) = broker(Arc::clone(&ask), Arc::clone(&go_on)).await;
+    let (url, broker) = broker(Arc::clone(&ask), Arc::clone(&go_on));
     let sent = Arc::new(AtomicUsize::new(0));
     let node = flood(&sent);
     let small = nodewire::ExecutorConfig {
