@@ -16,7 +16,7 @@ const FILE_BYTES_MAX: u64 = 256 << 20;
 pub(super) const VALUES: &str = "\
 KEY=VALUE gives an input a value: a text where the node takes one, else JSON, else a text. KEY=@FILE reads it from a file: \
 bytes where the node takes them or they are no text. A key that is repeated has a list of values. Where KEY is no input but \
-a parameter, it is that; Autotrainer tells of neither: there parameters need --param.";
+a parameter, it is that.";
 
 /// What goes in.
 #[derive(Debug)]
@@ -80,28 +80,22 @@ fn parameter(key: &str, text: &str, node: &NodeDescription) -> Json {
     json.unwrap_or_else(|| Json::from(text))
 }
 
-/// Whether the node may have it: not all wires tell.
+/// Whether the node may have it: others' do not tell.
 fn has_input(node: &NodeDescription, key: &str) -> bool {
-    node.inputs
-        .as_ref()
-        .is_none_or(|inputs| inputs.iter().any(|input| input.name == key))
+    let names = node.input_names();
+    names.is_none_or(|names| names.iter().any(|name| name == key))
 }
 
-/// Whether the node may have it: NNRP does not tell.
+/// Whether the node may have it: others' do not tell.
 fn has_parameter(node: &NodeDescription, key: &str) -> bool {
-    node.parameters
-        .as_ref()
-        .is_none_or(|parameters| parameters.iter().any(|other| other.name == key))
+    let names = node.parameter_names();
+    names.is_none_or(|names| names.iter().any(|name| name == key))
 }
 
 /// What the node tells of instead.
 fn told_of(node: &NodeDescription, what: &str, key: &str) -> String {
-    let inputs = node.inputs.iter().flatten().map(|input| &input.name);
-    let parameters = node.parameters.iter().flatten();
-    let names: Vec<_> = inputs
-        .chain(parameters.map(|parameter| &parameter.name))
-        .map(String::as_str)
-        .collect();
+    let mut names = node.input_names().unwrap_or_default();
+    names.extend(node.parameter_names().unwrap_or_default());
     let all = match names.as_slice() {
         [] => "none".to_owned(),
         names => names.join(", "),

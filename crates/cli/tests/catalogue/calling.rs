@@ -29,8 +29,7 @@ async fn values_go_in_and_come_out_on_every_wire() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_is_a_parameter_where_it_is_no_input_and_told_where_it_is_neither() {
     let served = Served::start().await;
-    // Autotrainer tells of neither.
-    for wire in ["nanograph", "nats", "nnrp", "http"] {
+    for wire in WIRES {
         let told = ended(served.on(wire, &["call", "echo", "text=x", "prefix=1"])).await;
         assert_eq!(
             (told.status, told.stdout.as_str()),
@@ -38,13 +37,8 @@ async fn a_key_is_a_parameter_where_it_is_no_input_and_told_where_it_is_neither(
             "{wire}: {told:?}"
         );
         let told = ended(served.on(wire, &["call", "echo", "text=x", "txt=y"])).await;
-        // NNRP tells of inputs only: `txt` may be a parameter.
         let warning = "`echo` tells of no input `txt`; it has text, prefix";
-        assert_eq!(
-            told.stderr.contains(warning),
-            wire != "nnrp",
-            "{wire}: {told:?}"
-        );
+        assert!(told.stderr.contains(warning), "{wire}: {told:?}");
     }
     let told = ended(served.on("http", &["call", "echo", "text=x", "-p", "text=y"])).await;
     let warning = "`echo` tells of no parameter `text`";

@@ -216,7 +216,7 @@ fn nanograph_config(folder: &Path) -> NanographConfig {
 pub(crate) fn nodewire(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = any_command(folder, arguments);
     // Answers take as long as a busy machine makes them take.
-    command.args(["--wait", "15"]);
+    command.args(["--wait", "30"]);
     command
 }
 
