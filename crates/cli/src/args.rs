@@ -194,7 +194,7 @@ impl RunArgs {
                 self.assets != variable("NODEWIRE_ASSETS").map(PathBuf::from),
                 "--assets",
             ),
-            (graph.python != PathBuf::from(python), "--python"),
+            (graph.python.as_os_str() != python.as_str(), "--python"),
             (
                 graph.server_log_level != variable("NODEWIRE_SERVER_LOG_LEVEL"),
                 "--server-log-level",
