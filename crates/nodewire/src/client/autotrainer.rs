@@ -35,6 +35,9 @@ const LONG: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// is lost is told of.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// Whether a device is still there is looked at so often, while it executes.
+const WATCH_INTERVAL: Duration = Duration::from_secs(4);
+
 /// What stands around a request's data.
 const ENVELOPE_BYTES: u64 = 256;
 
@@ -204,6 +207,8 @@ impl Autotrainer {
     ) -> RemoteEvent {
         let nonce = pending.nonce();
         let mut is_asked = false;
+        let gone = self.gone();
+        tokio::pin!(gone);
         let result = loop {
             tokio::select! {
                 biased;
@@ -216,6 +221,10 @@ impl Autotrainer {
                     None => changes = None,
                 },
                 result = pending.result(LONG) => break result,
+                () = &mut gone => {
+                    let text = "the device is not there any more; it may have been executed";
+                    return RemoteEvent::failed(RemoteErrorKind::Lost, text);
+                }
             }
         };
         // They were published before the result.
@@ -230,6 +239,16 @@ impl Autotrainer {
             Err(error @ ResultError::Closed) => {
                 RemoteEvent::Failed(RemoteError::of(RemoteErrorKind::Lost, error))
             }
+        }
+    }
+
+    /// Once the device has been away for longer than a moment: no result comes from one that was started anew.
+    async fn gone(&self) {
+        let mut misses = 0;
+        while misses < 2 {
+            tokio::time::sleep(WATCH_INTERVAL).await;
+            let is_there = self.remote.is_connected(Channel::Commands);
+            misses = if is_there { 0 } else { misses + 1 };
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 
+use nodewire::autotrainer::AutotrainerConfig;
 use nodewire::capability::Wire;
 use nodewire::client::{Call, Remote, RemoteErrorKind, RemoteOptions, Target};
 use nodewire::nats::NatsConfig;
@@ -75,29 +76,41 @@ async fn somebody_is_there_who_says_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_that_dies_fails_what_it_ran() {
+async fn a_server_that_dies_fails_what_it_ran() {
     let broker = nats_broker::Broker::builder().start().await.unwrap();
     let url = broker.url();
-    // Everything of the server ends with its runtime, at once and without a word.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
-    let (builder, probe) = Probe::builder();
-    let builder = builder.nats(NatsConfig::new("dying", "1.0.0", url.as_str()));
-    let server = builder.build().unwrap();
-    let starting = runtime.spawn(async move { Box::pin(server.start()).await.unwrap() });
-    let _server = soon(starting).await.unwrap();
-    let target = Target::parse(Wire::Nats, &format!("{url}/dying")).unwrap();
-    let remote = soon(Remote::connect(&target, patient())).await.unwrap();
-    let streaming = remote.execute(Call::new("wait/here")).await;
-    let quiet = remote.execute(Call::new("wait/here").quiet()).await;
-    probe.wait_until_begun(2).await;
-    runtime.shutdown_background();
-    for execution in [streaming, quiet] {
-        let error = soon(execution.outcome()).await.unwrap_err();
-        assert_eq!(error.kind(), RemoteErrorKind::Lost, "{error}");
+    for wire in [Wire::Nats, Wire::Autotrainer] {
+        // Everything of the server ends with its runtime, at once and without a word.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let (builder, probe) = Probe::builder();
+        let builder = if wire == Wire::Nats {
+            builder.nats(NatsConfig::new("dying", "1.0.0", url.as_str()))
+        } else {
+            let mut config = AutotrainerConfig::new("dying");
+            (config.event_port, config.command_port) = (0, 0);
+            builder.autotrainer(config)
+        };
+        let server = builder.build().unwrap();
+        let starting = runtime.spawn(async move { Box::pin(server.start()).await.unwrap() });
+        let server = soon(starting).await.unwrap();
+        let text = match server.autotrainer_address() {
+            Some(address) => format!("{},{}", address.events[0], address.commands[0]),
+            None => format!("{url}/dying"),
+        };
+        let target = Target::parse(wire, &text).unwrap();
+        let remote = soon(Remote::connect(&target, patient())).await.unwrap();
+        let streaming = remote.execute(Call::new("wait/here")).await;
+        let quiet = remote.execute(Call::new("wait/here").quiet()).await;
+        probe.wait_until_begun(2).await;
+        runtime.shutdown_background();
+        for execution in [streaming, quiet] {
+            let error = soon(execution.outcome()).await.unwrap_err();
+            assert_eq!(error.kind(), RemoteErrorKind::Lost, "{wire}: {error}");
+        }
     }
 }
 
