@@ -18,6 +18,7 @@ use nodewire::capability::Wire;
 use nodewire_testkit::free_port;
 use omq_tokio::{Options, Socket, SocketType};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 use super::{Addresses, Kind};
 
@@ -49,17 +50,23 @@ pub async fn serve(broker_url: &str, announce: impl FnOnce(&str)) -> anyhow::Res
     ]);
     addresses.announce(announce)?;
     tokio::spawn(echo_frames(listener));
-    tokio::try_join!(
-        accept(websocket, echo_websocket),
-        accept(http, echo_http),
-        echo_nats(subscriber, requests),
-        echo_zeromq(replier),
-    )?;
+    // Tasks, as those of the bindings: what the main thread runs is woken from another one each time.
+    let mut echoes = JoinSet::new();
+    echoes.spawn(accept(websocket, echo_websocket));
+    echoes.spawn(accept(http, echo_http));
+    echoes.spawn(echo_nats(subscriber, requests));
+    echoes.spawn(echo_zeromq(replier));
+    while let Some(ended) = echoes.join_next().await {
+        ended??;
+    }
     Ok(())
 }
 
 /// A task for each connection, whose end is no error of ours.
-async fn accept<F>(listener: TcpListener, echo: impl Fn(TcpStream) -> F) -> anyhow::Result<()>
+async fn accept<F>(
+    listener: TcpListener,
+    echo: impl Fn(TcpStream) -> F + Send + 'static,
+) -> anyhow::Result<()>
 where
     F: Future<Output = anyhow::Result<()>> + Send + 'static,
 {

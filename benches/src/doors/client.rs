@@ -224,7 +224,8 @@ async fn http(
     let (head, body) = sender.send_request(request).await?.into_parts();
     let body = body.collect().await?.to_bytes();
     let text = String::from_utf8_lossy(&body);
-    let is_well = head.status == StatusCode::OK && !text.contains("rror");
+    let has_failed = text.contains("\"error\"") || text.contains("\"isError\":true");
+    let is_well = head.status == StatusCode::OK && !has_failed;
     ensure!(is_well, "{}: {text}", head.status);
     Ok(())
 }

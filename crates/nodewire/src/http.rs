@@ -58,6 +58,7 @@
 //! In a stream, what happens after an execution was accepted is an event, and the status is 200.
 
 mod access;
+mod admission;
 mod answer;
 mod bodies;
 mod config;

@@ -7,9 +7,7 @@ use std::io;
 #[non_exhaustive]
 pub enum ServerError {
     /// The address cannot be listened on: it is in use, not ours, or not permitted.
-    #[error(
-        "cannot listen on {address}; choose another port, or stop the program that uses it"
-    )]
+    #[error("cannot listen on {address}; choose another port, or stop the program that uses it")]
     Bind {
         /// The address asked for.
         address: String,

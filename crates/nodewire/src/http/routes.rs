@@ -1,4 +1,4 @@
-//! The routes, and who may take them.
+//! The routes.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -6,9 +6,8 @@ use std::sync::atomic::Ordering;
 use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::header::{CONTENT_TYPE, ORIGIN};
-use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use nodewire_core::{DynNode, NodeDefinition, Refusal, RefusalKind};
@@ -16,6 +15,7 @@ use nodewire_json::{Json, Member};
 use serde_json::{Map, Value, json};
 
 use super::access::Access;
+use super::admission::Admission;
 use super::answer::{once, stream};
 use super::error::{self, Problem};
 use super::openapi;
@@ -25,7 +25,8 @@ use crate::capability::{Support, Wire, capabilities};
 use crate::metrics::CONTENT_TYPE as CONTENT_TYPE_METRICS;
 use crate::plain;
 
-const HEALTH: &str = "/healthz";
+/// Answers everybody.
+pub(super) const HEALTH: &str = "/healthz";
 
 type Answer = Result<Response, Problem>;
 
@@ -40,41 +41,8 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router {
         .route(HEALTH, get(health))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
-        .layer(DefaultBodyLimit::max(shared.config.body_bytes_max))
-        .layer(from_fn_with_state(Arc::clone(shared), admit))
+        .layer(Admission::new(Arc::clone(shared)))
         .with_state(Arc::clone(shared))
-}
-
-/// Lets in who may, and counts.
-async fn admit(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    let response = match refuse(&shared, &request) {
-        Some(problem) => problem.into_response(),
-        None => next.run(request).await,
-    };
-    shared.counts.answered(response.status());
-    response
-}
-
-fn refuse(shared: &Shared, request: &Request) -> Option<Problem> {
-    if request.uri().path() == HEALTH {
-        return None;
-    }
-    let headers = request.headers();
-    match &shared.config.access {
-        Access::Open => from_browser(headers),
-        access @ Access::Token(_) => access.check(headers).err(),
-    }
-}
-
-/// Any page could use this server, in the browser of whoever runs both.
-fn from_browser(headers: &HeaderMap) -> Option<Problem> {
-    headers.contains_key(ORIGIN).then(|| {
-        Problem::new(
-            StatusCode::FORBIDDEN,
-            "forbidden",
-            "pages in a browser are refused while the server has no token",
-        )
-    })
 }
 
 async fn no_route() -> Problem {
@@ -124,8 +92,9 @@ async fn node(
 async fn execute(
     State(shared): State<Arc<Shared>>,
     uid: Result<Path<String>, PathRejection>,
-    request: Request,
+    mut request: Request,
 ) -> Answer {
+    DefaultBodyLimit::max(shared.config.body_bytes_max).apply(&mut request);
     let uid = path(uid)?;
     // On every other wire it is the executor that refuses, and counts.
     let count = |_: &Problem| shared.executor.refused(&uid, RefusalKind::UnknownNode);
