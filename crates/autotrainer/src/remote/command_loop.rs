@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -30,6 +31,9 @@ pub(super) struct Submission {
 
 /// After so many timeouts in a row, without any reply, the connection is not trusted any more.
 const SILENT_TIMEOUTS_MAX: u32 = 3;
+
+/// What a service gets to take the subscriptions in, before the first command: ZeroMQ does not tell when it has.
+const SUBSCRIPTION_TIME: Duration = Duration::from_millis(20);
 
 pub(super) struct CommandLoop {
     shared: Arc<Shared>,
@@ -123,7 +127,7 @@ impl CommandLoop {
             let release_at = held_until.unwrap_or_else(Instant::now);
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = self.shared.events_opened.notified(), if held_until.is_some() => self.release(),
+                () = self.shared.events_opened.notified(), if held_until.is_some() => self.settle(),
                 () = sleep_until(release_at), if held_until.is_some() => self.release(),
                 submission = self.submissions.recv() => match submission {
                     Some(submission) => self.accept(submission),
@@ -165,10 +169,20 @@ impl CommandLoop {
     /// Results are subscribed to before the first request. spec: autotrainer 8.5
     fn hold(&mut self) {
         let options = &self.shared.options;
-        if options.event_endpoints.is_empty() || self.shared.is_connected(Channel::Events) {
+        if options.event_endpoints.is_empty() {
             return;
         }
         self.link.held_until = Some(Instant::now() + options.event_channel_wait);
+        if self.shared.is_connected(Channel::Events) {
+            self.settle();
+        }
+    }
+
+    /// The event channel is open; the service takes the subscriptions in a moment later.
+    fn settle(&mut self) {
+        let settled = Instant::now() + SUBSCRIPTION_TIME;
+        let held_until = &mut self.link.held_until;
+        *held_until = held_until.map(|until| until.min(settled));
     }
 
     fn release(&mut self) {

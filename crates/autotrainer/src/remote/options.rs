@@ -29,9 +29,9 @@ pub struct RemoteOptions {
     /// How long commands wait for the event channel once the command channel is connected, so that no result is published
     /// before it can be received; 250 ms. A service whose events cannot be had is commanded all the same.
     ///
-    /// ZeroMQ does not tell when a service has taken a subscription in, which is a moment after the channel is open: under
-    /// load a result that is published at once can still be missed. A heartbeat that was received says that results will
-    /// be.
+    /// ZeroMQ does not tell when a service has taken a subscription in, which is a moment after the channel is open: the
+    /// first command waits 20 ms for that. Under load a result that is published at once can still be missed. A heartbeat
+    /// that was received says that results will be.
     pub event_channel_wait: Duration,
     /// Commands that wait for their answer at the same time; 256. Further calls wait for their turn.
     pub in_flight_max: usize,
