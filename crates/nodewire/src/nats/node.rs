@@ -64,7 +64,8 @@ impl Shared {
         let named = named.map_err(|error| failed(&error))?;
         if form.stream {
             let named = named.unwrap_or_else(|| self.cancels.unnamed());
-            self.stream(request, execution, &form, &named).await
+            // Apart, as is what is seldom done below: the future of every request is moved several times.
+            Box::pin(self.stream(request, execution, &form, &named)).await
         } else {
             self.once(execution, &form, named).await
         }
@@ -144,7 +145,7 @@ impl Shared {
             Ok(response) => return response,
             Err(TooLarge { outputs }) => outputs,
         };
-        let kept = self.keep(outputs).await;
+        let kept = Box::pin(self.keep(outputs)).await;
         kept.and_then(|kept| last_kept(&kept, form, self.client.max_payload()))
             .unwrap_or_else(|error| Response::Error(ended("failed", failed(&error), form)))
     }
