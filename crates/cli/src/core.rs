@@ -28,7 +28,7 @@ pub(crate) use on_nats::on_nats;
 pub(crate) use program::{Program, is_nanocore, nanocore_command};
 pub(crate) use registering::{is_server_folder, validate_folder};
 pub(crate) use run::run;
-pub(crate) use running::running_servers;
+pub(crate) use running::{RunningServers, running_servers};
 pub(crate) use servers::start;
 pub(crate) use up::up;
 

@@ -153,6 +153,42 @@ pub(crate) fn standard_input() -> impl tokio::io::AsyncRead + Send + Unpin + 'st
     tokio_util::io::StreamReader::new(pieces)
 }
 
+/// The process's standard output, and what waits until it is closed and all of it is written, a second at the longest.
+/// It is written by a thread of its own, as a write that waits for a client which reads nothing would keep the process
+/// from ending; what waits for the thread is one piece.
+#[cfg(feature = "mcp")]
+pub(crate) fn standard_output() -> (
+    impl tokio::io::AsyncWrite + Send + Unpin + 'static,
+    impl Future<Output = ()> + Send,
+) {
+    use futures_util::SinkExt;
+    use tokio_util::io::{CopyToBytes, SinkWriter};
+    use tokio_util::sync::PollSender;
+
+    const LAST_PIECES: std::time::Duration = std::time::Duration::from_secs(1);
+    let (pieces, mut taken) = tokio::sync::mpsc::channel::<bytes::Bytes>(1);
+    let (written, all_written) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        while let Some(piece) = taken.blocking_recv() {
+            let mut stdout = std::io::stdout().lock();
+            let is_written = stdout.write_all(&piece).and_then(|()| stdout.flush());
+            // Whoever writes next learns that nobody takes it.
+            if is_written.is_err() {
+                return;
+            }
+        }
+        // Nobody may wait for it.
+        let _ = written.send(());
+    });
+    let closed = |_| std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+    let pieces = PollSender::new(pieces).sink_map_err(closed);
+    let ended = async move {
+        // Whether in time, or at all: nothing more can be done.
+        let _ = tokio::time::timeout(LAST_PIECES, all_written).await;
+    };
+    (SinkWriter::new(CopyToBytes::new(pieces)), ended)
+}
+
 /// Completes at the first SIGINT or SIGTERM. A second one ends the process at once, as if nothing had been caught.
 ///
 /// # Errors

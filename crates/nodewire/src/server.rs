@@ -392,8 +392,9 @@ impl NodeServer {
         program::init_tls();
         let stop_signal = program::stop_signal().map_err(ServeError::Signals)?;
         let exporter = self.export();
-        let (input, output) = (program::standard_input(), tokio::io::stdout());
+        let (input, (output, written)) = (program::standard_input(), program::standard_output());
         self.serve_mcp_until(input, output, stop_signal).await?;
+        written.await;
         if let Some(exporter) = exporter {
             exporter.stop().await;
         }

@@ -127,7 +127,7 @@ impl CommandLoop {
             let release_at = held_until.unwrap_or_else(Instant::now);
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = self.shared.events_opened.notified(), if held_until.is_some() => self.settle(),
+                () = self.shared.events_opened.notified(), if held_until.is_some() => self.events_opened(),
                 () = sleep_until(release_at), if held_until.is_some() => self.release(),
                 submission = self.submissions.recv() => match submission {
                     Some(submission) => self.accept(submission),
@@ -173,6 +173,11 @@ impl CommandLoop {
             return;
         }
         self.link.held_until = Some(Instant::now() + options.event_channel_wait);
+        self.events_opened();
+    }
+
+    /// What was told while nobody waited for it may not hold any more.
+    fn events_opened(&mut self) {
         if self.shared.is_connected(Channel::Events) {
             self.settle();
         }

@@ -8,12 +8,15 @@ use nodewire::client::{NatsLogin, NnrpTrust, RemoteOptions, Secret, Target};
 use tokio::time::Instant;
 
 use super::config::{self, Catalogue};
-use crate::core::running_servers;
+use crate::core::{RunningServers, running_servers};
 use crate::failure::Failure;
 use crate::terminal;
 
 /// Targets that are asked at once.
 pub(super) const TARGETS_MAX: usize = 64;
+
+/// So many servers that are not there are told of.
+const ABSENT_TOLD_MAX: usize = 16;
 
 /// Bytes of a token's or certificate's file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -132,17 +135,16 @@ impl PlaceFlags {
     /// The node servers that a daemon knows. That it does not tell is no reason not to look elsewhere.
     async fn of_daemon(&self) -> Vec<Target> {
         // The other half is for its servers, and for everybody else.
-        running_servers(self.wait / 2)
-            .await
-            .unwrap_or_else(|failure| {
-                let warning = terminal::warning_word();
-                let why = failure.to_string();
-                terminal::say(format_args!(
-                    "{warning} the daemon's node servers are left out: {}",
-                    terminal::plain(&why)
-                ));
-                Vec::new()
-            })
+        let running = running_servers(self.wait / 2).await;
+        let running = running.unwrap_or_else(|failure| RunningServers {
+            absent: vec![format!("the daemon's node servers are left out: {failure}")],
+            ..RunningServers::default()
+        });
+        for why in running.absent.iter().take(ABSENT_TOLD_MAX) {
+            let warning = terminal::warning_word();
+            terminal::say(format_args!("{warning} {}", terminal::plain(why)));
+        }
+        running.targets
     }
 
     fn as_catalogue(&self) -> Catalogue {

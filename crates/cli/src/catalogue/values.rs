@@ -95,6 +95,12 @@ fn has_parameter(node: &NodeDescription, key: &str) -> bool {
 /// What the node tells of instead.
 fn told_of(node: &NodeDescription, what: &str, key: &str) -> String {
     let mut names = node.input_names().unwrap_or_default();
+    if names.iter().any(|name| name == key) {
+        return format!(
+            "`{key}` is an input of `{}`: give {key}=VALUE without --param",
+            node.uid
+        );
+    }
     names.extend(node.parameter_names().unwrap_or_default());
     let all = match names.as_slice() {
         [] => "none".to_owned(),
@@ -227,5 +233,18 @@ mod tests {
         for wrong in ["a", "=1", ""] {
             assert!(check(&[], &[wrong.to_owned()]).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn an_input_that_is_set_as_a_parameter_is_told_as_that() {
+        let schema = r#"{"properties": {"inputs": {"properties": {"permits": {}}}}}"#;
+        let mut node = NodeDescription::default();
+        node.schema = Some(Json::parse(schema).unwrap());
+        let read = read(&[], &["permits=20".to_owned()], &node).unwrap();
+        assert!(
+            read.unknown[0].contains("`permits` is an input"),
+            "{:?}",
+            read.unknown
+        );
     }
 }

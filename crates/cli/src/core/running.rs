@@ -20,17 +20,26 @@ const EMBEDDED: &str = "nats-url";
 /// Longest such file read, in bytes.
 const EMBEDDED_BYTES_MAX: u64 = 4 << 10;
 
-/// Where the node servers are that a daemon keeps up, or finds on NATS; none if no daemon runs.
+/// A daemon's node servers.
+#[derive(Debug, Default)]
+pub(crate) struct RunningServers {
+    /// Where those are that it keeps up, or finds on NATS.
+    pub(crate) targets: Vec<Target>,
+    /// What to say of those which should be there, and are not.
+    pub(crate) absent: Vec<String>,
+}
+
+/// The node servers of the daemon; none if no daemon runs.
 ///
 /// # Errors
 /// There is one, and it does not answer in time, or refuses.
-pub(crate) async fn running_servers(within: Duration) -> Result<Vec<Target>, Failure> {
+pub(crate) async fn running_servers(within: Duration) -> Result<RunningServers, Failure> {
     let args = DaemonArgs::default();
     let Ok(place) = Place::find(&args.place) else {
-        return Ok(Vec::new());
+        return Ok(RunningServers::default());
     };
     let Ok(daemon) = Daemon::at(&place, &args) else {
-        return Ok(Vec::new());
+        return Ok(RunningServers::default());
     };
     let asked = async {
         tokio::try_join!(
@@ -45,11 +54,25 @@ pub(crate) async fn running_servers(within: Duration) -> Result<Vec<Target>, Fai
     })?;
     let known = Known::of(&place);
     let servers = servers["servers"].as_array().or_else(|| servers.as_array());
-    let servers = servers.into_iter().flatten();
-    Ok(servers
-        .filter(|server| server["state"] == "ready")
-        .filter_map(|server| target(server, &info, &known))
-        .collect())
+    let mut running = RunningServers::default();
+    for server in servers.into_iter().flatten() {
+        if server["state"] == "ready" {
+            running.targets.extend(target(server, &info, &known));
+        } else {
+            running.absent.extend(absent(server));
+        }
+    }
+    Ok(running)
+}
+
+/// What to say of a server that is not ready; nothing of one that nobody wants to run.
+fn absent(server: &Value) -> Option<String> {
+    let state = server["state"].as_str()?;
+    let uid = server["serverUid"].as_str()?;
+    let is_wanted = !matches!(state, "disabled" | "stopped");
+    is_wanted.then(|| {
+        format!("the daemon's server {uid} is left out: it is {state} (nodewire status has more)")
+    })
 }
 
 fn target(server: &Value, info: &Value, known: &Known) -> Option<Target> {
@@ -167,6 +190,18 @@ mod tests {
         let nanograph = target(&json!({"url": "ws://127.0.0.1:1/"}), &info, &known);
         assert_eq!(nanograph.unwrap().wire(), Wire::Nanograph);
         assert_eq!(target(&json!({}), &info, &known), None);
+    }
+
+    #[test]
+    fn who_is_wanted_and_not_there_is_told_of() {
+        let told = |state: &str| absent(&json!({"serverUid": "a", "state": state}));
+        assert!(
+            told("starting")
+                .unwrap()
+                .contains("server a is left out: it is starting")
+        );
+        assert!(told("disconnected").is_some());
+        assert_eq!((told("disabled"), told("stopped")), (None, None));
     }
 
     #[test]

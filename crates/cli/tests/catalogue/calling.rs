@@ -41,7 +41,7 @@ async fn a_key_is_a_parameter_where_it_is_no_input_and_told_where_it_is_neither(
         assert!(told.stderr.contains(warning), "{wire}: {told:?}");
     }
     let told = ended(served.on("http", &["call", "echo", "text=x", "-p", "text=y"])).await;
-    let warning = "`echo` tells of no parameter `text`";
+    let warning = "`text` is an input of `echo`: give text=VALUE without --param";
     assert!(told.stderr.contains(warning), "{told:?}");
     served.stop().await;
 }

@@ -1,10 +1,12 @@
 //! A program that a client starts as its server: in a folder with nothing in it.
 
+use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use crate::support::{PATIENCE, WITH_SESSIONS};
 
@@ -14,22 +16,27 @@ struct Wrote {
     log: String,
 }
 
-/// Starts the example that names no wire in its code, writes these lines to it and closes its input.
-async fn started(flags: &[&str], lines: &[String]) -> Wrote {
-    let folder = tempfile::tempdir().unwrap();
+/// Starts the example that names no wire in its code, in this folder.
+fn start(folder: &Path, flags: &[&str]) -> Child {
     let tests = std::env::current_exe().unwrap();
     let program = tests.ancestors().nth(2).unwrap().join("examples/greet");
-    let mut process = Command::new(&program)
+    Command::new(&program)
         .arg("--mcp-stdio")
         .args(flags)
-        .current_dir(folder.path())
+        .current_dir(folder)
         .env_clear()
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        .unwrap_or_else(|error| panic!("{}: {error}", program.display()))
+}
+
+/// Starts it, writes these lines to it and closes its input.
+async fn started(flags: &[&str], lines: &[String]) -> Wrote {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = start(folder.path(), flags);
     let mut input = process.stdin.take().unwrap();
     let output = async {
         for line in lines {
@@ -91,4 +98,29 @@ async fn its_log_is_ours_unless_more_is_wanted() {
     assert!(log.contains("rmcp"), "{log}");
     let log = started(&["--log-level", "error"], &lines()).await.log;
     assert_eq!(log, "");
+}
+
+#[tokio::test]
+async fn a_signal_ends_it_although_its_client_reads_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = start(folder.path(), &[]);
+    let mut input = process.stdin.take().unwrap();
+    // Each line has an answer that nobody reads; in the end nothing more is taken in.
+    let lines = "x\n".repeat(1 << 15);
+    let is_full = async {
+        let moment = Duration::from_millis(500);
+        while let Ok(written) =
+            tokio::time::timeout(moment, input.write_all(lines.as_bytes())).await
+        {
+            written.unwrap();
+        }
+    };
+    tokio::time::timeout(PATIENCE, is_full)
+        .await
+        .expect("it stops to read");
+    let pid = process.id().unwrap().to_string();
+    let told = Command::new("kill").args(["-s", "TERM", &pid]).status();
+    assert!(told.await.unwrap().success());
+    let ended = tokio::time::timeout(PATIENCE, process.wait()).await;
+    assert!(ended.expect("it ends").unwrap().success());
 }
