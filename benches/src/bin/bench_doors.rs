@@ -136,15 +136,17 @@ impl Servers {
 }
 
 async fn measure(args: &Args) -> anyhow::Result<()> {
-    let broker = NatsServer::start().await?;
     let wires = Wire::ALL.into_iter();
     let wires: Vec<_> = wires
         .filter(|wire| args.wire.as_ref().is_none_or(|only| only == wire.name()))
         .collect();
     ensure!(!wires.is_empty(), "there is no such wire");
-    let mut servers = Vec::new();
+    let (mut brokers, mut servers) = (Vec::new(), Vec::new());
     for (case, core) in CASES {
+        // Each its own: on one, requests of one case would be answered by the servers of the other, too.
+        let broker = NatsServer::start().await?;
         servers.push((case, core, Servers::start(&broker.url(), core)?));
+        brokers.push(broker);
     }
     let (mut pairs, mut foreign) = (Vec::new(), Vec::new());
     for round in 0..args.rounds {
