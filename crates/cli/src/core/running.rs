@@ -1,7 +1,5 @@
 //! The daemon's node servers, for the catalogue.
 
-use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use nanocore::nats::{NatsAddress, NatsAuth};
@@ -12,13 +10,9 @@ use serde_json::Value;
 
 use super::args::DaemonArgs;
 use super::client::Daemon;
-use super::place::{NatsPlace, NatsSetting, Place, variable};
+use super::place::{NatsSetting, Place, variable};
+use super::up::embedded_url;
 use crate::failure::Failure;
-
-/// The embedded broker's address with its password, in the data folder.
-const EMBEDDED: &str = "nats-url";
-/// Longest such file read, in bytes.
-const EMBEDDED_BYTES_MAX: u64 = 4 << 10;
 
 /// A daemon's node servers.
 #[derive(Debug, Default)]
@@ -114,11 +108,11 @@ struct Known {
 
 impl Known {
     fn of(place: &Place) -> Self {
-        let set = place.settings.nats.as_ref().map(|set| match set {
-            NatsSetting::Word(url) => NatsAddress::new(url),
-            NatsSetting::Place(place) => set_address(place),
+        let set = place.settings.nats.as_ref().and_then(|set| match set {
+            NatsSetting::Word(url) => Some(NatsAddress::new(url)),
+            NatsSetting::Place(place) => place.address(),
         });
-        let embedded = embedded(&place.data).map(NatsAddress::new);
+        let embedded = embedded_url(&place.data).map(NatsAddress::new);
         let flagged = variable("NODEWIRE_NATS").map(NatsAddress::new);
         Self {
             entries: place.registry().load().ok(),
@@ -136,39 +130,11 @@ impl Known {
     }
 }
 
-fn set_address(place: &NatsPlace) -> NatsAddress {
-    let auth = match (
-        &place.credentials,
-        &place.user,
-        &place.password,
-        &place.token,
-    ) {
-        (Some(file), _, _, _) => NatsAuth::Credentials(file.clone()),
-        (None, Some(user), Some(password), _) => NatsAuth::User {
-            user: user.clone(),
-            password: password.clone(),
-        },
-        (None, _, _, Some(token)) => NatsAuth::Token(token.clone()),
-        (None, _, _, None) => NatsAuth::Url,
-    };
-    NatsAddress {
-        url: place.url.clone(),
-        auth,
-        tls_ca: place.tls_ca.clone(),
-    }
-}
-
-fn embedded(data: &Path) -> Option<String> {
-    let path = data.join(EMBEDDED);
-    let is_short = fs::metadata(&path).is_ok_and(|file| file.len() <= EMBEDDED_BYTES_MAX);
-    let text = is_short.then(|| fs::read_to_string(&path).ok())??;
-    Some(text.trim().to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
+    use super::super::place::NatsPlace;
     use super::*;
 
     #[test]
@@ -206,7 +172,10 @@ mod tests {
 
     #[test]
     fn who_we_are_is_told_as_the_settings_say() {
-        let read = |text: Value| set_address(&serde_json::from_value(text).unwrap());
+        let read = |text: Value| {
+            let place: NatsPlace = serde_json::from_value(text).unwrap();
+            place.address().unwrap()
+        };
         let user = read(json!({"url": "nats://h:1", "user": "u", "password": "p@/:"}));
         let Target::Nats { login, .. } = nats(user, "s") else {
             panic!("another target")

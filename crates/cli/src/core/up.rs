@@ -22,6 +22,8 @@ use crate::signals::Signals;
 use crate::terminal;
 use crate::traces::Traces;
 
+pub(super) use embedded::kept_url as embedded_url;
+
 /// Runs the daemon until a signal or a client ends it.
 pub(crate) async fn up(args: UpArgs) -> Result<(), Failure> {
     let place = Place::find(&args.place)?;

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use nanocore::nats::{NatsAddress, NatsAuth};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -60,6 +61,27 @@ pub(in crate::core) struct NatsPlace {
     pub(in crate::core) password: Option<String>,
     pub(in crate::core) token: Option<String>,
     pub(in crate::core) tls_ca: Option<PathBuf>,
+}
+
+impl NatsPlace {
+    /// `None` if it says more than one way, or half of one, to be known there.
+    pub(in crate::core) fn address(&self) -> Option<NatsAddress> {
+        let auth = match (&self.credentials, &self.user, &self.password, &self.token) {
+            (None, None, None, None) => NatsAuth::Url,
+            (Some(file), None, None, None) => NatsAuth::Credentials(file.clone()),
+            (None, Some(user), Some(password), None) => NatsAuth::User {
+                user: user.clone(),
+                password: password.clone(),
+            },
+            (None, None, None, Some(token)) => NatsAuth::Token(token.clone()),
+            _ => return None,
+        };
+        Some(NatsAddress {
+            url: self.url.clone(),
+            auth,
+            tls_ca: self.tls_ca.clone(),
+        })
+    }
 }
 
 /// Without secrets.

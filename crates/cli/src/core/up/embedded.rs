@@ -199,6 +199,14 @@ async fn listen(address: &Address) -> Result<Broker, StartError> {
         .await
 }
 
+/// The address with the password, as it was kept.
+pub(crate) fn kept_url(data: &Path) -> Option<String> {
+    match read(&data.join(FILE)) {
+        Kept::Address(address) => Some(address.url()),
+        Kept::Nothing | Kept::Unusable(_) => None,
+    }
+}
+
 /// What was kept. A link is not followed: what it leads to is not ours.
 fn read(path: &Path) -> Kept {
     match fs::symlink_metadata(path) {

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use nanocore::daemon::DaemonOptions;
-use nanocore::nats::{NatsAddress, NatsAuth};
+use nanocore::nats::NatsAddress;
 
 use super::super::args::UpArgs;
 use super::super::place::{NatsPlace, NatsSetting, Place, variable};
@@ -46,31 +46,10 @@ fn of_word(place: &str, word: &str) -> Result<Wanted, Failure> {
 }
 
 fn of_place(place: &NatsPlace) -> Result<Wanted, Failure> {
-    let wrong = |what: &str| Failure::usage(format!("nats in config.json: {what}"));
-    let auth = match (
-        &place.credentials,
-        &place.user,
-        &place.password,
-        &place.token,
-    ) {
-        (None, None, None, None) => NatsAuth::Url,
-        (Some(file), None, None, None) => NatsAuth::Credentials(file.clone()),
-        (None, Some(user), Some(password), None) => NatsAuth::User {
-            user: user.clone(),
-            password: password.clone(),
-        },
-        (None, None, None, Some(token)) => NatsAuth::Token(token.clone()),
-        _ => {
-            return Err(wrong(
-                "give one of credentials, user with password, and token",
-            ));
-        }
-    };
-    let address = NatsAddress {
-        url: place.url.clone(),
-        auth,
-        tls_ca: place.tls_ca.clone(),
-    };
+    let address = place.address().ok_or_else(|| {
+        let text = "nats in config.json: give one of credentials, user with password, and token";
+        Failure::usage(text)
+    })?;
     at("nats in config.json", address)
 }
 
@@ -111,6 +90,8 @@ impl Wanted {
 
 #[cfg(test)]
 mod tests {
+    use nanocore::nats::NatsAuth;
+
     use super::*;
 
     #[test]
