@@ -248,6 +248,18 @@ pub fn pinned(program: impl AsRef<OsStr>, core: Option<u32>) -> Command {
     command
 }
 
+/// Puts a process that runs already on one core, with all its threads.
+///
+/// # Errors
+/// It is gone.
+pub fn put_on(process_id: u32, core: u32) -> anyhow::Result<()> {
+    let mut command = Command::new("taskset");
+    command.args(["-a", "-c", "-p", &core.to_string(), &process_id.to_string()]);
+    let status = command.stdout(Stdio::null()).status()?;
+    ensure!(status.success(), "a process cannot be put on a core");
+    Ok(())
+}
+
 /// Reads until `wanted` finds what it looks for, then goes on reading in the background, so that the server never waits.
 fn wait_for_line<T>(child: &mut Child, wanted: impl Fn(&str) -> Option<T>) -> anyhow::Result<T> {
     let mut output = BufReader::new(child.stdout.take().context("its output is piped")?);

@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 use nodewire::capability::Wire;
 use nodewire_bench::doors::{Addresses, Kind, Load, Outcome, serve_bare, serve_nodes};
 use nodewire_bench::process::{
-    ServerProcess, children_cpu_seconds, machine_cpu_seconds, this_program,
+    ServerProcess, children_cpu_seconds, machine_cpu_seconds, put_on, this_program,
 };
 use nodewire_bench::report::{median, write_json};
 use nodewire_testkit::NatsServer;
@@ -53,7 +53,7 @@ const TARGET_US: f64 = 15.0;
 /// Above this the times say more about the other programs.
 const FOREIGN_CORES_MAX: f64 = 0.35;
 
-/// Client and server on one core, without the wake-up of an idle one; or wherever the system puts them.
+/// Client, server and broker on one core, without the wake-up of an idle one; or wherever the system puts them.
 const CASES: [(&str, Option<u32>); 2] = [("any core", None), ("one core", Some(0))];
 
 #[derive(Debug, Serialize)]
@@ -144,7 +144,10 @@ async fn measure(args: &Args) -> anyhow::Result<()> {
     let (mut brokers, mut servers) = (Vec::new(), Vec::new());
     for (case, core) in CASES {
         // Each its own: on one, requests of one case would be answered by the servers of the other, too.
-        let broker = NatsServer::start().await?;
+        let mut broker = NatsServer::start().await?;
+        if let Some(core) = core {
+            put_on(broker.process().id(), core)?;
+        }
         servers.push((case, core, Servers::start(&broker.url(), core)?));
         brokers.push(broker);
     }

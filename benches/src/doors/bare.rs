@@ -1,6 +1,8 @@
-//! Bare echoes: what comes is sent back, by the library that the wire's crate is built on.
+//! Bare echoes: what comes is sent back, by the library that the wire's crate is built on. For MCP, whose SDK reads and
+//! writes all messages, it is a tool of the SDK that does nothing.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -10,6 +12,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use nnrp::server::{ServeOptions, Server, ServerOptions, Submitted};
 use nnrp::{Listener, ListenerOptions};
 use nnrp_wire::build::ResultWorth;
@@ -17,6 +20,14 @@ use nnrp_wire::{ResultPush, SubmitBody};
 use nodewire::capability::Wire;
 use nodewire_testkit::free_port;
 use omq_tokio::{Options, Socket, SocketType};
+use rmcp::handler::server::ServerHandler;
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ServerCapabilities, ServerConfig,
+};
+use rmcp::service::RequestContext;
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
+use rmcp::{ErrorData, RoleServer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
@@ -30,6 +41,7 @@ const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST
 /// One cannot start, or ends.
 pub async fn serve(broker_url: &str, announce: impl FnOnce(&str)) -> anyhow::Result<()> {
     let (websocket, http) = (TcpListener::bind(ANY).await?, TcpListener::bind(ANY).await?);
+    let mcp = TcpListener::bind(ANY).await?;
     let subscriber = async_nats::connect(broker_url).await?;
     let requests = subscriber.subscribe(Kind::Bare.subject()).await?;
     subscriber.flush().await?;
@@ -45,8 +57,7 @@ pub async fn serve(broker_url: &str, announce: impl FnOnce(&str)) -> anyhow::Res
         (Wire::Autotrainer, replier_address),
         (Wire::Nnrp, listener.local_addr().to_string()),
         (Wire::Http, http.local_addr()?.to_string()),
-        // The same transport.
-        (Wire::Mcp, http.local_addr()?.to_string()),
+        (Wire::Mcp, mcp.local_addr()?.to_string()),
     ]);
     addresses.announce(announce)?;
     tokio::spawn(echo_frames(listener));
@@ -54,6 +65,7 @@ pub async fn serve(broker_url: &str, announce: impl FnOnce(&str)) -> anyhow::Res
     let mut echoes = JoinSet::new();
     echoes.spawn(accept(websocket, echo_websocket));
     echoes.spawn(accept(http, echo_http));
+    echoes.spawn(accept(mcp, call_tool));
     echoes.spawn(echo_nats(subscriber, requests));
     echoes.spawn(echo_zeromq(replier));
     while let Some(ended) = echoes.join_next().await {
@@ -93,6 +105,33 @@ async fn echo_http(stream: TcpStream) -> anyhow::Result<()> {
     let connection = hyper::server::conn::http1::Builder::new();
     Ok(connection
         .serve_connection(TokioIo::new(stream), echo)
+        .await?)
+}
+
+/// A tool without arguments, which has nothing to say.
+struct Nothing;
+
+impl ServerHandler for Nothing {
+    fn get_info(&self) -> ServerConfig {
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+    }
+
+    async fn call_tool(
+        &self,
+        _request: CallToolRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        Ok(CallToolResult::success(Vec::new()).into())
+    }
+}
+
+async fn call_tool(stream: TcpStream) -> anyhow::Result<()> {
+    let sessions = Arc::<LocalSessionManager>::default();
+    let config = StreamableHttpServerConfig::default().with_json_response(true);
+    let service = StreamableHttpService::new(|| Ok(Nothing), sessions, config);
+    let connection = hyper::server::conn::http1::Builder::new();
+    Ok(connection
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
         .await?)
 }
 

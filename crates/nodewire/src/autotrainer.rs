@@ -67,6 +67,7 @@ mod executions;
 mod numbers;
 mod request;
 mod sink;
+mod waits;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -115,6 +115,12 @@ impl PeerProcess {
         Ok(())
     }
 
+    /// Its id.
+    #[must_use]
+    pub const fn id(&self) -> u32 {
+        self.pid
+    }
+
     /// Whether it has not ended yet.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))

@@ -58,7 +58,7 @@ pub(super) struct CommandLoop {
     settings: CommandSettings,
     waiting: Waiting,
     jobs: HashMap<u64, Job>,
-    /// At least one for each job: its next step.
+    /// At least one for each job: its next step. And one that is none; see [`no_step`].
     steps: FuturesUnordered<BoxFuture<(u64, Step)>>,
     next_id: u64,
     slots_taken: usize,
@@ -85,7 +85,7 @@ impl CommandLoop {
             replays: replays.map(|log| ReplayTurns::new(log, settings.replays)),
             settings,
             jobs: HashMap::new(),
-            steps: FuturesUnordered::new(),
+            steps: FuturesUnordered::from_iter([no_step()]),
             next_id: 0,
             slots_taken: 0,
         }
@@ -101,7 +101,7 @@ impl CommandLoop {
             tokio::select! {
                 biased;
                 () = &mut stopped => break,
-                Some((id, step)) = self.steps.next(), if !self.steps.is_empty() => {
+                Some((id, step)) = self.steps.next() => {
                     self.advance(id, step);
                     self.receive_more();
                 }
@@ -388,7 +388,7 @@ impl CommandLoop {
         while !self.jobs.is_empty() {
             tokio::select! {
                 biased;
-                Some((id, step)) = self.steps.next(), if !self.steps.is_empty() => self.advance(id, step),
+                Some((id, step)) = self.steps.next() => self.advance(id, step),
                 Ok(incoming) = self.socket.receive() => {
                     let arrival = self.read(incoming);
                     self.refuse(arrival, STOPPING);
@@ -417,6 +417,12 @@ impl CommandLoop {
             }
         }
     }
+}
+
+/// A step that never comes. A set of which all have been polled, as it is with one job at a time, has its task polled again
+/// and another thread of the runtime woken; with this in it, that cannot be.
+fn no_step() -> BoxFuture<(u64, Step)> {
+    Box::pin(std::future::pending())
 }
 
 const STOPPING: &str = "The service is stopping.";

@@ -45,7 +45,8 @@ pub(crate) struct Pump {
     pub(super) received: u64,
     /// The subscription has ended.
     pub(super) closed: bool,
-    pub(super) running: FuturesUnordered<Running>,
+    /// And one that is none; see [`Running::nothing`].
+    running: FuturesUnordered<Running>,
     pub(super) pending: Pending,
     /// What to do when the pending limits are reached for the first time, besides the refusal.
     on_overflow: Option<OnOverflow>,
@@ -61,9 +62,20 @@ pub(crate) type OnOverflow = Box<dyn FnOnce() + Send>;
 pub(super) type Refusal = BoxFuture<()>;
 
 /// A request that was not done at its first poll.
-pub(super) struct Running {
-    call: Arc<Call>,
+struct Running {
+    call: Option<Arc<Call>>,
     future: BoxFuture<()>,
+}
+
+impl Running {
+    /// A request that never ends. A set of which all have been polled, as it is with one request at a time, has its task
+    /// polled again and another thread of the runtime woken; with this in it, that cannot be.
+    fn nothing() -> Self {
+        Self {
+            call: None,
+            future: Box::pin(std::future::pending()),
+        }
+    }
 }
 
 impl Future for Running {
@@ -86,7 +98,7 @@ impl Pump {
             subscription,
             received: 0,
             closed: false,
-            running: FuturesUnordered::new(),
+            running: FuturesUnordered::from_iter([Running::nothing()]),
             on_overflow,
             shown_load: (0, 0),
             refusing: None,
@@ -130,8 +142,13 @@ impl Pump {
         .await;
     }
 
+    /// Requests that are being served.
+    pub(super) fn running(&self) -> usize {
+        self.running.len() - 1
+    }
+
     pub(super) fn is_idle(&self) -> bool {
-        self.running.is_empty() && self.pending.is_empty() && self.refusing.is_none()
+        self.running() == 0 && self.pending.is_empty() && self.refusing.is_none()
     }
 
     /// Works until the condition is met. It is asked after each round of work.
@@ -189,7 +206,7 @@ impl Pump {
         if is_fence(&message.subject) {
             return self.answer_fence(message);
         }
-        if self.pending.is_empty() && self.running.len() < self.core.concurrency {
+        if self.pending.is_empty() && self.running() < self.core.concurrency {
             return self.start(message, cx);
         }
         if self.pending.has_room_for(&message) {
@@ -201,7 +218,7 @@ impl Pump {
 
     fn start_pending(&mut self, cx: &mut Context<'_>) -> bool {
         let mut started = false;
-        while self.running.len() < self.core.concurrency {
+        while self.running() < self.core.concurrency {
             let Some((message, since)) = self.pending.pop() else {
                 break;
             };
@@ -218,13 +235,14 @@ impl Pump {
         let request = Request::new(Arc::clone(&call));
         let mut future = self.core.handler.serve(request);
         if future.poll_unpin(cx).is_pending() {
+            let call = Some(call);
             self.running.push(Running { call, future });
         }
     }
 
     /// Tells the counters what runs and waits, if that has changed.
     fn show_load(&mut self) {
-        let load = (self.running.len(), self.pending.len());
+        let load = (self.running(), self.pending.len());
         if load != self.shown_load {
             self.shown_load = load;
             self.core.counters.set_load(load.0, load.1);
@@ -253,11 +271,10 @@ impl Pump {
 
     /// Ends what runs and answers it, and what waits, with 503.
     pub(super) async fn cut_off(&mut self) {
-        let running: Vec<_> = std::mem::take(&mut self.running).into_iter().collect();
-        let mut calls: Vec<_> = running
-            .iter()
-            .map(|running| Arc::clone(&running.call))
-            .collect();
+        let nothing = FuturesUnordered::from_iter([Running::nothing()]);
+        let running = std::mem::replace(&mut self.running, nothing);
+        let running: Vec<_> = running.into_iter().collect();
+        let mut calls: Vec<_> = running.iter().flat_map(|it| it.call.clone()).collect();
         while let Some((message, since)) = self.pending.pop() {
             self.core.counters.waited(since.elapsed());
             calls.push(Call::new(Arc::clone(&self.core), message));

@@ -19,6 +19,7 @@ use super::executions::{Executions, Nonce};
 use super::numbers::{Meaning, Numbers};
 use super::request;
 use super::sink::{Answer, Outlet, ResultSink};
+use super::waits::Waits;
 use super::{AutotrainerConfig, AutotrainerError};
 use crate::plain::PlainRequest;
 use crate::server::{Identity, SOFTWARE};
@@ -35,9 +36,12 @@ pub(super) struct Binding {
     outlet: Outlet,
     /// Places for answers that wait for their results.
     quick: Arc<Semaphore>,
+    waits: Waits,
 }
 
 impl Binding {
+    /// To be called within a tokio runtime.
+    ///
     /// # Errors
     /// If the configured numbers do not go together.
     pub(super) fn new(
@@ -49,6 +53,7 @@ impl Binding {
         Ok(Self {
             numbers: Numbers::new(&config)?,
             quick: Arc::new(Semaphore::new(config.quick_max)),
+            waits: Waits::start(),
             config,
             executor,
             identity,
@@ -219,9 +224,9 @@ impl Binding {
             Ok(sink) => sink,
             Err(response) => return response,
         };
-        let waited = tokio::time::timeout(wait, &mut result).await;
+        let waited = self.waits.at_most(wait, &mut result).await;
         drop(place);
-        if let Ok(Ok(response)) = waited {
+        if let Some(Ok(response)) = waited {
             return response;
         }
         match sink.make_later(pending) {

@@ -97,9 +97,8 @@ impl Door {
         let mut held = self.hold(&request)?;
         let gone = CancellationToken::new();
         held.gone = Some(gone.clone().drop_guard());
-        let mut request = self.with_body(request, &mut held).await?;
+        let (mut request, body) = self.with_body(request, &mut held).await?;
         request.extensions_mut().insert(Gone(gone));
-        let is_post = request.method() == Method::POST;
         let visit = Visit::new(&self.sessions);
         let shared = Arc::clone(&self.shared);
         let tools = move || Ok(SessionTools::new(&shared));
@@ -114,9 +113,10 @@ impl Door {
             ));
         }
         // It says so of what is no message, too.
-        if is_post && response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
-            let text = "the body is no message of MCP";
-            return Err(no_message(ErrorCode::INVALID_REQUEST, text));
+        if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE
+            && let Some(body) = body
+        {
+            return Err(no_message(body));
         }
         Ok(response.map(|body| {
             Body::new(Held {
@@ -139,10 +139,14 @@ impl Door {
         })
     }
 
-    /// The request with all of its body, which is JSON.
-    async fn with_body(&self, request: Request, held: &mut Hold) -> Result<Request, Problem> {
+    /// The request with all of its body, which is said to be JSON, and that body; `None` if it should have none.
+    async fn with_body(
+        &self,
+        request: Request,
+        held: &mut Hold,
+    ) -> Result<(Request, Option<Bytes>), Problem> {
         let Some(room) = &mut held.room else {
-            return Ok(request);
+            return Ok((request, None));
         };
         if !is_json(request.headers()) {
             return Err(Problem::new(
@@ -152,16 +156,15 @@ impl Door {
             ));
         }
         let (parts, body) = request.into_parts();
-        let reading = Request::from_parts(parts.clone(), body).extract::<Bytes, _>();
-        let read = tokio::time::timeout(self.body_timeout, reading).await;
+        let mut reading = Request::new(body);
+        DefaultBodyLimit::max(self.shared.options.message_bytes_max).apply(&mut reading);
+        let read = tokio::time::timeout(self.body_timeout, reading.extract::<Bytes, _>()).await;
         let body = read
             .map_err(|_| Problem::too_slow(self.body_timeout))?
             .map_err(|error| self.bodies.problem(&error))?;
         room.keep(body.len());
-        if Json::parse_bytes(body.clone()).is_err() {
-            return Err(no_message(ErrorCode::PARSE_ERROR, "the body is no JSON"));
-        }
-        Ok(Request::from_parts(parts, Body::from(body)))
+        let request = Request::from_parts(parts, Body::from(body.clone()));
+        Ok((request, Some(body)))
     }
 }
 
@@ -169,7 +172,6 @@ impl Door {
 pub(super) fn router(door: &Arc<Door>) -> Router {
     Router::new()
         .route(PATH, any(serve))
-        .layer(DefaultBodyLimit::max(door.shared.options.message_bytes_max))
         .with_state(Arc::clone(door))
 }
 
@@ -191,7 +193,11 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// The answer to what is no message: without an id, as none can be read.
-fn no_message(code: ErrorCode, text: &'static str) -> Problem {
+fn no_message(body: Bytes) -> Problem {
+    let (code, text) = match Json::parse_bytes(body) {
+        Ok(_) => (ErrorCode::INVALID_REQUEST, "the body is no message of MCP"),
+        Err(_) => (ErrorCode::PARSE_ERROR, "the body is no JSON"),
+    };
     let error = JsonRpcError::new(None, ErrorData::new(code, text, None));
     let body = Json::from_serialize(&error).unwrap_or_else(|_| Json::from(text));
     Problem::with_body(StatusCode::BAD_REQUEST, body)
