@@ -387,7 +387,7 @@ fn check_object_store(store: &AssetStore) -> Option<AbortOnDropHandle<()>> {
     let check = async move {
         if let Err(error) = store.check().await {
             tracing::error!(
-                error = &error as &dyn std::error::Error,
+                error = %error.for_log(),
                 "assets can be neither stored nor read; all else works"
             );
         }

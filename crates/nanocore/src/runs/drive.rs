@@ -1,6 +1,7 @@
 //! One run, from its start to its end.
 
 mod outcome;
+mod retried;
 
 use std::collections::{HashMap, HashSet};
 use std::error::Error;
@@ -24,6 +25,7 @@ use super::store::{self, Begun};
 use crate::db::DatabaseError;
 use crate::workflow::{Event, EventFields, EventKind, Run, RunOptions, RunStatus, all_exist};
 use outcome::{Told, failed, finish, stopped, told};
+use retried::Retried;
 
 /// Executes a run, writes down what came of it, tells its end, and starts the next.
 pub(super) async fn run(shared: Arc<Shared>, active: Active) {
@@ -113,15 +115,16 @@ async fn wait_for_servers(
     (missing, reason): (Vec<MissingNode>, String),
 ) -> Option<Told> {
     let seq = active.seq;
-    for tries in 0.. {
+    let mut write = Retried::new(&active.run_id, "a run cannot wait", "a run waits now");
+    loop {
         let put_back = move |connection: &rusqlite::Connection| store::put_back(connection, seq);
         let Err(error) = shared.db.write(put_back).await else {
+            write.succeeded();
             break;
         };
-        let run_id = &*active.run_id;
-        tracing::error!(run_id, error = &error as &dyn Error, "a run cannot wait");
+        write.failed(&error);
         tokio::select! {
-            () = tokio::time::sleep(retry_delay(tries)) => {}
+            () = tokio::time::sleep(retry_delay(write.failures())) => {}
             () = active.stop.cancelled() => break,
         }
     }
@@ -136,32 +139,37 @@ async fn wait_for_servers(
 /// why; else what is to be told instead.
 async fn begin(shared: &Shared, active: &Active) -> Result<Begun, Option<Told>> {
     let (seq, at) = (active.seq, active.started_at);
-    let mut tries = 0;
+    let mut write = Retried::new(&active.run_id, "a run cannot begin", "a run begins now");
     loop {
         let begin = move |connection: &rusqlite::Connection| store::begin(connection, seq, at);
         let begun = room::write(&shared.db, begin).await;
         match begun {
-            Ok(begun) => return begun.ok_or(None),
-            Err(error) => hold_back(shared, active, &error, tries),
+            Ok(Some(begun)) => {
+                write.succeeded();
+                return Ok(begun);
+            }
+            Ok(None) => return Err(None),
+            Err(error) => {
+                write.failed(&error);
+                if write.failures() == 1 {
+                    tell_held(shared, active, &error);
+                }
+            }
         }
         tokio::select! {
-            () = tokio::time::sleep(retry_delay(tries)) => tries += 1,
+            () = tokio::time::sleep(retry_delay(write.failures())) => {}
             () = active.stop.cancelled() => return Err(stopped(active, true)),
             () = shared.stopping.cancelled() => return Err(None),
         }
     }
 }
 
-/// A run that cannot begin: told once.
-fn hold_back(shared: &Shared, active: &Active, error: &DatabaseError, tries: u32) {
-    let run_id = &*active.run_id;
-    tracing::error!(run_id, error = error as &dyn Error, "a run cannot begin");
-    if tries == 0 {
-        let fields = json!({ "reason": error.to_string() });
-        shared
-            .events
-            .publish("run_held", Some(&active.run_id), fields);
-    }
+/// A run that cannot begin yet.
+fn tell_held(shared: &Shared, active: &Active, error: &DatabaseError) {
+    let fields = json!({ "reason": error.to_string() });
+    shared
+        .events
+        .publish("run_held", Some(&active.run_id), fields);
 }
 
 async fn start(

@@ -11,6 +11,8 @@ mod crash;
 mod faults;
 mod full;
 mod http;
+#[path = "../common/log.rs"]
+mod log;
 mod objects;
 mod python;
 mod served;

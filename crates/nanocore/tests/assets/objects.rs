@@ -12,8 +12,10 @@ use nodewire_testkit::peers_dir;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tracing::Level;
 
 use super::http::Part;
+use super::log::Log;
 use super::{opened_with, start};
 
 /// More than anything here takes; only a failure waits for it.
@@ -218,6 +220,27 @@ async fn keys_that_are_refused_are_told() {
     unusable(s3(&url), 502, ObjectsFailure::Refused).await;
     let url = answering("400 Bad Request", "ExpiredToken").await;
     unusable(s3(&url), 502, ObjectsFailure::Refused).await;
+}
+
+#[tokio::test]
+async fn what_an_object_store_answers_is_in_the_log_once() {
+    let url = answering("403 Forbidden", "InvalidAccessKeyId").await;
+    let setup = start(options(&s3(&url))).await;
+    let log = Log::begin();
+    let refused = setup.client.upload(&[Part::File("a", "", b"a")]).await;
+    assert_eq!(refused.status, 502);
+    let lines = log.with("object store failed");
+    assert!(
+        matches!(&*lines, [(Level::ERROR, line)] if line.contains("(InvalidAccessKeyId)")
+            && line.matches("<Error>").count() == 1),
+        "{lines:?}"
+    );
+    assert_eq!(
+        log.with("InvalidAccessKeyId").len(),
+        1,
+        "nobody else logs it"
+    );
+    setup.server.shutdown().await;
 }
 
 #[tokio::test]

@@ -5,7 +5,9 @@ use std::time::Duration;
 use nanocore::db::{DatabaseError, DatabaseOptions};
 use nanocore::runs::{RunError, RunFilter, RunManagerOptions, RunState, SubmitError};
 use serde_json::Value;
+use tracing::Level;
 
+use crate::log::Log;
 use crate::support::{Daemon, Home, chain, durable};
 
 fn small() -> DatabaseOptions {
@@ -152,6 +154,29 @@ async fn an_end_that_cannot_be_written_is_told_at_once_and_written_when_there_is
     let ends = daemon.words(&run);
     let ends = ends.iter().filter(|word| *word == "run_finished").count();
     assert_eq!(ends, 1, "it is told once");
+}
+
+#[tokio::test]
+async fn an_end_that_waits_for_room_is_one_error_in_the_log() {
+    let home = Home::new();
+    let mut daemon = home.start_with(uncached(), small()).await;
+    let log = Log::begin();
+    let (run, filled) = unkept(&mut daemon, &home).await;
+    let retries = || log.with("the end of a run cannot be written");
+    while retries().len() < 6 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    free(&daemon, filled).await;
+    until_kept(&daemon, &run).await;
+    let levels: Vec<_> = retries().into_iter().map(|(level, _)| level).collect();
+    let (first, others) = levels.split_first().unwrap();
+    assert_eq!(*first, Level::ERROR);
+    assert!(others.iter().all(|level| *level == Level::DEBUG));
+    let written = log.with("the end of a run is on disk now");
+    assert!(
+        matches!(&*written, [(Level::INFO, line)] if line.contains(&*run)),
+        "{written:?}"
+    );
 }
 
 #[tokio::test]

@@ -10,6 +10,8 @@
 mod durable;
 mod failures;
 mod history;
+#[path = "../common/log.rs"]
+mod log;
 mod queue;
 mod results;
 mod sequences;

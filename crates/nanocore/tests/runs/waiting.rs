@@ -6,7 +6,9 @@ use nanocore::db::DatabaseOptions;
 use nanocore::runs::{RunManagerOptions, RunRequest, RunState, SubmitError};
 use nodewire_json::Json;
 use serde_json::{Value, json};
+use tracing::Level;
 
+use crate::log::Log;
 use crate::support::{Daemon, Home, chain, durable};
 
 fn one_place(offers_wait: Duration) -> RunManagerOptions {
@@ -220,6 +222,7 @@ async fn a_run_that_cannot_begin_says_why_and_can_be_stopped() {
     let other = rusqlite::Connection::open(home.db_path()).unwrap();
     other.busy_timeout(Duration::from_secs(60)).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let log = Log::begin();
     home.world.set_away(false);
     for run in [&goes_on, &stopped] {
         let held = daemon.told("run_held", run).await;
@@ -236,4 +239,13 @@ async fn a_run_that_cannot_begin_says_why_and_can_be_stopped() {
     let held = daemon.words(&goes_on);
     let held = held.iter().filter(|word| *word == "run_held").count();
     assert_eq!(held, 1, "it is told once");
+    let of_run = |part| {
+        let lines = log.with(part).into_iter();
+        let lines = lines.filter(|(_, line)| line.contains(&*goes_on));
+        lines.map(|(level, _)| level).collect::<Vec<_>>()
+    };
+    let tried = of_run("a run cannot begin");
+    let errors = tried.iter().filter(|level| **level == Level::ERROR).count();
+    assert!(errors == 1 && tried.len() > 1, "{tried:?}");
+    assert_eq!(of_run("a run begins now"), [Level::INFO]);
 }

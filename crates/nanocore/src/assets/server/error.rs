@@ -10,7 +10,7 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         let message = error.to_string();
         if error.is_full() {
-            tracing::warn!(error = &error as &dyn std::error::Error, "asset store full");
+            tracing::warn!(error = %error.for_log(), "asset store full");
             return Self::new(
                 StatusCode::INSUFFICIENT_STORAGE,
                 "storage_full",
@@ -23,18 +23,12 @@ impl From<StoreError> for ApiError {
             StoreError::Busy { .. } => Self::busy(message),
             // What exactly the object store said is for the log.
             StoreError::Objects { failure, .. } => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "object store failed"
-                );
+                tracing::error!(error = %error.for_log(), "object store failed");
                 Self::new(status(failure), "storage_unavailable", failure.message())
             }
             // Paths of this machine are nobody else's business.
             StoreError::Locked { .. } | StoreError::Io { .. } => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "asset store failed"
-                );
+                tracing::error!(error = %error.for_log(), "asset store failed");
                 Self::new(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "storage",

@@ -1,11 +1,11 @@
 //! What came of a run: written down, then told.
 
-use std::error::Error;
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::publish;
+use super::retried::Retried;
 use crate::db::DatabaseError;
 use crate::runs::options::count;
 use crate::runs::queue::Active;
@@ -101,9 +101,7 @@ pub(super) async fn finish(shared: &Shared, active: &Active, told: Told) {
                 tell_unkept(shared, active, &end, &error);
             }
         }
-        (Ok(()), _) if is_told => {
-            tracing::info!(run_id = &*active.run_id, "the end of a run is on disk now");
-        }
+        (Ok(()), _) if is_told => {}
         (Ok(()), Some(event)) => {
             publish(shared, active, event);
             shared.count_end(end.state);
@@ -150,14 +148,19 @@ const WHOLE_TRIES_MAX: u32 = 120;
 /// Writes the end of a run down. While that may still go well, it is tried again: a full disk may get room. The run holds
 /// its place meanwhile, so that no more ends are in memory than runs are executed at a time.
 async fn keep(shared: &Shared, active: &Active, end: &End) -> Result<(), DatabaseError> {
-    let mut tries = 0;
+    let mut write = Retried::new(
+        &active.run_id,
+        "the end of a run cannot be written",
+        "the end of a run is on disk now",
+    );
     loop {
         let nodes = active.live.records();
         let Err(error) = shared.save_end(active.seq, end.clone(), nodes).await else {
+            write.succeeded();
             return Ok(());
         };
-        tries += 1;
-        tell_log(active, &error, tries);
+        write.failed(&error);
+        let tries = write.failures();
         if !error.may_pass() && tries >= TRIES_MAX {
             return Err(error);
         }
@@ -169,6 +172,9 @@ async fn keep(shared: &Shared, active: &Active, end: &End) -> Result<(), Databas
             shared.given_up.is_cancelled() || (is_told && shared.stopping.is_cancelled());
         if is_ending || tries >= WHOLE_TRIES_MAX {
             let short = keep_short(shared, active, end, &error).await;
+            if short.is_ok() {
+                write.succeeded();
+            }
             if is_ending || short.is_ok() {
                 return short;
             }
@@ -199,14 +205,4 @@ async fn keep_short(
     };
     let nodes = active.live.records();
     shared.save_short_end(active.seq, end, nodes).await
-}
-
-/// Each failure, until whoever waits is told.
-fn tell_log(active: &Active, error: &DatabaseError, tries: u32) {
-    let (run_id, error) = (&*active.run_id, error as &dyn Error);
-    if tries <= QUIET_TRIES {
-        tracing::error!(run_id, error, "the end of a run cannot be written");
-    } else {
-        tracing::debug!(run_id, error, tries, "the end of a run cannot be written");
-    }
 }
