@@ -53,7 +53,14 @@ impl Traces {
     }
 }
 
-/// The trace that whoever called this program is in.
+/// Reads a trace that a person names on the command line.
+pub(crate) fn trace_parent(text: &str) -> Result<TraceParent, &'static str> {
+    TraceParent::parse(text)
+        .ok_or("this is no W3C traceparent: 00-<32 hex>-<16 hex>-<2 hex>, the ids not all zeros")
+}
+
+/// The trace that whoever called this program is in. A variable that cannot be read counts as none, as the standard has
+/// it: it is other programs' word, and no reason not to do what was asked for.
 pub(crate) fn parent() -> Option<TraceParent> {
     TraceParent::parse(&variable(TRACE_PARENT)?)
 }

@@ -16,7 +16,7 @@ use super::values::{self, VALUES};
 use crate::failure::Failure;
 use crate::signals::Signals;
 use crate::terminal;
-use crate::traces::Traces;
+use crate::traces::{self, Traces};
 
 const HELP: &str = "\
 Examples:
@@ -63,9 +63,9 @@ pub(crate) struct CallArgs {
     /// Higher goes first among those waiting.
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     priority: Option<i32>,
-    /// The W3C trace context that it belongs to, if not a new one.
-    #[arg(long, value_name = "TEXT", env = "TRACEPARENT")]
-    traceparent: Option<String>,
+    /// The W3C trace context that it belongs to; else that of the variable TRACEPARENT, or a new one.
+    #[arg(long, value_name = "TEXT", value_parser = traces::trace_parent)]
+    traceparent: Option<TraceParent>,
     #[command(flatten)]
     places: PlaceFlags,
 }
@@ -102,15 +102,15 @@ async fn execute(
     } = chosen;
     let (wire, server) = (remote.wire(), terminal::plain(&server));
     tracing::info!(%wire, %server, "executing");
-    let parent = args.traceparent.as_deref().and_then(TraceParent::parse);
+    let parent = args.traceparent.or_else(traces::parent);
     let mut span = traces.request_within(&args.node, parent);
     if let Some(span) = &mut span {
         span.add_text(attribute::WIRE, wire.name());
         span.add_text(attribute::NODE, &args.node);
         span.add_text(attribute::SERVER, &server);
     }
-    let context = span.as_ref().map(|span| span.context().to_string());
-    call.trace_parent = context.or_else(|| args.traceparent.clone());
+    let context = span.as_ref().map(Span::context).or(parent);
+    call.trace_parent = context.map(|context| context.to_string());
     let mut execution = remote.execute(call).await;
     let cancel = execution.cancel_token();
     let stop = signals.stop.clone();

@@ -96,6 +96,48 @@ async fn a_call_goes_on_with_its_callers_trace_and_tells_of_failures() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flag_that_is_no_trace_context_is_refused_before_anybody_is_asked() {
+    let (collector, telemetry) = collecting().await;
+    let served = Served::traced(&telemetry).await;
+    let garbage = [
+        "garbage",
+        "",
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
+    ];
+    for garbage in garbage {
+        // There is nobody at this address: that would be another exit status.
+        let arguments = [
+            "call",
+            "echo",
+            "--nats",
+            "127.0.0.1:1",
+            "--traceparent",
+            garbage,
+        ];
+        let told = ended(any_command(served.folder.path(), &arguments)).await;
+        assert_eq!(told.status, 2, "{told:?}");
+        let form = "this is no W3C traceparent: 00-<32 hex>-<16 hex>-<2 hex>";
+        assert!(told.stderr.contains(form), "{told:?}");
+    }
+    // Others' mistakes in the environment do not matter, and the flag goes before it.
+    let (parent, other) = (TraceParent::new_trace(true), TraceParent::new_trace(true));
+    let given = parent.to_string();
+    for (variable, flag) in [("garbage", None), (&*other.to_string(), Some(&*given))] {
+        let mut call = served.on("nats", &["call", "progress"]);
+        call.env("TRACEPARENT", variable);
+        call.args(flag.iter().flat_map(|flag| ["--traceparent", flag]));
+        let told = ended(call).await;
+        assert_eq!(told.status, 0, "{told:?}");
+    }
+    served.stop().await;
+    telemetry.stop().await;
+    let spans = collector.spans();
+    assert_eq!(spans.len(), 2, "{spans:#?}");
+    assert_eq!(spans[0].parent_span_id, "", "{spans:#?}");
+    assert_eq!(spans[1].trace_id, parent.trace_id().to_string());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_on_the_daemon_is_one_trace_from_the_command_to_the_node() {
     let (collector, telemetry) = collecting().await;
     let folder = tempfile::tempdir().unwrap();
