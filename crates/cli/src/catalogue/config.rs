@@ -261,6 +261,10 @@ mod tests {
                 "2:1: [catalogue] has no key \"nts\"; did you mean nats?",
             ),
             (
+                "[catalogue]\nnast = []\n",
+                "2:1: [catalogue] has no key \"nast\"; did you mean nats?",
+            ),
+            (
                 "[catalogue]\nmorse = []\n",
                 "2:1: [catalogue] has no key \"morse\"; its keys are nanograph,",
             ),

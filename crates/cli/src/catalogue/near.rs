@@ -32,20 +32,27 @@ pub(super) fn nearest<'a>(name: &str, names: &[&'a str]) -> Vec<&'a str> {
         .collect()
 }
 
-/// Characters that have to be put in, taken out or replaced.
+/// Characters that have to be put in, taken out, replaced, or swapped with their neighbour.
 fn distance(left: &str, right: &str) -> usize {
+    let left: Vec<_> = left.chars().collect();
     let right: Vec<_> = right.chars().take(LENGTH_MAX + 1).collect();
-    let mut row: Vec<_> = (0..=right.len()).collect();
-    for (line, a) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = line + 1;
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=right.len()).collect();
+    for (row, a) in left.iter().enumerate() {
+        let mut line = vec![row + 1];
         for (column, b) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != *b);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+            let replaced = above[column] + usize::from(a != b);
+            let mut best = replaced.min(above[column + 1] + 1).min(line[column] + 1);
+            let is_swapped =
+                row > 0 && column > 0 && *a == right[column - 1] && left[row - 1] == *b;
+            if is_swapped {
+                best = best.min(before[column - 1] + 1);
+            }
+            line.push(best);
         }
+        before = std::mem::replace(&mut above, line);
     }
-    row[right.len()]
+    above[right.len()]
 }
 
 #[cfg(test)]
@@ -55,12 +62,15 @@ mod tests {
     #[test]
     fn slips_and_parts_of_names_are_near() {
         let names = ["echo", "image/resize", "resize", "sleep"];
-        assert_eq!(nearest("ehco", &names), Vec::<&str>::new());
+        assert_eq!(nearest("ehco", &names), ["echo"]);
+        assert_eq!(nearest("hoce", &names), Vec::<&str>::new());
         assert_eq!(nearest("ech", &names), ["echo"]);
         assert_eq!(nearest("resiez", &names), ["resize"]);
         assert_eq!(nearest("Resize", &names), ["image/resize", "resize"]);
         assert!(nearest("", &names).is_empty());
         assert!(nearest(&"x".repeat(1000), &names).is_empty());
         assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("acb", "abc"), 1);
     }
 }
