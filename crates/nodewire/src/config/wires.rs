@@ -13,6 +13,7 @@ mod nats;
 #[cfg(feature = "nnrp")]
 mod nnrp;
 mod telemetry;
+mod version;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -204,6 +205,7 @@ fn general<'a>(
     parts.identity.version = server
         .get("version")
         .or_else(|| parts.identity.version.take());
+    version::check(layers, problems);
     parts.drain = server.get("drain_ms").or(parts.drain);
     let executor = layers.table(Table::Executor);
     let bounds = &mut parts.executor;

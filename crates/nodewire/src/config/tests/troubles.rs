@@ -118,6 +118,14 @@ fn a_value_in_the_wrong_shape_is_told() {
         ),
         ("[nats]\nservice = \"a b\"", "letters, digits"),
         (
+            "[http]\nopen = true\n[server]\nversion = \"v1.0.0\"",
+            "conf/nodewire.toml:4:1: [server] version must be by Semantic Versioning",
+        ),
+        (
+            "[server]\nversion = \"1.0\"\n[nats]\nversion = \"1\"",
+            "conf/nodewire.toml:4:1: [nats] version must be by Semantic Versioning",
+        ),
+        (
             "[nats]\ncredentials_file = \"nobody.creds\"",
             "conf/nobody.creds cannot be read",
         ),
@@ -251,4 +259,14 @@ fn a_setting_of_a_node_that_does_not_exist_names_those_that_do() {
     let later = crate::autotrainer::AutotrainerConfig::new("x").command("later", 7);
     parts.wires.autotrainer = Some(later);
     assert!(Start::default().apply_to(parts).is_ok());
+}
+
+#[test]
+fn a_version_of_any_form_is_the_servers_where_nats_has_its_own() {
+    let start = Start::file(
+        "[http]\nopen = true\n[server]\nversion = \"2026-11\"\n[nats]\nversion = \"1.0.0\"",
+    );
+    let parts = start.apply();
+    assert_eq!(parts.identity.version.as_deref(), Some("2026-11"));
+    assert_eq!(parts.wires.nats.unwrap().version, "1.0.0");
 }
