@@ -67,7 +67,6 @@ mod error;
 mod form;
 mod listener;
 mod openapi;
-mod patience;
 mod read;
 mod routes;
 mod running;

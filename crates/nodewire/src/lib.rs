@@ -47,6 +47,7 @@ pub mod nats;
 #[cfg(feature = "nnrp")]
 pub mod nnrp;
 mod oversize;
+mod patience;
 pub mod plain;
 mod program;
 mod server;

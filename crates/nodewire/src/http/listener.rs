@@ -18,7 +18,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::error::HttpError;
-use super::patience::{Patient, is_stalled};
+use crate::patience::{Patient, is_stalled};
 
 /// Last answers have so much time to leave the process, however short the drain time is.
 const CLOSE_MIN: Duration = Duration::from_secs(1);

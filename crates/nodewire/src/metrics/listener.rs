@@ -18,10 +18,14 @@ use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Metrics, MetricsConfig, MetricsError};
+use crate::patience::Patient;
 use crate::server::RunningWire;
 
 /// How long a request's head may take to arrive, which is also how long a connection may be idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a client may take nothing of what is sent to it.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Bytes that a connection reads ahead, so that a head has no more.
 const BUFFER_BYTES: usize = 16 * 1024;
@@ -103,6 +107,7 @@ async fn serve(stream: TcpStream, _place: OwnedSemaphorePermit, served: Arc<Serv
         let answer = answer(&request, &served);
         std::future::ready(Ok::<_, Infallible>(answer))
     });
+    let stream = Patient::new(stream, WRITE_TIMEOUT);
     let ended = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -156,4 +161,25 @@ fn typed(status: StatusCode, kind: &'static str, text: String) -> Response<Strin
     let kind = HeaderValue::from_static(kind);
     response.headers_mut().insert(CONTENT_TYPE, kind);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use nodewire_core::{Executor, ExecutorConfig};
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+    use crate::capability::Losses;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_is_let_go() {
+        let executor = Executor::new(ExecutorConfig::default());
+        let metrics = Metrics::new(executor, Losses::default(), Vec::new(), None);
+        let running = start(MetricsConfig::new(), metrics).await.unwrap();
+        let mut client = TcpStream::connect(running.address()).await.unwrap();
+        let requests = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1_000);
+        let asking = async { while client.write_all(&requests).await.is_ok() {} };
+        let ended = tokio::time::timeout(WRITE_TIMEOUT * 3, asking).await;
+        assert!(ended.is_ok(), "the connection goes on");
+    }
 }

@@ -10,7 +10,7 @@ use tokio::time::Sleep;
 
 /// A stream that fails once its reader has taken nothing for too long.
 #[derive(Debug)]
-pub(super) struct Patient<S> {
+pub(crate) struct Patient<S> {
     stream: S,
     write_timeout: Duration,
     /// While a write waits.
@@ -18,7 +18,7 @@ pub(super) struct Patient<S> {
 }
 
 impl<S> Patient<S> {
-    pub(super) fn new(stream: S, write_timeout: Duration) -> Self {
+    pub(crate) fn new(stream: S, write_timeout: Duration) -> Self {
         Self {
             stream,
             write_timeout,
@@ -48,7 +48,8 @@ impl<S> Patient<S> {
 }
 
 /// Whether a connection ended because its client took nothing.
-pub(super) fn is_stalled(error: &(dyn std::error::Error + 'static)) -> bool {
+#[cfg(feature = "http")]
+pub(crate) fn is_stalled(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
         let io = error.downcast_ref::<io::Error>();
