@@ -66,19 +66,23 @@ async fn narrow(context: Context) {
 }
 
 async fn serve() -> RunningServer {
-    let file = r#"{"serverUid": "test-server", "serverPackageId": "test", "port": 3017, "watchDebounceTime": 20}"#;
-    let config = ServerConfig::resolve(ConfigFile::parse(file).unwrap(), |name| {
-        (name == "PORT").then(|| "0".to_owned())
-    });
-    let server = NodeServer::builder()
+    let builder = NodeServer::builder()
         .node(echo())
         .node(pass())
         .node(progress())
         .node(wait())
         .node(fail())
         .node(panic())
-        .node(narrow())
-        .nanograph(NanographConfig::new(config.unwrap()));
+        .node(narrow());
+    serve_nodes(builder).await
+}
+
+async fn serve_nodes(builder: NodeServerBuilder) -> RunningServer {
+    let file = r#"{"serverUid": "test-server", "serverPackageId": "test", "port": 3017, "watchDebounceTime": 20}"#;
+    let config = ServerConfig::resolve(ConfigFile::parse(file).unwrap(), |name| {
+        (name == "PORT").then(|| "0".to_owned())
+    });
+    let server = builder.nanograph(NanographConfig::new(config.unwrap()));
     server.build().unwrap().start().await.unwrap()
 }
 
@@ -528,4 +532,40 @@ async fn without_a_store_references_are_an_error_that_says_so() {
     let failed = error(execute(&client, "j", "reverse", r#"{"bytes": ["abc"]}"#, "[]").await).await;
     assert!(failed.contains("expected bytes"), "{failed}");
     assert_eq!(server.executor().counters().failed, 2);
+}
+
+/// A store that fails badly.
+struct Panicking;
+
+impl nodewire::AssetStore for Panicking {
+    fn fetch(&self, _asset: AssetRef) -> nodewire::BoxFuture<'_, Result<bytes::Bytes, NodeError>> {
+        panic!("a defect of the store");
+    }
+
+    fn store(&self, _asset: NewAsset) -> nodewire::BoxFuture<'_, Result<AssetRef, NodeError>> {
+        panic!("a defect of the store");
+    }
+}
+
+/// Tells previews with bytes, and then how many.
+#[node(output = "n")]
+async fn pictures(context: Context) -> u32 {
+    for n in 0..3 {
+        let picture = nodewire::Value::Bytes(vec![n; 10].into());
+        let preview = CoreOutputs::new().with("n", picture);
+        context.partial(preview).await;
+    }
+    3
+}
+
+#[tokio::test]
+async fn a_store_that_panics_costs_a_preview_and_not_the_execution() {
+    let builder = NodeServer::builder()
+        .node(pictures())
+        .assets(Arc::new(Panicking));
+    let server = serve_nodes(builder).await;
+    let client = connect(&server).await;
+    let done = execute(&client, "i", "pictures", "{}", "[]").await;
+    let done = tokio::time::timeout(Duration::from_secs(20), outputs(done)).await;
+    assert_eq!(done.expect("an end"), r#"{"n": [3]}"#);
 }

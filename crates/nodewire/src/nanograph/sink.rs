@@ -80,20 +80,27 @@ impl ReplySink {
             let _ = self.replies.partial(None, &values::outputs(&outputs));
             return;
         }
-        self.is_storing.store(true, Ordering::Release);
-        self.after_storing(outputs, |this, stored| {
+        // The caller has it, so it can be had.
+        let Some(this) = self.this.upgrade() else {
+            return;
+        };
+        let storing = Storing::begin(this);
+        self.after_storing(outputs, move |this, stored| {
             match stored {
                 Ok(outputs) => drop(this.replies.partial(None, &values::outputs(&outputs))),
                 Err(error) => {
                     tracing::warn!(%error, "a preview is lost: its bytes cannot be stored");
                 }
             }
-            this.is_storing.store(false, Ordering::Release);
-            this.stored.notify_waiters();
+            drop(storing);
         });
     }
 
-    fn after_storing(&self, outputs: Outputs, tell: fn(&Self, Result<Outputs, NodeError>)) {
+    fn after_storing(
+        &self,
+        outputs: Outputs,
+        tell: impl FnOnce(&Self, Result<Outputs, NodeError>) + Send + 'static,
+    ) {
         // The caller has it, so it can be had.
         let Some(this) = self.this.upgrade() else {
             return;
@@ -150,6 +157,23 @@ impl EventSink for ReplySink {
             }
             self.replies.room().await;
         })
+    }
+}
+
+/// While the bytes of a preview are stored. It ends with its task, however that ends: a store may panic.
+struct Storing(Arc<ReplySink>);
+
+impl Storing {
+    fn begin(sink: Arc<ReplySink>) -> Self {
+        sink.is_storing.store(true, Ordering::Release);
+        Self(sink)
+    }
+}
+
+impl Drop for Storing {
+    fn drop(&mut self) {
+        self.0.is_storing.store(false, Ordering::Release);
+        self.0.stored.notify_waiters();
     }
 }
 
