@@ -263,6 +263,21 @@ fn rows(pairs: &[(&'static str, Wire, Pair)], wires: &[Wire]) -> Vec<Row> {
     rows
 }
 
+/// MCP without the door is a tool of its SDK; what that costs should be seen, too.
+fn tell_sdk(rows: &[Row]) {
+    for (case, _) in CASES {
+        let bare = |wire: Wire| {
+            let mut rows = rows.iter();
+            let row = rows.find(|row| row.case == case && row.wire == wire.name())?;
+            Some(row.bare_p50_us)
+        };
+        if let (Some(sdk), Some(http)) = (bare(Wire::Mcp), bare(Wire::Http)) {
+            let more = sdk - http;
+            println!("MCP, {case}: its SDK alone takes {more:.1} µs more than an echo over HTTP.");
+        }
+    }
+}
+
 fn report(rows: &[Row], foreign: &[f64]) {
     println!(
         "\nA node that does nothing, and a bare echo on the same transport; µs, medians over the rounds, one request at a time.\n"
@@ -285,6 +300,7 @@ fn report(rows: &[Row], foreign: &[f64]) {
         );
     }
     println!("\nTarget: at most {TARGET_US} µs added to the median.");
+    tell_sdk(rows);
     let worst = foreign.iter().copied().fold(0.0, f64::max);
     let usual = median(foreign).unwrap_or(0.0);
     println!(

@@ -58,7 +58,7 @@ pub(super) struct CommandLoop {
     settings: CommandSettings,
     waiting: Waiting,
     jobs: HashMap<u64, Job>,
-    /// At least one for each job: its next step. And one that is none; see [`no_step`].
+    /// At least one for each job: its next step. And one that is none; see [`no_steps`].
     steps: FuturesUnordered<BoxFuture<(u64, Step)>>,
     next_id: u64,
     slots_taken: usize,
@@ -85,7 +85,7 @@ impl CommandLoop {
             replays: replays.map(|log| ReplayTurns::new(log, settings.replays)),
             settings,
             jobs: HashMap::new(),
-            steps: FuturesUnordered::from_iter([no_step()]),
+            steps: no_steps(),
             next_id: 0,
             slots_taken: 0,
         }
@@ -419,10 +419,44 @@ impl CommandLoop {
     }
 }
 
-/// A step that never comes. A set of which all have been polled, as it is with one job at a time, has its task polled again
-/// and another thread of the runtime woken; with this in it, that cannot be.
-fn no_step() -> BoxFuture<(u64, Step)> {
-    Box::pin(std::future::pending())
+/// No steps, but one that never comes. A set that has polled all it holds, as it always has with one job at a time, wakes its
+/// own task, and with it another thread of the runtime.
+fn no_steps() -> FuturesUnordered<BoxFuture<(u64, Step)>> {
+    let never: BoxFuture<_> = Box::pin(std::future::pending());
+    FuturesUnordered::from_iter([never])
 }
 
 const STOPPING: &str = "The service is stopping.";
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Wake, Waker};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_job_that_runs_alone_does_not_wake_the_task() {
+        let wakes = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        let mut context = Context::from_waker(&waker);
+        let mut steps = no_steps();
+        // What never ends is polled once, too.
+        assert!(steps.poll_next_unpin(&mut context).is_pending());
+        let before = wakes.0.load(Ordering::Relaxed);
+        steps.push(Box::pin(std::future::pending()));
+        for _ in 0..3 {
+            assert!(steps.poll_next_unpin(&mut context).is_pending());
+        }
+        assert_eq!(wakes.0.load(Ordering::Relaxed), before);
+    }
+}

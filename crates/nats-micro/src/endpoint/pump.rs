@@ -45,7 +45,7 @@ pub(crate) struct Pump {
     pub(super) received: u64,
     /// The subscription has ended.
     pub(super) closed: bool,
-    /// And one that is none; see [`Running::nothing`].
+    /// And one that is none; see [`none_running`].
     running: FuturesUnordered<Running>,
     pub(super) pending: Pending,
     /// What to do when the pending limits are reached for the first time, besides the refusal.
@@ -67,15 +67,12 @@ struct Running {
     future: BoxFuture<()>,
 }
 
-impl Running {
-    /// A request that never ends. A set of which all have been polled, as it is with one request at a time, has its task
-    /// polled again and another thread of the runtime woken; with this in it, that cannot be.
-    fn nothing() -> Self {
-        Self {
-            call: None,
-            future: Box::pin(std::future::pending()),
-        }
-    }
+/// No requests, but something that never ends. A set that has polled all it holds, as it always has with one request at a
+/// time, wakes its own task, and with it another thread of the runtime.
+fn none_running() -> FuturesUnordered<Running> {
+    let call = None;
+    let future = Box::pin(std::future::pending());
+    FuturesUnordered::from_iter([Running { call, future }])
 }
 
 impl Future for Running {
@@ -98,7 +95,7 @@ impl Pump {
             subscription,
             received: 0,
             closed: false,
-            running: FuturesUnordered::from_iter([Running::nothing()]),
+            running: none_running(),
             on_overflow,
             shown_load: (0, 0),
             refusing: None,
@@ -271,8 +268,7 @@ impl Pump {
 
     /// Ends what runs and answers it, and what waits, with 503.
     pub(super) async fn cut_off(&mut self) {
-        let nothing = FuturesUnordered::from_iter([Running::nothing()]);
-        let running = std::mem::replace(&mut self.running, nothing);
+        let running = std::mem::replace(&mut self.running, none_running());
         let running: Vec<_> = running.into_iter().collect();
         let mut calls: Vec<_> = running.iter().flat_map(|it| it.call.clone()).collect();
         while let Some((message, since)) = self.pending.pop() {
@@ -297,4 +293,38 @@ async fn answer_unavailable(call: &Call) {
     let _ = call
         .publish(Response::Error(ServiceError::unavailable()))
         .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_request_that_runs_alone_does_not_wake_the_task() {
+        let wakes = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        let mut cx = Context::from_waker(&waker);
+        let mut running = none_running();
+        // What never ends is polled once, too.
+        assert!(running.poll_next_unpin(&mut cx).is_pending());
+        let before = wakes.0.load(Ordering::Relaxed);
+        let (call, future) = (None, Box::pin(std::future::pending()));
+        running.push(Running { call, future });
+        for _ in 0..3 {
+            assert!(running.poll_next_unpin(&mut cx).is_pending());
+        }
+        assert_eq!(wakes.0.load(Ordering::Relaxed), before);
+    }
 }

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use bytestring::ByteString;
 use nodewire_core::{ArgumentKind, ExecutionRequest, NodeError, Port, PortValue, UnknownArgument};
-use nodewire_json::Json;
+use nodewire_json::{Json, MAX_DEPTH};
 use rmcp::ErrorData;
 use rmcp::model::{JsonObject, RequestMetaObject};
+use serde_json::Value;
 
 use super::catalogue::Described;
 use super::tool::Argument;
@@ -28,6 +29,9 @@ pub(super) fn execution(
             .ok_or_else(|| unknown(described, &name))?;
         if value.is_null() {
             continue;
+        }
+        if is_too_deep(&value, MAX_DEPTH) {
+            return Err(too_deep(&name));
         }
         let value = Json::from(value);
         match argument {
@@ -91,6 +95,24 @@ fn port_value(port: &Port, given: Json) -> Result<PortValue, NodeError> {
     Ok(PortValue::List(values.collect::<Result<_, _>>()?))
 }
 
+/// The SDK takes what is nested deeper than our JSON; itself, it has a limit, so that this comes to an end.
+fn is_too_deep(value: &Value, levels_max: usize) -> bool {
+    let Some(levels_max) = levels_max.checked_sub(1) else {
+        return matches!(value, Value::Array(_) | Value::Object(_));
+    };
+    match value {
+        Value::Array(values) => values.iter().any(|it| is_too_deep(it, levels_max)),
+        Value::Object(members) => members.values().any(|it| is_too_deep(it, levels_max)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+fn too_deep(name: &str) -> NodeError {
+    NodeError::invalid_input(format!(
+        "the argument `{name}` is nested deeper than {MAX_DEPTH} levels"
+    ))
+}
+
 fn unknown(described: &Described, name: &str) -> NodeError {
     let known = described.arguments();
     let uid = &described.definition.uid;
@@ -123,4 +145,29 @@ fn text<'a>(
 
 fn unreadable(key: &str, wanted: &str) -> ErrorData {
     ErrorData::invalid_params(format!("`_meta`: `{key}` must be {wanted}"), None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nested(levels: usize) -> Value {
+        (1..levels).fold(Value::Array(Vec::new()), |inner, level| {
+            if level % 2 == 0 {
+                Value::Array(vec![inner])
+            } else {
+                serde_json::json!({ "inner": inner })
+            }
+        })
+    }
+
+    #[test]
+    fn what_our_json_takes_and_nothing_else_is_taken() {
+        for levels in [1, 2, MAX_DEPTH - 1, MAX_DEPTH, MAX_DEPTH + 1, MAX_DEPTH + 5] {
+            let value = nested(levels);
+            let taken = Json::parse(value.to_string()).is_ok();
+            assert_eq!(is_too_deep(&value, MAX_DEPTH), !taken, "{levels}");
+        }
+        assert!(!is_too_deep(&Value::from(1), 0));
+    }
 }

@@ -97,7 +97,8 @@ impl Door {
         let mut held = self.hold(&request)?;
         let gone = CancellationToken::new();
         held.gone = Some(gone.clone().drop_guard());
-        let (mut request, body) = self.with_body(request, &mut held).await?;
+        let is_post = request.method() == Method::POST;
+        let mut request = self.with_body(request, &mut held).await?;
         request.extensions_mut().insert(Gone(gone));
         let visit = Visit::new(&self.sessions);
         let shared = Arc::clone(&self.shared);
@@ -113,10 +114,9 @@ impl Door {
             ));
         }
         // It says so of what is no message, too.
-        if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE
-            && let Some(body) = body
-        {
-            return Err(no_message(body));
+        if is_post && response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+            let text = "the body is no message of MCP";
+            return Err(no_message(ErrorCode::INVALID_REQUEST, text));
         }
         Ok(response.map(|body| {
             Body::new(Held {
@@ -139,14 +139,10 @@ impl Door {
         })
     }
 
-    /// The request with all of its body, which is said to be JSON, and that body; `None` if it should have none.
-    async fn with_body(
-        &self,
-        request: Request,
-        held: &mut Hold,
-    ) -> Result<(Request, Option<Bytes>), Problem> {
+    /// The request with all of its body, which is JSON.
+    async fn with_body(&self, request: Request, held: &mut Hold) -> Result<Request, Problem> {
         let Some(room) = &mut held.room else {
-            return Ok((request, None));
+            return Ok(request);
         };
         if !is_json(request.headers()) {
             return Err(Problem::new(
@@ -163,8 +159,10 @@ impl Door {
             .map_err(|_| Problem::too_slow(self.body_timeout))?
             .map_err(|error| self.bodies.problem(&error))?;
         room.keep(body.len());
-        let request = Request::from_parts(parts, Body::from(body.clone()));
-        Ok((request, Some(body)))
+        if Json::parse_bytes(body.clone()).is_err() {
+            return Err(no_message(ErrorCode::PARSE_ERROR, "the body is no JSON"));
+        }
+        Ok(Request::from_parts(parts, Body::from(body)))
     }
 }
 
@@ -193,11 +191,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// The answer to what is no message: without an id, as none can be read.
-fn no_message(body: Bytes) -> Problem {
-    let (code, text) = match Json::parse_bytes(body) {
-        Ok(_) => (ErrorCode::INVALID_REQUEST, "the body is no message of MCP"),
-        Err(_) => (ErrorCode::PARSE_ERROR, "the body is no JSON"),
-    };
+fn no_message(code: ErrorCode, text: &'static str) -> Problem {
     let error = JsonRpcError::new(None, ErrorData::new(code, text, None));
     let body = Json::from_serialize(&error).unwrap_or_else(|_| Json::from(text));
     Problem::with_body(StatusCode::BAD_REQUEST, body)

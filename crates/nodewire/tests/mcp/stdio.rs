@@ -122,6 +122,21 @@ async fn calls_progress_and_cancellations() {
 }
 
 #[tokio::test]
+async fn what_is_nested_too_deep_is_refused() {
+    let mut piped = Piped::start(|_| {}).await;
+    // The SDK still reads this.
+    let deep = (0..121).fold(json!([]), |inner, _| json!([inner]));
+    piped
+        .call(1, "echo", json!({"text": deep}), json!({}))
+        .await;
+    let result = &piped.next().await["result"];
+    let text = result["content"][0]["text"].as_str().unwrap();
+    assert_eq!(result["isError"], true);
+    assert!(text.contains("deeper than 120 levels"), "{text}");
+    piped.end().await;
+}
+
+#[tokio::test]
 async fn answers_under_way_arrive_after_the_end_of_the_input() {
     let mut piped = Piped::start(|_| {}).await;
     piped.call(1, "wait_here", json!({}), json!({})).await;
