@@ -16,6 +16,16 @@ const SETTINGS_BYTES_MAX: u64 = 64 << 10;
 /// What the SDKs know, in any case. spec: nanograph 2.4
 const LEVELS: [&str; 6] = ["error", "warn", "warning", "info", "success", "debug"];
 
+/// What the keys of S3 are called, here and there, without `aws`, in small letters alone.
+const S3_KEYS: [&str; 6] = [
+    "accesskey",
+    "accesskeyid",
+    "secretaccesskey",
+    "secretkey",
+    "securitytoken",
+    "sessiontoken",
+];
+
 /// `config.json`
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -137,7 +147,10 @@ impl Settings {
                 "must be an object, such as {{\"bind\": \"127.0.0.1:3001\"}}; it is {kind}"
             )));
         }
-        let settings: Self = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
+        let settings: Self = serde_json::from_str(&text).map_err(|error| {
+            let error = error.to_string();
+            wrong(&format_args!("{error}{}", hint(&error)))
+        })?;
         if let Some(level) = &settings.server_log_level {
             checked_level(&format!("{}: serverLogLevel", path.display()), level)?;
         }
@@ -154,6 +167,22 @@ pub(super) fn checked_level(named_by: &str, level: &str) -> Result<String, Failu
     Err(Failure::usage(format!(
         "{named_by}: {level:?} is no level; expected error, warn, info or debug"
     )))
+}
+
+/// What to do about a key that is refused, where people look for one that is elsewhere.
+fn hint(refused: &str) -> &'static str {
+    let named = refused.split_once("unknown field `");
+    let name = named.and_then(|(_, rest)| Some(rest.split_once('`')?.0));
+    let letters = |name: &str| -> String {
+        let letters = name.chars().filter(char::is_ascii_alphabetic);
+        letters.map(|c| c.to_ascii_lowercase()).collect()
+    };
+    match name.map(letters) {
+        Some(name) if S3_KEYS.contains(&name.trim_start_matches("aws")) => {
+            "; keys of S3 are taken from the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
+        }
+        _ => "",
+    }
 }
 
 fn other_than_object(value: &Value) -> Option<&'static str> {
@@ -197,6 +226,45 @@ mod tests {
                 .to_string()
                 .contains("longer than")
         );
+    }
+
+    #[test]
+    fn who_looks_for_the_keys_of_s3_is_told_where_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.json");
+        let refused = |text: String| {
+            fs::write(&path, text).unwrap();
+            Settings::read(&path).unwrap_err().to_string()
+        };
+        let names = [
+            "secretAccessKey",
+            "secret_access_key",
+            "awsAccessKeyId",
+            "AWS_SECRET_ACCESS_KEY",
+            "awsSecretAccessKey",
+            "SessionToken",
+        ];
+        for name in names {
+            for text in [
+                format!(r#"{{"{name}": "s3cr3t"}}"#),
+                format!(r#"{{"s3": {{"bucket": "a", "{name}": "s3cr3t"}}}}"#),
+            ] {
+                let message = refused(text);
+                assert!(
+                    message.contains(name)
+                        && message
+                            .contains("environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY")
+                        && !message.contains("s3cr3t"),
+                    "{message}"
+                );
+            }
+        }
+        let message = refused(r#"{"accessKeyId": "AKID"}"#.to_owned());
+        assert!(message.contains("AWS_ACCESS_KEY_ID"), "{message}");
+        for other in ["keys", "awsRegion", "tokens"] {
+            let message = refused(format!(r#"{{"{other}": "a"}}"#));
+            assert!(!message.contains("environment"), "{message}");
+        }
     }
 
     #[test]
