@@ -92,7 +92,7 @@ impl Pump {
         self.serve_for_a_round_trip().await;
         self.read_ahead().await;
         let on_its_way = ON_ITS_WAY_MESSAGES
-            .max(2 * (self.running() + self.pending.len()) as u64)
+            .max(2 * (self.running.len() + self.pending.len()) as u64)
             .max(ON_ITS_WAY_ROUND_TRIPS * (self.received - before));
         let counted = self
             .subscription

@@ -45,8 +45,7 @@ pub(crate) struct Pump {
     pub(super) received: u64,
     /// The subscription has ended.
     pub(super) closed: bool,
-    /// And one that is none; see [`none_running`].
-    running: FuturesUnordered<Running>,
+    pub(super) running: FuturesUnordered<Running>,
     pub(super) pending: Pending,
     /// What to do when the pending limits are reached for the first time, besides the refusal.
     on_overflow: Option<OnOverflow>,
@@ -62,17 +61,9 @@ pub(crate) type OnOverflow = Box<dyn FnOnce() + Send>;
 pub(super) type Refusal = BoxFuture<()>;
 
 /// A request that was not done at its first poll.
-struct Running {
-    call: Option<Arc<Call>>,
+pub(super) struct Running {
+    call: Arc<Call>,
     future: BoxFuture<()>,
-}
-
-/// No requests, but something that never ends. A set that has polled all it holds, as it always has with one request at a
-/// time, wakes its own task, and with it another thread of the runtime.
-fn none_running() -> FuturesUnordered<Running> {
-    let call = None;
-    let future = Box::pin(std::future::pending());
-    FuturesUnordered::from_iter([Running { call, future }])
 }
 
 impl Future for Running {
@@ -95,7 +86,7 @@ impl Pump {
             subscription,
             received: 0,
             closed: false,
-            running: none_running(),
+            running: FuturesUnordered::new(),
             on_overflow,
             shown_load: (0, 0),
             refusing: None,
@@ -139,13 +130,8 @@ impl Pump {
         .await;
     }
 
-    /// Requests that are being served.
-    pub(super) fn running(&self) -> usize {
-        self.running.len() - 1
-    }
-
     pub(super) fn is_idle(&self) -> bool {
-        self.running() == 0 && self.pending.is_empty() && self.refusing.is_none()
+        self.running.is_empty() && self.pending.is_empty() && self.refusing.is_none()
     }
 
     /// Works until the condition is met. It is asked after each round of work.
@@ -203,7 +189,7 @@ impl Pump {
         if is_fence(&message.subject) {
             return self.answer_fence(message);
         }
-        if self.pending.is_empty() && self.running() < self.core.concurrency {
+        if self.pending.is_empty() && self.running.len() < self.core.concurrency {
             return self.start(message, cx);
         }
         if self.pending.has_room_for(&message) {
@@ -215,7 +201,7 @@ impl Pump {
 
     fn start_pending(&mut self, cx: &mut Context<'_>) -> bool {
         let mut started = false;
-        while self.running() < self.core.concurrency {
+        while self.running.len() < self.core.concurrency {
             let Some((message, since)) = self.pending.pop() else {
                 break;
             };
@@ -232,14 +218,13 @@ impl Pump {
         let request = Request::new(Arc::clone(&call));
         let mut future = self.core.handler.serve(request);
         if future.poll_unpin(cx).is_pending() {
-            let call = Some(call);
             self.running.push(Running { call, future });
         }
     }
 
     /// Tells the counters what runs and waits, if that has changed.
     fn show_load(&mut self) {
-        let load = (self.running(), self.pending.len());
+        let load = (self.running.len(), self.pending.len());
         if load != self.shown_load {
             self.shown_load = load;
             self.core.counters.set_load(load.0, load.1);
@@ -268,9 +253,11 @@ impl Pump {
 
     /// Ends what runs and answers it, and what waits, with 503.
     pub(super) async fn cut_off(&mut self) {
-        let running = std::mem::replace(&mut self.running, none_running());
-        let running: Vec<_> = running.into_iter().collect();
-        let mut calls: Vec<_> = running.iter().flat_map(|it| it.call.clone()).collect();
+        let running: Vec<_> = std::mem::take(&mut self.running).into_iter().collect();
+        let mut calls: Vec<_> = running
+            .iter()
+            .map(|running| Arc::clone(&running.call))
+            .collect();
         while let Some((message, since)) = self.pending.pop() {
             self.core.counters.waited(since.elapsed());
             calls.push(Call::new(Arc::clone(&self.core), message));
@@ -293,38 +280,4 @@ async fn answer_unavailable(call: &Call) {
     let _ = call
         .publish(Response::Error(ServiceError::unavailable()))
         .await;
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::{Wake, Waker};
-
-    use super::*;
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    #[test]
-    fn a_request_that_runs_alone_does_not_wake_the_task() {
-        let wakes = Arc::new(Count::default());
-        let waker = Waker::from(Arc::clone(&wakes));
-        let mut cx = Context::from_waker(&waker);
-        let mut running = none_running();
-        // What never ends is polled once, too.
-        assert!(running.poll_next_unpin(&mut cx).is_pending());
-        let before = wakes.0.load(Ordering::Relaxed);
-        let (call, future) = (None, Box::pin(std::future::pending()));
-        running.push(Running { call, future });
-        for _ in 0..3 {
-            assert!(running.poll_next_unpin(&mut cx).is_pending());
-        }
-        assert_eq!(wakes.0.load(Ordering::Relaxed), before);
-    }
 }
