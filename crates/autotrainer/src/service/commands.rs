@@ -393,7 +393,6 @@ impl CommandLoop {
                     let arrival = self.read(incoming);
                     self.refuse(arrival, STOPPING);
                 }
-                else => return,
             }
         }
     }
