@@ -311,6 +311,7 @@ pub(crate) struct DevArgs {
     #[arg(
         long,
         value_name = "TOKEN",
+        allow_hyphen_values = true,
         env = "NANOCORE_TOKEN",
         default_value = "",
         hide_env_values = true

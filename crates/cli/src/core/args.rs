@@ -158,7 +158,12 @@ pub(crate) struct DaemonArgs {
     #[arg(long, value_name = "URL", help_heading = "Daemon")]
     pub(crate) url: Option<String>,
     /// Its token [NANOCORE_TOKEN; else the one in the data folder, for the daemon that has it].
-    #[arg(long, value_name = "TOKEN", help_heading = "Daemon")]
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        allow_hyphen_values = true,
+        help_heading = "Daemon"
+    )]
     pub(crate) token: Option<String>,
 }
 
@@ -274,7 +279,7 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) bind: Option<String>,
     /// The token for clients [NANOCORE_TOKEN, ASSET_API_TOKEN; else the one in the data folder, made at the first start].
-    #[arg(long, value_name = "TOKEN")]
+    #[arg(long, value_name = "TOKEN", allow_hyphen_values = true)]
     pub(crate) token: Option<String>,
     /// A file with folders of models: {"paths": {"checkpoint": "/models/checkpoint"}} (NANOCORE_PATHS).
     #[arg(long, value_name = "FILE")]

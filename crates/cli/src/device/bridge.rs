@@ -114,6 +114,7 @@ pub(super) struct BridgeArgs {
     #[arg(
         long,
         value_name = "KEY|FILE",
+        allow_hyphen_values = true,
         env = "NODEWIRE_DEVICE_CURVE_SERVER_KEY",
         value_delimiter = ','
     )]

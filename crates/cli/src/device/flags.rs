@@ -50,6 +50,7 @@ pub(super) struct RemoteFlags {
     #[arg(
         long,
         value_name = "KEY|FILE",
+        allow_hyphen_values = true,
         env = "NODEWIRE_DEVICE_CURVE_SERVER_KEY"
     )]
     curve_server_key: Option<String>,

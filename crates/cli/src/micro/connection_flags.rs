@@ -25,10 +25,10 @@ pub(crate) struct ConnectionFlags {
     #[arg(long, value_name = "NAME", conflicts_with_all = ["token", "creds", "nkey"])]
     pub(super) username: Option<String>,
     /// The password; better given by the environment, as others can see command lines. [env: NATS_PASSWORD]
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(super) password: Option<String>,
     /// The token; better given by the environment. [env: NATS_TOKEN]
-    #[arg(long, value_name = "TEXT", conflicts_with_all = ["creds", "nkey"])]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, conflicts_with_all = ["creds", "nkey"])]
     pub(super) token: Option<String>,
     /// A file with credentials: a JWT and its seed. [env: NATS_CREDS]
     #[arg(long, value_name = "FILE", conflicts_with = "nkey")]

@@ -3,7 +3,7 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::{App, Done, Home};
+use crate::support::{App, Done, Home, NOBODY};
 
 fn generate(home: &Home, file: &str) -> String {
     let done = home.run(&["keys", "generate", file]).succeeds();
@@ -44,6 +44,19 @@ fn keys_are_private_and_never_overwritten() {
     assert!(!done.stdout.contains(secret) && !done.stderr.contains(secret));
     home.run(&["keys", "public", "missing.key"])
         .fails(2, "missing.key");
+}
+
+/// Z85 has a hyphen among its characters, so that one key in 85 looks like a flag.
+#[test]
+fn a_key_may_begin_with_a_hyphen() {
+    let home = Home::new();
+    let key = format!("-w{}", "0".repeat(38));
+    let nobody = ["--event-port", NOBODY, "--command-port", NOBODY];
+    let by_key = ["--timeout", "0.2", "--curve-server-key", &key];
+    home.run(&[&["call", "status"][..], &nobody, &by_key].concat())
+        .fails(3, "cannot be reached");
+    let without = ["call", "status", "--curve-server-key", "--json"];
+    home.run(&without).fails(2, "no public key");
 }
 
 #[test]
