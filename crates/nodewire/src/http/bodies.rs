@@ -1,11 +1,12 @@
 //! Room for the bodies of requests.
 
+use std::error::Error;
 use std::sync::Arc;
 
-use axum::body::HttpBody;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
-use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
+use http_body_util::LengthLimitError;
 use nodewire_core::{NodeError, NodeErrorKind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -56,12 +57,19 @@ impl Bodies {
         })
     }
 
-    /// What to say of a body that could not be read.
-    pub(crate) fn problem(&self, error: &BytesRejection) -> Problem {
-        if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            return Problem::too_large(self.body_bytes_max);
-        }
-        Problem::new(StatusCode::BAD_REQUEST, "invalid_input", &error.body_text())
+    /// All of a body.
+    ///
+    /// # Errors
+    /// It is too large, or its connection breaks.
+    pub(crate) async fn read(&self, body: Body) -> Result<Bytes, Problem> {
+        let read = axum::body::to_bytes(body, self.body_bytes_max).await;
+        read.map_err(|error| {
+            if error.source().is_some_and(|it| it.is::<LengthLimitError>()) {
+                return Problem::too_large(self.body_bytes_max);
+            }
+            let text = format!("the body cannot be read: {error}");
+            Problem::new(StatusCode::BAD_REQUEST, "invalid_input", &text)
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use axum::RequestExt;
 use axum::extract::multipart::MultipartError;
-use axum::extract::{Multipart, Request};
+use axum::extract::{DefaultBodyLimit, Multipart, Request};
 use axum::http::StatusCode;
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -24,15 +24,16 @@ pub(super) struct Form {
     pub(super) bytes: usize,
 }
 
-/// Reads a form. Its length was limited before.
+/// Reads a form.
 ///
 /// # Errors
-/// It cannot be read, or has too many parts.
+/// It cannot be read, is too large, or has too many parts.
 pub(super) async fn read(
     config: &HttpConfig,
     definition: &NodeDefinition,
-    request: Request,
+    mut request: Request,
 ) -> Result<Form, Problem> {
+    DefaultBodyLimit::max(config.body_bytes_max).apply(&mut request);
     let multipart = request.extract::<Multipart, _>().await;
     let mut multipart = multipart.map_err(|error| unreadable(&error.body_text()))?;
     let unread = |error: MultipartError| problem(config, &error);

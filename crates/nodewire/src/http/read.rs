@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use axum::RequestExt;
 use axum::extract::Request;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
-use bytes::Bytes;
 use nodewire_core::{ExecutionRequest, Inputs, NodeDefinition, NodeError};
 
 use super::bodies::Room;
@@ -97,7 +95,7 @@ async fn read_body(
     let content_type = content_type.map(|value| essence(value.as_bytes()));
     match content_type.as_deref() {
         None | Some(JSON) => {
-            let body = read_bytes(shared, request).await?;
+            let body = shared.bodies.read(request.into_body()).await?;
             let bytes = body.len();
             let plain = if body.is_empty() {
                 PlainRequest::default()
@@ -128,11 +126,6 @@ async fn read_body(
             &format!("send `{JSON}` or `multipart/form-data`, not `{other}`"),
         )),
     }
-}
-
-async fn read_bytes(shared: &Shared, request: Request) -> Result<Bytes, Problem> {
-    let body = request.extract::<Bytes, _>().await;
-    body.map_err(|error| shared.bodies.problem(&error))
 }
 
 /// A media type without its parameters.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -92,9 +92,8 @@ async fn node(
 async fn execute(
     State(shared): State<Arc<Shared>>,
     uid: Result<Path<String>, PathRejection>,
-    mut request: Request,
+    request: Request,
 ) -> Answer {
-    DefaultBodyLimit::max(shared.config.body_bytes_max).apply(&mut request);
     let uid = path(uid)?;
     // On every other wire it is the executor that refuses, and counts.
     let count = |_: &Problem| shared.executor.refused(&uid, RefusalKind::UnknownNode);

@@ -14,7 +14,7 @@ use super::tools::Shared;
 use super::{arguments, error, result};
 use crate::capability::{Told, Wire};
 
-/// Cancelled when a request's connection has ended, or its answer has gone out.
+/// Cancelled when the connection of a session's request has ended, or its answer has gone out.
 #[derive(Debug, Clone)]
 pub(super) struct Gone(pub(super) CancellationToken);
 

@@ -1,17 +1,19 @@
 //! The route, who may take it, and what is held while a request is answered.
 
+use std::convert::Infallible;
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::{CONTENT_TYPE, ORIGIN};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::any;
-use axum::{RequestExt, Router};
+use http_body_util::Full;
+use http_body_util::combinators::BoxBody;
 use hyper::body::{Frame, SizeHint};
 use nodewire_json::Json;
 use rmcp::ErrorData;
@@ -20,11 +22,12 @@ use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
+use tower::service_fn;
 
 use super::calls::Gone;
 use super::config::McpConfig;
 use super::counts::add;
-use super::sessions::{Sessions, Use, Visit};
+use super::sessions::{Sessions, Use, noting_refusal};
 use super::tools::{SessionTools, Shared};
 use crate::http::{Access, Bodies, Problem, Room};
 
@@ -34,7 +37,6 @@ pub(super) const PATH: &str = "/mcp";
 const SESSION_ID: &str = "mcp-session-id";
 
 /// What all requests share.
-#[derive(Debug)]
 pub(super) struct Door {
     pub(super) shared: Arc<Shared>,
     pub(super) sessions: Arc<Sessions>,
@@ -43,25 +45,37 @@ pub(super) struct Door {
     /// Ends all sessions and streams.
     pub(super) end: CancellationToken,
     pub(super) idle_timeout: Duration,
+    sdk: StreamableHttpService<SessionTools, Sessions>,
     bodies: Bodies,
     body_timeout: Duration,
     access: Access,
     origins: Vec<String>,
-    hosts: Vec<String>,
 }
 
 impl Door {
     pub(super) fn new(config: McpConfig, shared: Arc<Shared>) -> Arc<Self> {
+        let sessions = Sessions::new(&shared, config.sessions_max);
+        let end = CancellationToken::new();
+        let sdk_config = StreamableHttpServerConfig::default()
+            .with_allowed_hosts(config.hosts)
+            .with_sse_retry(None)
+            .with_json_response(true)
+            .with_cancellation_token(end.clone())
+            .with_max_request_body_bytes(shared.options.message_bytes_max);
+        let tools = {
+            let shared = Arc::clone(&shared);
+            move || Ok(SessionTools::new(&shared))
+        };
         Arc::new(Self {
-            sessions: Sessions::new(&shared, config.sessions_max),
+            sdk: StreamableHttpService::new(tools, Arc::clone(&sessions), sdk_config),
+            sessions,
             answering: TaskTracker::new(),
-            end: CancellationToken::new(),
+            end,
             idle_timeout: config.idle_timeout,
             bodies: Bodies::new(shared.options.message_bytes_max, config.bodies_bytes_max),
             body_timeout: config.body_timeout,
             access: config.access,
             origins: config.origins,
-            hosts: config.hosts,
             shared,
         })
     }
@@ -83,51 +97,41 @@ impl Door {
         }
     }
 
-    fn sdk_config(&self) -> StreamableHttpServerConfig {
-        StreamableHttpServerConfig::default()
-            .with_allowed_hosts(&self.hosts)
-            .with_sse_retry(None)
-            .with_json_response(true)
-            .with_cancellation_token(self.end.clone())
-            .with_max_request_body_bytes(self.shared.options.message_bytes_max)
-    }
-
-    async fn handle(self: &Arc<Self>, request: Request) -> Result<Response, Problem> {
+    async fn handle(self: &Arc<Self>, request: Request<Body>) -> Result<Response, Problem> {
         self.admit(request.headers())?;
         let mut held = self.hold(&request)?;
-        let gone = CancellationToken::new();
-        held.gone = Some(gone.clone().drop_guard());
         let is_post = request.method() == Method::POST;
-        let mut request = self.with_body(request, &mut held).await?;
-        request.extensions_mut().insert(Gone(gone));
-        let visit = Visit::new(&self.sessions);
-        let shared = Arc::clone(&self.shared);
-        let tools = move || Ok(SessionTools::new(&shared));
-        let sdk = StreamableHttpService::new(tools, Arc::clone(&visit), self.sdk_config());
+        let (mut head, body) = request.into_parts();
+        let body = match &mut held.room {
+            Some(room) => self.read(&head.headers, body, room).await?,
+            None => Bytes::new(),
+        };
+        // Without a session the SDK itself sees the end of the connection.
+        if head.headers.contains_key(SESSION_ID) {
+            let gone = CancellationToken::new();
+            held.gone = Some(gone.clone().drop_guard());
+            head.extensions.insert(Gone(gone));
+        }
+        let request = Request::from_parts(head, Full::new(body.clone()));
         // Boxed, as it holds the request and all that may become of it.
-        let response = Box::pin(sdk.handle(request)).await;
-        if visit.was_refused() {
+        let answering = Box::pin(self.sdk.handle(request));
+        let (response, was_refused) = noting_refusal(answering).await;
+        if was_refused {
             return Err(Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "too_many_sessions",
                 "all sessions are in use; try again later",
             ));
         }
-        // It says so of what is no message, too.
+        // It says so of what is no message, too. The media type is right, or nothing would have been read.
         if is_post && response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
-            let text = "the body is no message of MCP";
-            return Err(no_message(ErrorCode::INVALID_REQUEST, text));
+            return Err(no_message(body));
         }
-        Ok(response.map(|body| {
-            Body::new(Held {
-                body: Body::new(body),
-                _held: held,
-            })
-        }))
+        Ok(response.map(|body| Body::new(Held { body, _held: held })))
     }
 
     /// What is held while the request is answered. Of its body nothing was read yet.
-    fn hold(self: &Arc<Self>, request: &Request) -> Result<Hold, Problem> {
+    fn hold(self: &Arc<Self>, request: &Request<Body>) -> Result<Hold, Problem> {
         let is_post = request.method() == Method::POST;
         let id = request.headers().get(SESSION_ID);
         let id = id.and_then(|id| id.to_str().ok());
@@ -139,48 +143,42 @@ impl Door {
         })
     }
 
-    /// The request with all of its body, which is JSON.
-    async fn with_body(&self, request: Request, held: &mut Hold) -> Result<Request, Problem> {
-        let Some(room) = &mut held.room else {
-            return Ok(request);
-        };
-        if !is_json(request.headers()) {
+    /// All of a body, which is said to be JSON.
+    async fn read(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        room: &mut Room,
+    ) -> Result<Bytes, Problem> {
+        if !is_json(headers) {
             return Err(Problem::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",
                 "send `application/json`",
             ));
         }
-        let (parts, body) = request.into_parts();
-        let mut reading = Request::new(body);
-        DefaultBodyLimit::max(self.shared.options.message_bytes_max).apply(&mut reading);
-        let read = tokio::time::timeout(self.body_timeout, reading.extract::<Bytes, _>()).await;
-        let body = read
-            .map_err(|_| Problem::too_slow(self.body_timeout))?
-            .map_err(|error| self.bodies.problem(&error))?;
+        let read = tokio::time::timeout(self.body_timeout, self.bodies.read(body)).await;
+        let body = read.map_err(|_| Problem::too_slow(self.body_timeout))??;
         room.keep(body.len());
-        if Json::parse_bytes(body.clone()).is_err() {
-            return Err(no_message(ErrorCode::PARSE_ERROR, "the body is no JSON"));
-        }
-        Ok(Request::from_parts(parts, Body::from(body)))
+        Ok(body)
     }
 }
 
 /// The route.
 pub(super) fn router(door: &Arc<Door>) -> Router {
-    Router::new()
-        .route(PATH, any(serve))
-        .with_state(Arc::clone(door))
+    let door = Arc::clone(door);
+    let serve = move |request| serve(Arc::clone(&door), request);
+    Router::new().route_service(PATH, service_fn(serve))
 }
 
-async fn serve(State(door): State<Arc<Door>>, request: Request) -> Response {
+async fn serve(door: Arc<Door>, request: Request<Body>) -> Result<Response, Infallible> {
     let answered = door.handle(request).await;
     let response = answered.unwrap_or_else(IntoResponse::into_response);
     add(&door.shared.counts.requests);
     if response.status().is_client_error() || response.status().is_server_error() {
         add(&door.shared.counts.http_errors);
     }
-    response
+    Ok(response)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -191,10 +189,23 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// The answer to what is no message: without an id, as none can be read.
-fn no_message(code: ErrorCode, text: &'static str) -> Problem {
+fn no_message(body: Bytes) -> Problem {
+    let (code, text) = match Json::parse_bytes(body) {
+        Ok(_) => (ErrorCode::INVALID_REQUEST, "the body is no message of MCP"),
+        Err(_) => (ErrorCode::PARSE_ERROR, "the body is no JSON"),
+    };
     let error = JsonRpcError::new(None, ErrorData::new(code, text, None));
     let body = Json::from_serialize(&error).unwrap_or_else(|_| Json::from(text));
     Problem::with_body(StatusCode::BAD_REQUEST, body)
+}
+
+impl fmt::Debug for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Door")
+            .field("shared", &self.shared)
+            .field("sessions", &self.sessions)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a request holds until its answer has gone out, or its connection has ended.
@@ -207,18 +218,18 @@ struct Hold {
 
 /// An answer's body, and what is held for it.
 struct Held {
-    body: Body,
+    body: BoxBody<Bytes, Infallible>,
     _held: Hold,
 }
 
 impl HttpBody for Held {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = Infallible;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         Pin::new(&mut self.get_mut().body).poll_frame(context)
     }
 

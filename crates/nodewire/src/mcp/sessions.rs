@@ -48,11 +48,18 @@ pub(super) struct Use {
     id: SessionId,
 }
 
-/// The sessions, as one request meets them.
-#[derive(Debug)]
-pub(super) struct Visit {
-    sessions: Arc<Sessions>,
-    was_refused: AtomicBool,
+tokio::task_local! {
+    /// Set by the request that finds no room for its session. To the SDK this is an internal error like any other.
+    static WAS_REFUSED: AtomicBool;
+}
+
+/// Answers a request, and tells whether there was no room for the session that it wanted.
+pub(super) async fn noting_refusal<T>(answering: impl Future<Output = T>) -> (T, bool) {
+    let noting = async {
+        let answer = answering.await;
+        (answer, WAS_REFUSED.with(|it| it.load(Ordering::Relaxed)))
+    };
+    WAS_REFUSED.scope(AtomicBool::new(false), noting).await
 }
 
 /// Why there is no session.
@@ -154,38 +161,23 @@ impl Drop for Use {
     }
 }
 
-impl Visit {
-    pub(super) fn new(sessions: &Arc<Sessions>) -> Arc<Self> {
-        Arc::new(Self {
-            sessions: Arc::clone(sessions),
-            was_refused: AtomicBool::new(false),
-        })
-    }
-
-    /// Whether there was no room for the session that it wanted.
-    pub(super) fn was_refused(&self) -> bool {
-        self.was_refused.load(Ordering::Relaxed)
-    }
-}
-
-impl SessionManager for Visit {
+impl SessionManager for Sessions {
     type Error = SessionError;
     type Transport = <LocalSessionManager as SessionManager>::Transport;
 
     async fn create_session(&self) -> Result<(SessionId, Self::Transport), SessionError> {
-        let sessions = &self.sessions;
-        let place = sessions.place().await.inspect_err(|_| {
-            add(&sessions.shared.counts.sessions_refused);
-            self.was_refused.store(true, Ordering::Relaxed);
+        let place = self.place().await.inspect_err(|_| {
+            add(&self.shared.counts.sessions_refused);
+            let _ = WAS_REFUSED.try_with(|it| it.store(true, Ordering::Relaxed));
         })?;
-        let (id, transport) = sessions.local.create_session().await?;
+        let (id, transport) = self.local.create_session().await?;
         let known = Known {
             _place: place,
             uses: 0,
             unused_since: Instant::now(),
         };
-        sessions.lock().insert(Arc::clone(&id), known);
-        add(&sessions.shared.counts.sessions);
+        self.lock().insert(Arc::clone(&id), known);
+        add(&self.shared.counts.sessions);
         Ok((id, transport))
     }
 
@@ -194,17 +186,16 @@ impl SessionManager for Visit {
         id: &SessionId,
         message: ClientJsonRpcMessage,
     ) -> Result<ServerJsonRpcMessage, SessionError> {
-        let local = &self.sessions.local;
-        Ok(local.initialize_session(id, message).await?)
+        Ok(self.local.initialize_session(id, message).await?)
     }
 
     async fn has_session(&self, id: &SessionId) -> Result<bool, SessionError> {
-        Ok(self.sessions.local.has_session(id).await?)
+        Ok(self.local.has_session(id).await?)
     }
 
     async fn close_session(&self, id: &SessionId) -> Result<(), SessionError> {
-        self.sessions.lock().remove(id);
-        Ok(self.sessions.local.close_session(id).await?)
+        self.lock().remove(id);
+        Ok(self.local.close_session(id).await?)
     }
 
     async fn create_stream(
@@ -212,7 +203,7 @@ impl SessionManager for Visit {
         id: &SessionId,
         message: ClientJsonRpcMessage,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, SessionError> {
-        Ok(self.sessions.local.create_stream(id, message).await?)
+        Ok(self.local.create_stream(id, message).await?)
     }
 
     async fn accept_message(
@@ -220,14 +211,14 @@ impl SessionManager for Visit {
         id: &SessionId,
         message: ClientJsonRpcMessage,
     ) -> Result<(), SessionError> {
-        Ok(self.sessions.local.accept_message(id, message).await?)
+        Ok(self.local.accept_message(id, message).await?)
     }
 
     async fn create_standalone_stream(
         &self,
         id: &SessionId,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, SessionError> {
-        Ok(self.sessions.local.create_standalone_stream(id).await?)
+        Ok(self.local.create_standalone_stream(id).await?)
     }
 
     async fn resume(
@@ -235,6 +226,6 @@ impl SessionManager for Visit {
         id: &SessionId,
         last_event_id: String,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, SessionError> {
-        Ok(self.sessions.local.resume(id, last_event_id).await?)
+        Ok(self.local.resume(id, last_event_id).await?)
     }
 }

@@ -68,9 +68,11 @@ impl ServerHandler for SessionTools {
         info
     }
 
+    /// The SDK asks before each call, to check headers by the schema of the arguments; it needs nothing else.
     fn get_tool(&self, name: &str) -> Option<Tool> {
         let tools = self.shared.catalogue.tools();
-        tools.get(name).map(|described| described.tool.clone())
+        let schema = Arc::clone(&tools.get(name)?.tool.input_schema);
+        Some(Tool::new_with_raw(name.to_owned(), None, schema))
     }
 
     async fn list_tools(

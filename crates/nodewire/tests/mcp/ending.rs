@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use nodewire::http::{HttpConfig, HttpError, HttpToken};
 use nodewire::mcp::{McpConfig, McpError};
-use nodewire::{NodeServer, ServeError};
+use nodewire::prelude::*;
+use nodewire::{NodeServer, NodeServerBuilder, ServeError};
 use serde_json::json;
 use tokio::net::TcpStream;
 
-use crate::support::{Fixture, PATIENCE, TOKEN, head, until};
+use crate::support::{Events, Fixture, PATIENCE, TOKEN, head, until};
 
 #[tokio::test]
 async fn a_cancellation_reaches_the_handler() {
@@ -35,6 +36,34 @@ async fn a_connection_that_ends_cancels() {
         drop(talk);
         let executor = fixture.executor();
         let cancelled = u64::try_from(i).unwrap();
+        until("it is counted", || {
+            executor.counters().cancelled == cancelled
+        })
+        .await;
+    }
+    fixture.stop().await;
+}
+
+/// Reports a step, and waits until it is told to stop.
+#[node]
+async fn linger(context: Context) {
+    context.progress(1, 2, "one");
+    context.cancelled().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_cancels_what_has_told_its_progress() {
+    let build = |it: NodeServerBuilder| it.node(linger());
+    let fixture = Fixture::start_with(|_| {}, |_| {}, build).await;
+    let clients = [fixture.session().await, fixture.sessionless()];
+    for (cancelled, session) in (1..).zip(clients) {
+        let meta = json!({"progressToken": "mine"});
+        let (_, mut talk) = session.begin("linger", json!({}), meta).await;
+        let mut events = Events::new(talk.answer().await.into_body());
+        let step = events.next().await.unwrap();
+        assert_eq!(step["method"], "notifications/progress", "{step}");
+        drop((talk, events));
+        let executor = fixture.executor();
         until("it is counted", || {
             executor.counters().cancelled == cancelled
         })
@@ -137,7 +166,7 @@ async fn it_is_served_beside_plain_http_too() {
 
 #[tokio::test]
 async fn what_cannot_start_is_told() {
-    let start = |builder: nodewire::NodeServerBuilder| async {
+    let start = |builder: NodeServerBuilder| async {
         let started = builder.build().unwrap().start();
         tokio::time::timeout(PATIENCE, started).await.unwrap()
     };
