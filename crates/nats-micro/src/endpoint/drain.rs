@@ -33,6 +33,10 @@ const QUIET: Duration = Duration::from_millis(15);
 /// ... and this many round trips to the broker, whose length tells how busy everything is.
 const QUIET_ROUND_TRIPS: u32 = 20;
 
+/// ... and nothing came in so many looks, each a pause and a round trip: where the machine stands still for a moment, time
+/// alone says nothing, as nobody could send either, and all do so at once afterwards.
+const QUIET_LOOKS: u32 = 5;
+
 /// Between one round trip and the next.
 const ROUND_TRIP_PAUSE: Duration = Duration::from_millis(3);
 
@@ -140,7 +144,7 @@ impl Pump {
     /// Serves until the subscription has ended, there is a quiet moment, or patience has run out.
     async fn serve_until_quiet(&mut self, patience: Option<Duration>) {
         let give_up = patience.map(|patience| Instant::now() + patience);
-        let mut quiet_since = Instant::now();
+        let mut quiet = Quiet::from(Instant::now());
         loop {
             let received = self.received;
             let round_trip = self.serve_for_a_round_trip().await;
@@ -149,8 +153,8 @@ impl Pump {
                 return;
             }
             if self.received != received {
-                quiet_since = now;
-            } else if now - quiet_since >= QUIET.max(QUIET_ROUND_TRIPS * round_trip) {
+                quiet = Quiet::from(now);
+            } else if quiet.is_enough(now, round_trip) {
                 return;
             }
         }
@@ -176,5 +180,56 @@ impl Pump {
             round_trip.as_mut().poll(cx)
         })
         .await
+    }
+}
+
+/// How long nothing has come.
+struct Quiet {
+    since: Instant,
+    looks: u32,
+}
+
+impl Quiet {
+    const fn from(now: Instant) -> Self {
+        Self {
+            since: now,
+            looks: 0,
+        }
+    }
+
+    /// Whether this is a quiet moment, after one more look at which nothing had come.
+    fn is_enough(&mut self, now: Instant, round_trip: Duration) -> bool {
+        self.looks += 1;
+        let time = QUIET.max(QUIET_ROUND_TRIPS * round_trip);
+        self.looks >= QUIET_LOOKS && now - self.since >= time
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: Duration = Duration::from_micros(100);
+
+    #[test]
+    fn a_quiet_moment_is_long_beside_a_round_trip() {
+        let began = Instant::now();
+        let mut quiet = Quiet::from(began);
+        let long = QUIET / 4;
+        for look in 1..=QUIET_ROUND_TRIPS {
+            assert!(!quiet.is_enough(began + long * (look - 1), long));
+        }
+        assert!(quiet.is_enough(began + long * QUIET_ROUND_TRIPS, long));
+    }
+
+    #[test]
+    fn a_machine_that_stands_still_is_not_quiet() {
+        let began = Instant::now();
+        let mut quiet = Quiet::from(began);
+        let after = began + 10 * QUIET;
+        for _ in 1..QUIET_LOOKS {
+            assert!(!quiet.is_enough(after, SHORT));
+        }
+        assert!(quiet.is_enough(after, SHORT));
     }
 }
