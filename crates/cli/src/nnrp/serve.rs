@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nnrp::Listener;
-use nnrp::server::{ServeOptions, Server, ServerOptions, Session, Submitted};
+use nnrp::server::{ServeOptions, Server, ServerOptions, Session, SessionCounters, Submitted};
 use nnrp_wire::ErrorCode;
 use nnrp_wire::session::{FrameCounts, FrameOutcome};
 use serde_json::{Map, Value, json};
@@ -32,7 +32,10 @@ Each frame is answered with the tiles, sections and payloads that it brought, wh
 cancellations and migrations are served as the library does. --stats tells the counts as JSON over HTTP, to whoever knows the \
 token that is printed with the address: see `nodewire nnrp top --stats`.
 
-Exit status: 0 stopped; 2 wrong usage; 3 the address cannot be listened on.";
+Ctrl-C or SIGTERM stops it: nothing new is taken, and frames that are there already have 5 seconds to be answered. A second one ends \
+it at once.
+
+Exit status: 0 stopped; 2 wrong usage; 3 the address cannot be listened on; 130 ended at once.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
@@ -92,7 +95,7 @@ pub(super) async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let listening = args.listen.bind().await?;
     let serving = Arc::new(Serving {
         server: Server::new(args.server_options()),
-        live: Mutex::default(),
+        sessions: Mutex::default(),
         began: Instant::now(),
     });
     let page = args.stats.open().await?;
@@ -100,18 +103,20 @@ pub(super) async fn serve(args: ServeArgs) -> Result<(), Failure> {
     if let Some(page) = &page {
         page.tell(args.json);
     }
+    // Beyond the first signal: what they answer still has time then.
+    let mut sessions = JoinSet::new();
     tokio::select! {
-        () = serving.run(&listening.listener, &args) => {}
+        () = serving.run(&listening.listener, &args, &mut sessions) => {}
         () = show_stats(page, &serving) => {}
         () = signals.stop.cancelled() => {}
     }
     listening.listener.close();
     let stopping = async {
-        serving.server.stop("the server stops", PATIENCE).await;
+        serving.stop(sessions).await;
+        leave(None, Some(&listening.listener)).await;
         Ok(())
     };
     signals.unless_killed(stopping).await?;
-    leave(None, Some(&listening.listener)).await;
     let mut stats = serving.stats(&listening.listener);
     if args.json {
         stats["type"] = "stopped".into();
@@ -132,44 +137,93 @@ async fn show_stats(page: Option<StatsPage>, serving: &Serving) {
     }
 }
 
-/// The server, and what is there now.
+/// The server, and its sessions.
 #[derive(Debug)]
 struct Serving {
     server: Server,
-    live: Mutex<BTreeMap<u64, Session>>,
+    sessions: Mutex<Sessions>,
     began: Instant,
 }
 
+/// Each session is in one of both, so that its frames are counted once.
+#[derive(Debug, Default)]
+struct Sessions {
+    live: BTreeMap<u64, Session>,
+    ended: Counts,
+}
+
+/// Of several sessions.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    frames: FrameCounts,
+    stalls: u64,
+    late: u64,
+}
+
+impl Counts {
+    fn add(&mut self, session: &SessionCounters) {
+        let frames = &session.frames;
+        self.frames.submitted += frames.submitted;
+        self.frames.pending += frames.pending;
+        self.frames.in_flight += frames.in_flight;
+        let pairs = self.frames.done.iter_mut().zip(frames.done);
+        pairs.for_each(|(sum, more)| *sum += more);
+        self.stalls += session.tallies.stalls;
+        self.late += session.tallies.late;
+    }
+}
+
+impl Sessions {
+    fn end(&mut self, number: u64, counters: &SessionCounters) {
+        if self.live.remove(&number).is_some() {
+            self.ended.add(counters);
+        }
+    }
+}
+
 impl Serving {
-    async fn run(self: &Arc<Self>, listener: &Listener, args: &ServeArgs) {
-        let mut sessions = JoinSet::new();
+    async fn run(
+        self: &Arc<Self>,
+        listener: &Listener,
+        args: &ServeArgs,
+        sessions: &mut JoinSet<()>,
+    ) {
         let mut number = 0;
         while let Some(session) = self.server.accept(listener).await {
             while sessions.try_join_next().is_some() {}
             number += 1;
-            self.live_sessions(|live| live.insert(number, session.clone()));
+            self.with_sessions(|sessions| sessions.live.insert(number, session.clone()));
             let serving = Arc::clone(self);
             let (options, delay, json) = (args.serve_options(), args.delay, args.json);
             sessions.spawn(async move {
-                let (id, remote) = (session.id(), session.remote());
                 let kept = session.clone();
                 session
                     .serve(move |frame| answer(frame, delay), options)
                     .await;
-                if json {
-                    let counters = kept.counters();
-                    terminal::json(json!({
-                        "type": "session", "session_id": id, "remote": remote,
-                        "frames": frames_json(&counters.frames),
-                    }));
-                }
-                serving.live_sessions(|live| live.remove(&number));
+                serving.ended(number, &kept, json);
             });
         }
     }
 
-    fn live_sessions<R>(&self, act: impl FnOnce(&mut BTreeMap<u64, Session>) -> R) -> R {
-        act(&mut self.live.lock().unwrap_or_else(PoisonError::into_inner))
+    fn ended(&self, number: u64, session: &Session, json: bool) {
+        let counters = session.counters();
+        self.with_sessions(|sessions| sessions.end(number, &counters));
+        if json {
+            terminal::json(json!({
+                "type": "session", "session_id": session.id(), "remote": session.remote(),
+                "frames": frames_json(&counters.frames),
+            }));
+        }
+    }
+
+    /// Until all sessions have ended, and what answers their frames has, too.
+    async fn stop(&self, mut sessions: JoinSet<()>) {
+        self.server.stop("the server stops", PATIENCE).await;
+        while sessions.join_next().await.is_some() {}
+    }
+
+    fn with_sessions<R>(&self, act: impl FnOnce(&mut Sessions) -> R) -> R {
+        act(&mut self.sessions.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn stats(&self, listener: &Listener) -> Value {
@@ -190,19 +244,13 @@ impl Serving {
     /// What has been counted until now.
     fn stats_now(&self) -> Value {
         let totals = self.server.totals();
-        let mut frames = totals.frames;
-        let (mut stalls, mut late) = (totals.tallies.stalls, totals.tallies.late);
-        let sessions: Vec<_> = self.live_sessions(|live| live.values().cloned().collect());
+        let (mut counts, live) = self.with_sessions(|sessions| {
+            let live: Vec<_> = sessions.live.values().cloned().collect();
+            (sessions.ended, live)
+        });
         let mut round_trips = Vec::new();
-        for session in &sessions {
-            let counters = session.counters();
-            frames.submitted += counters.frames.submitted;
-            frames.pending += counters.frames.pending;
-            frames.in_flight += counters.frames.in_flight;
-            let pairs = frames.done.iter_mut().zip(counters.frames.done);
-            pairs.for_each(|(sum, more)| *sum += more);
-            stalls += counters.tallies.stalls;
-            late += counters.tallies.late;
+        for session in &live {
+            counts.add(&session.counters());
             round_trips.extend(session.round_trip().map(super::time::as_micros));
         }
         round_trips.sort_unstable();
@@ -211,12 +259,12 @@ impl Serving {
             "uptime_s": self.began.elapsed().as_secs_f64(),
             "connections": totals.connections,
             "refused": refused.map(|(why, count)| (format!("{why:?}"), Value::from(*count))).collect::<Map<_, _>>(),
-            "sessions": sessions.len(),
+            "sessions": live.len(),
             "sessions_begun": totals.sessions,
             "migrations": totals.migrations,
-            "frames": frames_json(&frames),
-            "stalls": stalls,
-            "late_answers": late,
+            "frames": frames_json(&counts.frames),
+            "stalls": counts.stalls,
+            "late_answers": counts.late,
             "round_trip_us": round_trips.get(round_trips.len() / 2),
         })
     }

@@ -10,5 +10,6 @@ mod measuring;
 mod peers;
 mod recording;
 mod smoke;
+mod stopping;
 mod support;
 mod troubles;

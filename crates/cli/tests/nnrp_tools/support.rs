@@ -140,9 +140,15 @@ impl Running {
 
     /// As Ctrl-C does.
     pub(crate) fn interrupt(&self) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-INT", &pid]).status().unwrap();
-        assert!(sent.success());
+        nodewire_testkit::signal(self.child.id(), "-INT").unwrap();
+    }
+
+    /// As impatient Ctrl-C does; two signals at the same time may come as one.
+    pub(crate) fn interrupt_until_it_ends(&mut self) {
+        while self.child.try_wait().unwrap().is_none() {
+            self.interrupt();
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     pub(crate) fn wait(&mut self) -> ExitStatus {
