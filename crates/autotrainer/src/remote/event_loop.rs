@@ -28,6 +28,8 @@ pub(super) struct EventLoop {
     /// What the socket has subscribed to.
     subscribed: HashSet<Vec<u8>>,
     open: HashSet<u64>,
+    /// Whether there never was a connection.
+    is_new: bool,
 }
 
 /// A published message that concerns subscriptions.
@@ -48,6 +50,7 @@ impl EventLoop {
             socket,
             subscribed: HashSet::new(),
             open: HashSet::new(),
+            is_new: true,
         }
     }
 
@@ -171,7 +174,8 @@ impl EventLoop {
         match &event {
             ConnectionEvent::Opened { connection, .. } => {
                 self.open.insert(*connection);
-                self.shared.hub.opened();
+                self.shared.hub.opened(self.is_new);
+                self.is_new = false;
             }
             ConnectionEvent::Closed { connection, .. } => {
                 self.open.remove(connection);

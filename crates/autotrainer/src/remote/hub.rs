@@ -49,6 +49,8 @@ pub(super) struct Entry {
     pub(super) delivery: Delivery,
     /// The number that the service gave it.
     pub(super) sequence: Option<u64>,
+    /// Whether nothing was received before it, so that nothing of that is lost.
+    pub(super) is_beginning: bool,
     bytes: usize,
 }
 
@@ -57,7 +59,16 @@ impl Entry {
         Self {
             delivery: Delivery::Gap(gap),
             sequence: None,
+            is_beginning: false,
             bytes: 0,
+        }
+    }
+
+    /// Before the first connection.
+    fn of_beginning() -> Self {
+        Self {
+            is_beginning: true,
+            ..Self::of_gap(Gap::Interrupted)
         }
     }
 }
@@ -155,6 +166,7 @@ impl Ring {
         let entry = Entry {
             delivery: Delivery::Message(message),
             sequence,
+            is_beginning: false,
             bytes: received.payload.len(),
         };
         self.push(&mut state, entry);
@@ -165,6 +177,7 @@ impl Ring {
         let entry = Entry {
             delivery: Delivery::Message(verbatim(received)),
             sequence: None,
+            is_beginning: false,
             bytes: received.payload.len(),
         };
         self.push(&mut self.lock(), entry);
@@ -192,8 +205,11 @@ impl Ring {
     }
 
     fn interrupt(&self) {
-        let mut state = self.lock();
-        self.push(&mut state, Entry::of_gap(Gap::Interrupted));
+        self.push(&mut self.lock(), Entry::of_gap(Gap::Interrupted));
+    }
+
+    fn begin(&self) {
+        self.push(&mut self.lock(), Entry::of_beginning());
     }
 
     /// What is longer than all that may wait gets in alone.
@@ -309,10 +325,14 @@ impl Hub {
 
     /// What is published until the service knows the subscriptions of a new connection is missing for those that miss
     /// nothing.
-    pub(super) fn opened(&self) {
+    pub(super) fn opened(&self, is_first: bool) {
         let rings = self.lock();
         for ring in rings.iter().filter(|ring| ring.options.resume.is_some()) {
-            ring.interrupt();
+            if is_first {
+                ring.begin();
+            } else {
+                ring.interrupt();
+            }
         }
     }
 

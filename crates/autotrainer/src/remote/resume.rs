@@ -76,6 +76,8 @@ pub(super) struct Resumer {
 struct Fill {
     /// What is told if it cannot be had.
     reason: Option<Gap>,
+    /// Whether nothing was received before, so that the reason holds for what is kept only.
+    is_beginning: bool,
     /// What showed the gap.
     held: Option<(Message, u64)>,
     /// The number that a heartbeat told, if it is known by that.
@@ -114,10 +116,18 @@ impl Fill {
     const fn because(reason: Option<Gap>) -> Self {
         Self {
             reason,
+            is_beginning: false,
             held: None,
             up_to: None,
             attempts: 0,
             busy: Busy::NOT,
+        }
+    }
+
+    fn beginning(reason: Option<Gap>) -> Self {
+        Self {
+            is_beginning: true,
+            ..Self::because(reason)
         }
     }
 }
@@ -139,7 +149,7 @@ impl Resumer {
             delivered: last,
             skipped: None,
             is_offered: true,
-            fill: Some(Fill::because(reason)),
+            fill: Some(Fill::beginning(reason)),
             ready: VecDeque::new(),
         }
     }
@@ -195,7 +205,12 @@ impl Resumer {
     /// What was received live.
     fn take(&mut self, entry: Entry) {
         match (entry.delivery, entry.sequence) {
-            (Delivery::Gap(gap), _) => self.fill = Some(Fill::because(Some(gap))),
+            (Delivery::Gap(gap), _) => {
+                self.fill = Some(Fill {
+                    is_beginning: entry.is_beginning,
+                    ..Fill::because(Some(gap))
+                });
+            }
             (Delivery::Message(message), Some(sequence)) => match message.topic() {
                 Topic::HEARTBEAT => self.take_heartbeat(message, sequence),
                 _ => self.take_numbered(message, sequence),
@@ -346,7 +361,8 @@ impl Resumer {
         let Some(fill) = self.fill.take() else {
             return;
         };
-        if self.wants_what_is_not_kept()
+        if !fill.is_beginning
+            && self.wants_what_is_not_kept()
             && let Some(gap @ (Gap::Interrupted | Gap::SlowReader(_))) = fill.reason
         {
             self.tell(gap);

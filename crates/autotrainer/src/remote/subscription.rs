@@ -117,7 +117,9 @@ pub struct SubscribeOptions {
     /// From where on nothing is missed, if the service has an event log; `None`: gaps are told and left.
     ///
     /// A replay is asked for at the start and wherever something is missing, and what it brings is delivered in its
-    /// place, each message once and in order. What the log does not have (any more) is told as [`Gap::Sequence`].
+    /// place, each message once and in order. What the log does not have (any more) is told as [`Gap::Sequence`]. What is
+    /// not kept at all is missing where the connection was lost ([`Gap::Interrupted`]); the beginning is no such place,
+    /// unless the service has no log to begin with.
     /// All that is numbered is received for it, and what was not asked for is skipped; an emergency is delivered once,
     /// on the first of its topics that comes and was asked for. Only for a remote with one event endpoint, that of the
     /// service whose commands it has.

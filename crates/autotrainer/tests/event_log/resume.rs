@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use autotrainer_api::{
     CommandRequest, CommandResponse, Delivery, Event, EventLogOptions, Gap, Message, Remote,
-    RemoteOptions, Resume, Service, SubscribeOptions, Topic, UnixTime,
+    RemoteOptions, Resume, Service, SubscribeOptions, Subscription, Topic, UnixTime,
 };
 use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::{
-    again, builder, gap, indices, log_in, patiently, ports, publish, remote_at, resumed, started,
+    PATIENCE, again, builder, gap, indices, log_in, patiently, ports, publish, remote_at, resumed,
+    started,
 };
 
 #[tokio::test]
@@ -191,6 +192,63 @@ async fn only_what_is_wanted_comes_and_emergencies_come_once() {
             assert_eq!((topic, event.index), (Topic::PROPERTY_CHANGE, Some(6)));
         }
         other => panic!("{other:?}"),
+    }
+    service.stop().await;
+}
+
+/// What comes until a few heartbeats have come: more than may be received before it is known that there is a connection.
+async fn until_settled(subscription: &mut Subscription) -> Vec<Delivery> {
+    let (mut come, mut heartbeats) = (Vec::new(), 0);
+    while heartbeats < 3 {
+        let delivery = patiently(subscription.next()).await.expect("no end");
+        let is_heartbeat = matches!(delivery, Delivery::Message(Message::Heartbeat(_)));
+        heartbeats += usize::from(is_heartbeat);
+        come.push(delivery);
+    }
+    come
+}
+
+fn gaps(come: &[Delivery]) -> usize {
+    let gaps = come.iter().filter(|it| matches!(it, Delivery::Gap(_)));
+    gaps.count()
+}
+
+/// Of what is not kept, too, an interruption is told only where there was one, and the beginning is none.
+#[tokio::test]
+async fn a_beginning_is_no_interruption() {
+    let folder = TempDir::new().unwrap();
+    let log = log_in(&folder);
+    let service = started(builder(&log)).await;
+    let at = ports(&service);
+    publish(&service, 0..3).await;
+    crate::support::until(|| service.counts().log_kept == 3).await;
+    let everything = |from| SubscribeOptions::topics(&[Topic::ANY]).resuming(from);
+
+    let remote = remote_at(at).await;
+    remote.wait_for_heartbeat(PATIENCE).await.unwrap();
+    let mut connected = remote.subscribe(everything(Resume::Oldest)).await;
+    let come = until_settled(&mut connected).await;
+    assert_eq!((come.len(), gaps(&come)), (6, 0), "{come:?}");
+    let position = connected.position().unwrap();
+    service.stop().await;
+
+    // Of those that are there before the service is, too.
+    let early = remote_at(at).await;
+    let mut subscriptions = [
+        early.subscribe(everything(Resume::Now)).await,
+        early.subscribe(everything(Resume::Oldest)).await,
+        early.subscribe(everything(Resume::After(position))).await,
+    ];
+    let service = again(&log, at).await;
+    for subscription in &mut subscriptions {
+        let come = until_settled(subscription).await;
+        assert_eq!(gaps(&come), 0, "{come:?}");
+    }
+    assert_eq!(gap(&mut connected).await, Gap::Interrupted);
+    service.stop().await;
+    let service = again(&log, at).await;
+    for subscription in &mut subscriptions {
+        assert_eq!(gap(subscription).await, Gap::Interrupted);
     }
     service.stop().await;
 }
