@@ -7,7 +7,7 @@
 mod job;
 mod replay;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -57,7 +57,8 @@ pub(super) struct CommandLoop {
     observed: Observed,
     settings: CommandSettings,
     waiting: Waiting,
-    jobs: HashMap<u64, Job>,
+    /// In the order in which they came, in which a stop tells of them.
+    jobs: BTreeMap<u64, Job>,
     /// At least one for each job: its next step. And one that is none; see [`no_steps`].
     steps: FuturesUnordered<BoxFuture<(u64, Step)>>,
     next_id: u64,
@@ -84,7 +85,7 @@ impl CommandLoop {
             waiting: Waiting::new(settings.waiting),
             replays: replays.map(|log| ReplayTurns::new(log, settings.replays)),
             settings,
-            jobs: HashMap::new(),
+            jobs: BTreeMap::new(),
             steps: no_steps(),
             next_id: 0,
             slots_taken: 0,
