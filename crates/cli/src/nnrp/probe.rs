@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use nnrp::tools::RawLink;
 use nnrp::{
-    Endpoint, Link, ProbeOptions, ProbeReport, SplitLimits, TransportId, TransportReport, probe,
+    Endpoint, Link, Listener, ProbeOptions, ProbeReport, SplitLimits, TransportId, TransportReport,
+    probe,
 };
 use nnrp_wire::session::{ProbeSample, ServerConnection, ServerOptions};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::trust::{ListenFlags, TrustFlags, leave, remote};
@@ -157,7 +159,7 @@ Examples:
   nodewire nnrp probe-server --listen nnrp+tcp://127.0.0.1:9444 --quic --count 8 --delay 0.02
 
 Answers one probe on each connection, as long as it is not stopped, or --count connections. Other packets are refused. (`nodewire \
-nnrp serve` answers probes too.)
+nnrp serve` answers probes too.) When it is stopped, probes that wait for their answer get none.
 
 Exit status: 0 done, or stopped; 1 with --count, a connection sent no probe; 2 wrong usage; 3 the address cannot be listened on.";
 
@@ -190,27 +192,18 @@ pub(super) async fn probe_server(args: ProbeServerArgs) -> Result<(), Failure> {
     let signals = Signals::listen()?;
     let listening = args.listen.bind().await?;
     listening.tell(args.json);
-    let began = Instant::now();
-    let mut answering = tokio::task::JoinSet::new();
-    let mut unanswered = 0_u64;
-    let mut left = args.count;
-    while left != Some(0) {
-        let link = tokio::select! {
-            link = listening.listener.accept(), if answering.len() < CONNECTIONS_MAX => link,
-            Some(done) = answering.join_next() => {
-                unanswered += u64::from(!matches!(done, Ok(true)));
-                continue;
-            }
-            () = signals.stop.cancelled() => break,
-        };
-        let Ok(link) = link else { break };
-        left = left.map(|left| left - 1);
-        answering.spawn(answer(link, args.delay, args.json, began));
+    let mut unanswered = 0;
+    tokio::select! {
+        biased;
+        // What is being answered is dropped: a probe may be waited for for long.
+        () = signals.stop.cancelled() => {}
+        () = answer_all(&listening.listener, &args, &mut unanswered) => {}
     }
-    while let Some(done) = answering.join_next().await {
-        unanswered += u64::from(!matches!(done, Ok(true)));
-    }
-    leave(None, Some(&listening.listener)).await;
+    let leaving = async {
+        leave(None, Some(&listening.listener)).await;
+        Ok(())
+    };
+    signals.unless_killed(leaving).await?;
     terminal::results_written()?;
     if unanswered > 0 && args.count.is_some() {
         return Err(Failure::failed(format!(
@@ -218,6 +211,24 @@ pub(super) async fn probe_server(args: ProbeServerArgs) -> Result<(), Failure> {
         )));
     }
     Ok(())
+}
+
+/// Until as many connections as were asked for have ended; for ever, if any number was.
+async fn answer_all(listener: &Listener, args: &ProbeServerArgs, unanswered: &mut u64) {
+    let began = Instant::now();
+    let mut answering = JoinSet::new();
+    let mut left = args.count;
+    while left != Some(0) || !answering.is_empty() {
+        let has_room = left != Some(0) && answering.len() < CONNECTIONS_MAX;
+        tokio::select! {
+            Some(done) = answering.join_next() => *unanswered += u64::from(!matches!(done, Ok(true))),
+            link = listener.accept(), if has_room => {
+                let Ok(link) = link else { return };
+                left = left.map(|left| left - 1);
+                answering.spawn(answer(link, args.delay, args.json, began));
+            }
+        }
+    }
 }
 
 /// Says whether there was a probe.

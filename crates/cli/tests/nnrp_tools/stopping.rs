@@ -83,3 +83,21 @@ fn a_second_signal_ends_a_server_at_once() {
     assert_eq!(server.running.wait().code(), Some(130));
     assert!(!server.running.out.rest().concat().contains("stopped"));
 }
+
+#[test]
+fn a_probe_server_that_is_stopped_waits_for_nobody() {
+    let folder = Folder::new();
+    // With a count, all connections are there that it waits for.
+    for (more, code) in [(&[][..], 0), (&["--count", "2"], 1)] {
+        let flags = ["--listen", "nnrp+tcp://127.0.0.1:0", "--delay", "3600"];
+        let mut server = folder.server("probed", &[&["probe-server"], &flags[..], more].concat());
+        let connect = || TcpStream::connect(("127.0.0.1", server.port().parse().unwrap())).unwrap();
+        // Connections are taken one after the other: when something is said about the second, the first is there.
+        let silent = connect();
+        connect().write_all(b"this is no packet").unwrap();
+        server.running.err.with("sent no probe");
+        server.running.interrupt();
+        assert_eq!(server.running.wait().code(), Some(code), "{more:?}");
+        drop(silent);
+    }
+}
