@@ -24,6 +24,8 @@ pub(crate) fn install(verbose: u8, format: LogFormat) {
     let filter = filter.unwrap_or_else(|| EnvFilter::new(level));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // It would tell of a line that cannot be written where that was to be written, and panic.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),

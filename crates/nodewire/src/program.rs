@@ -80,6 +80,8 @@ pub(crate) fn init_log(settings: &LogSettings) {
     let is_json = settings.is_json || variable(LOG_FORMAT_VARIABLE).as_deref() == Some("json");
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(level)
+        // It would tell of a line that cannot be written where that was to be written, and panic.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal() && !is_json)
         .with_writer(std::io::stderr);
     // It fails when there is a subscriber already, which is then the right one.

@@ -18,6 +18,10 @@ struct Wrote {
 
 /// Starts the example that names no wire in its code, in this folder.
 fn start(folder: &Path, flags: &[&str]) -> Child {
+    start_with_log(folder, flags, Stdio::piped())
+}
+
+fn start_with_log(folder: &Path, flags: &[&str], log: Stdio) -> Child {
     let tests = std::env::current_exe().unwrap();
     let program = tests.ancestors().nth(2).unwrap().join("examples/greet");
     Command::new(&program)
@@ -27,7 +31,7 @@ fn start(folder: &Path, flags: &[&str]) -> Child {
         .env_clear()
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stderr(log)
         .kill_on_drop(true)
         .spawn()
         .unwrap_or_else(|error| panic!("{}: {error}", program.display()))
@@ -36,7 +40,10 @@ fn start(folder: &Path, flags: &[&str]) -> Child {
 /// Starts it, writes these lines to it and closes its input.
 async fn started(flags: &[&str], lines: &[String]) -> Wrote {
     let folder = tempfile::tempdir().unwrap();
-    let mut process = start(folder.path(), flags);
+    served(start(folder.path(), flags), lines).await
+}
+
+async fn served(mut process: Child, lines: &[String]) -> Wrote {
     let mut input = process.stdin.take().unwrap();
     let output = async {
         for line in lines {
@@ -87,6 +94,15 @@ async fn it_needs_no_files_and_says_what_it_cannot_read() {
     assert_eq!((&begun["id"], &answer["id"]), (&json!(0), &json!(1)));
     let greeting = &answer["result"]["structuredContent"];
     assert_eq!(*greeting, json!({"greeting": ["Hello, Ada!"]}));
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_written_costs_no_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+    let process = start_with_log(folder.path(), &[], full.unwrap().into());
+    let wrote = served(process, &lines()).await;
+    assert_eq!(wrote.messages.len(), 4, "{:#?}", wrote.messages);
 }
 
 #[tokio::test]
