@@ -100,8 +100,9 @@ impl MetricsConfig {
         self.access.token().is_none()
     }
 
-    fn has_empty_token(&self) -> bool {
-        self.access.token().is_some_and(|token| token.is_empty())
+    fn check_token(&self) -> std::io::Result<()> {
+        let wrong = |error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error);
+        self.access.check_token().map_err(wrong)
     }
 
     /// Whether a request with this `Authorization` may read them.
@@ -118,8 +119,8 @@ impl MetricsConfig {
         true
     }
 
-    const fn has_empty_token(&self) -> bool {
-        false
+    const fn check_token(&self) -> std::io::Result<()> {
+        Ok(())
     }
 
     const fn admits(&self, _authorization: &[u8]) -> bool {

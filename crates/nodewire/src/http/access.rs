@@ -32,10 +32,11 @@ impl Access {
     }
 
     /// # Errors
-    /// The token is empty.
+    /// The token is empty, or no header can have it.
     pub(crate) fn check_token(&self) -> Result<(), HttpError> {
         match self.token() {
             Some(token) if token.is_empty() => Err(HttpError::EmptyToken),
+            Some(token) if !token.is_usable() => Err(HttpError::UnusableToken),
             Some(_) | None => Ok(()),
         }
     }

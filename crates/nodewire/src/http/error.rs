@@ -29,6 +29,11 @@ pub enum HttpError {
         "the token is empty: leave it out for a random one, or take everybody with `access(Access::Open)`"
     )]
     EmptyToken,
+    /// The token cannot be in a header.
+    #[error(
+        "the token has characters that no client can send: it must be visible ASCII without blanks"
+    )]
+    UnusableToken,
 }
 
 /// An error as an answer.

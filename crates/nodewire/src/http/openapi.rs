@@ -63,12 +63,13 @@ fn fixed_paths() -> Map<String, Value> {
 fn execute(definition: &NodeDefinition) -> Value {
     let schema: Value = plain::schema(definition).decode().unwrap_or_default();
     let needs_body = schema.get("required").is_some();
+    let tags = Some(&definition.category).filter(|category| !category.is_empty());
     json!({
         "post": {
             "operationId": format!("execute {}", definition.uid),
             "summary": definition.name,
             "description": definition.description,
-            "tags": [definition.category],
+            "tags": Vec::from_iter(tags),
             "parameters": [
                 {"name": "Request-Timeout-Ms", "in": "header", "schema": {"type": "integer", "minimum": 0}},
                 {"name": "traceparent", "in": "header", "schema": {"type": "string"}},

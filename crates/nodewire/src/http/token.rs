@@ -33,6 +33,11 @@ impl HttpToken {
         self.0.is_empty()
     }
 
+    /// Whether a header can have it.
+    pub(crate) fn is_usable(&self) -> bool {
+        self.0.bytes().all(|byte| byte.is_ascii_graphic())
+    }
+
     /// Whether an `Authorization` header has this token. Takes as long for any token of the same length.
     pub(crate) fn admits(&self, authorization: &[u8]) -> bool {
         const SCHEME: &[u8] = b"Bearer ";

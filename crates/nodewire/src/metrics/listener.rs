@@ -50,10 +50,7 @@ pub(crate) async fn start(
 ) -> Result<RunningMetrics, MetricsError> {
     let address = config.address;
     let failed = |source| MetricsError { address, source };
-    if config.has_empty_token() {
-        let empty = std::io::Error::new(std::io::ErrorKind::InvalidInput, "the token is empty");
-        return Err(failed(empty));
-    }
+    config.check_token().map_err(failed)?;
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     if !address.ip().is_loopback() && config.is_open() {

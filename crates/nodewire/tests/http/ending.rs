@@ -85,6 +85,14 @@ async fn an_address_in_use_and_an_empty_token_are_told() {
         matches!(error, ServeError::Http(HttpError::EmptyToken)),
         "{error:?}"
     );
+    // No header can have it, so nobody could call.
+    let config = HttpConfig::new().access(HttpToken::new("two\nlines"));
+    let server = NodeServer::builder().http(config).build().unwrap();
+    let error = server.start().await.unwrap_err();
+    assert!(
+        matches!(error, ServeError::Http(HttpError::UnusableToken)),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
