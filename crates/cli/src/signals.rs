@@ -1,9 +1,15 @@
 //! Ctrl-C, SIGTERM and a terminal that goes away: the first asks to stop, the second stops at once.
 
+use std::time::{Duration, Instant};
+
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
+
+/// A second signal within this time is the same wish: the `timeout` command sends its signal to the process, and then to the
+/// process's group.
+const SAME_WISH: Duration = Duration::from_millis(25);
 
 /// What the person asked for.
 #[derive(Debug, Clone, Default)]
@@ -24,14 +30,23 @@ impl Signals {
         let signals = Self::default();
         let (stop, kill) = (signals.stop.clone(), signals.kill.clone());
         tokio::spawn(async move {
-            for token in [stop, kill] {
+            let mut next = async || {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
                     _ = hangup.recv() => {}
                 }
-                token.cancel();
+            };
+            next().await;
+            stop.cancel();
+            let first = Instant::now();
+            loop {
+                next().await;
+                if first.elapsed() >= SAME_WISH {
+                    break;
+                }
             }
+            kill.cancel();
         });
         Ok(signals)
     }

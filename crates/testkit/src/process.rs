@@ -9,6 +9,9 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::watch;
 
+/// Between one signal and the next.
+const SIGNAL_PAUSE: Duration = Duration::from_millis(50);
+
 /// How much output is kept.
 const MAX_LOG_BYTES: usize = 1 << 20;
 
@@ -176,6 +179,22 @@ fn capture(
             counter.send_modify(|count| *count += 1);
         }
     });
+}
+
+/// Sends a signal, such as `-INT`, to one process, a moment after whatever was sent before: our programs take two signals
+/// at once as one.
+///
+/// # Errors
+/// The signal cannot be sent.
+pub fn signal(process: u32, signal: &str) -> anyhow::Result<()> {
+    std::thread::sleep(SIGNAL_PAUSE);
+    let status = std::process::Command::new("kill")
+        .args([signal, &process.to_string()])
+        .status()?;
+    if !status.success() {
+        bail!("cannot send {signal} to process {process}");
+    }
+    Ok(())
 }
 
 /// A port of the loopback interface that nobody uses at the moment.

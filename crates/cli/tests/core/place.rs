@@ -205,10 +205,7 @@ impl Running {
     }
 
     pub(crate) fn signal(&self, signal: &str) {
-        let sent = Command::new("kill")
-            .args([signal, &self.child.id().to_string()])
-            .status();
-        assert!(sent.unwrap().success());
+        nodewire_testkit::signal(self.child.id(), signal).unwrap();
     }
 
     /// Waits for its end.

@@ -136,11 +136,7 @@ impl Bridge {
     }
 
     pub(crate) fn signal(&self, signal: &str) {
-        let pid = self.child.id().unwrap().to_string();
-        let sent = std::process::Command::new("kill")
-            .args([signal, &pid])
-            .status();
-        assert!(sent.unwrap().success());
+        nodewire_testkit::signal(self.child.id().unwrap(), signal).unwrap();
     }
 
     /// Asks it to end, and gives its exit status.

@@ -131,9 +131,7 @@ impl Running {
     }
 
     pub(crate) fn signal(&self, signal: &str) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args([signal, &pid]).status().unwrap();
-        assert!(sent.success());
+        nodewire_testkit::signal(self.child.id(), signal).unwrap();
     }
 
     /// Asks it to end and waits for that.
