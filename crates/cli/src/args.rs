@@ -135,11 +135,12 @@ pub(crate) struct OnDaemonArgs {
     /// Let the run wait for node servers that are not there yet: 5 minutes, with --durable as long as it takes.
     #[arg(long, help_heading = "Daemon")]
     pub(crate) wait_servers: bool,
-    /// Runs with a higher priority are started first.
+    /// Runs with a higher priority are started first; from -1000 to 1000.
     #[arg(
         long,
         value_name = "NUMBER",
         help_heading = "Daemon",
+        value_parser = clap::value_parser!(i32).range(-1000..=1000),
         allow_negative_numbers = true
     )]
     pub(crate) priority: Option<i32>,

@@ -18,6 +18,8 @@ use crate::failure::{Failure, chain};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A server that is stopped may take its time to finish what it runs.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+/// What there is, is told at once, also on a busy machine; a daemon that stands still has whoever asks wait no longer.
+const READ_TIMEOUT: Duration = Duration::from_secs(20);
 /// Longest answer read, in bytes. Outputs that are larger than 64 KiB are not in answers.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// What stays as it is in a part of a path or query.
@@ -96,12 +98,7 @@ impl Daemon {
             ),
             (None, None) => return Err(not_running(place)),
         };
-        let given = args
-            .token
-            .clone()
-            .or_else(|| variable("NANOCORE_TOKEN"))
-            .or_else(|| variable("ASSET_API_TOKEN"))
-            .or_else(|| place.settings.token.clone());
+        let given = place.token(args.token.as_deref())?;
         // The folder's token opens the folder's daemon; nobody else is to see it.
         let token = match given {
             None if own.as_ref() == Some(&url) => home::read_token(&place.data)
@@ -131,7 +128,8 @@ impl Daemon {
 
     /// What `path` answers, below `/api/v1`.
     pub(super) async fn get(&self, path: &str) -> Result<String, Failure> {
-        self.send(self.api(Method::GET, path)).await
+        let request = self.api(Method::GET, path);
+        self.send_within(READ_TIMEOUT, request).await
     }
 
     /// The same, read.
@@ -194,7 +192,12 @@ impl Daemon {
 
     /// An answer that has no end.
     pub(super) async fn stream(&self, path: &str) -> Result<Response, Failure> {
-        let answer = self.api(Method::GET, path).send().await;
+        let asked = self.api(Method::GET, path).send();
+        let answer = tokio::time::timeout(READ_TIMEOUT, asked).await;
+        let answer = answer.map_err(|_| {
+            let seconds = READ_TIMEOUT.as_secs();
+            self.no_answer(&format!("nothing within {seconds} s"))
+        })?;
         self.checked(answer.map_err(|error| self.unreachable(&error))?)
             .await
     }
@@ -219,7 +222,15 @@ impl Daemon {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<String, Failure> {
-        let answer = request.timeout(ANSWER_TIMEOUT).send().await;
+        self.send_within(ANSWER_TIMEOUT, request).await
+    }
+
+    async fn send_within(
+        &self,
+        timeout: Duration,
+        request: RequestBuilder,
+    ) -> Result<String, Failure> {
+        let answer = request.timeout(timeout).send().await;
         let answer = self
             .checked(answer.map_err(|error| self.unreachable(&error))?)
             .await?;
@@ -270,11 +281,13 @@ impl Daemon {
         if error.is_builder() {
             return Failure::usage(format!("{}: {}", self.url, chain(error)));
         }
+        self.no_answer(&chain(error))
+    }
+
+    fn no_answer(&self, why: &str) -> Failure {
         Failure::servers(format!(
-            "no answer from the daemon at {}: {}; {}",
-            self.url,
-            chain(error),
-            self.origin
+            "no answer from the daemon at {}: {why}; {}",
+            self.url, self.origin
         ))
     }
 }

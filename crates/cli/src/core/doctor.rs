@@ -73,7 +73,14 @@ impl Finding {
 }
 
 pub(super) async fn doctor(args: DoctorArgs) -> Result<(), Failure> {
-    let place = Place::find(&args.daemon.place)?;
+    let place = match Place::find(&args.daemon.place) {
+        Ok(place) => place,
+        Err(failure) => {
+            let advice = "until it is mended, nothing else can be looked at";
+            let finding = Finding::error("settings", failure.to_string(), advice);
+            return report(&[finding], args.json);
+        }
+    };
     let mut findings = machine::folder(&place);
     findings.extend(machine::space(&place));
     let (holder, held) = machine::lock(&place);

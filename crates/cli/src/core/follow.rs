@@ -8,6 +8,7 @@ use nodewire_json::Json;
 use serde_json::Value;
 use tokio::time::sleep;
 
+use super::args::DaemonArgs;
 use super::client::{Daemon, part};
 use super::events::Events;
 use crate::failure::Failure;
@@ -16,13 +17,15 @@ use crate::signals::Signals;
 use crate::terminal;
 
 /// How often a broken connection is opened again before it is given up, and how long between.
-const RETRIES_MAX: u32 = 20;
+const RETRIES_MAX: u32 = 60;
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// A run that is looked at.
 #[derive(Debug)]
 pub(super) struct Following<'a> {
-    daemon: &'a Daemon,
+    daemon: Daemon,
+    /// How the daemon is found again: started anew, it may have another address.
+    at: &'a DaemonArgs,
     run_id: &'a str,
     /// The number of the last event seen, and what it is of: numbers begin again with each start of the daemon.
     since: u64,
@@ -40,9 +43,10 @@ enum Ended {
 }
 
 impl<'a> Following<'a> {
-    pub(super) fn new(daemon: &'a Daemon, run_id: &'a str) -> Self {
+    pub(super) const fn new(daemon: Daemon, at: &'a DaemonArgs, run_id: &'a str) -> Self {
         Self {
             daemon,
+            at,
             run_id,
             since: 0,
             epoch: None,
@@ -53,7 +57,7 @@ impl<'a> Following<'a> {
     /// Shows what happens until the run is over. The first signal aborts it, as does the end of the time allowed, which
     /// is told.
     pub(super) async fn until_over(
-        mut self,
+        &mut self,
         progress: &mut Progress,
         signals: &Signals,
         timeout: Option<Duration>,
@@ -87,6 +91,11 @@ impl<'a> Following<'a> {
         }
     }
 
+    /// The daemon, where it was last.
+    pub(super) fn into_daemon(self) -> Daemon {
+        self.daemon
+    }
+
     /// Waits before the next try, unless there were enough.
     async fn pause(&mut self, failure: Failure) -> Result<(), Failure> {
         self.breaks += 1;
@@ -98,6 +107,9 @@ impl<'a> Following<'a> {
             return Err(failure.prefixed(&more));
         }
         sleep(RETRY_PAUSE).await;
+        if let Ok(daemon) = Daemon::find(self.at) {
+            self.daemon = daemon;
+        }
         Ok(())
     }
 

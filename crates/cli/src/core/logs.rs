@@ -24,8 +24,9 @@ pub(super) async fn logs(args: LogsArgs) -> Result<(), Failure> {
     let mut lines = Events::new(daemon.stream(&format!("{path}&follow=true")).await?);
     while let Some(line) = lines.next().await? {
         show(&parse(&line)?, args.json);
-        // Who reads us has gone; nobody wants the rest.
-        terminal::results_written()?;
+        if terminal::nobody_reads() {
+            return terminal::results_written();
+        }
     }
     Err(Failure::servers(
         "the daemon ended the log; it was stopped, or the server unregistered",

@@ -41,6 +41,23 @@ impl Place {
         Ok(Self { data, settings })
     }
 
+    /// The daemon's token, if somebody gives one.
+    pub(super) fn token(&self, flag: Option<&str>) -> Result<Option<String>, Failure> {
+        let given = flag
+            .map(str::to_owned)
+            .or_else(|| variable("NANOCORE_TOKEN"))
+            .or_else(|| variable("ASSET_API_TOKEN"))
+            .or_else(|| self.settings.token.clone());
+        let is_usable =
+            |token: &String| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+        if given.as_ref().is_some_and(|token| !is_usable(token)) {
+            return Err(Failure::usage(
+                "the token (--token, NANOCORE_TOKEN, ASSET_API_TOKEN or config.json) must be visible ASCII without blanks",
+            ));
+        }
+        Ok(given)
+    }
+
     pub(super) fn registry(&self) -> Registry {
         let path = variable("NANOCORE_CONFIG").map(PathBuf::from);
         Registry::new(path.unwrap_or_else(|| home::registry(&self.data)))

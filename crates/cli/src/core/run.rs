@@ -67,20 +67,25 @@ async fn submit_and_follow(args: RunArgs, traces: &Traces) -> Result<(), Failure
         let message = terminal::plain(message);
         progress.note(&format!("{} {message}", terminal::warning_word()));
     }
-    let following = Following::new(&daemon, &run_id);
+    let mut following = Following::new(daemon, &args.on_daemon.at, &run_id);
     let followed = following.until_over(&mut progress, &signals, timeout);
     let followed = signals.unless_killed(Box::pin(followed)).await;
     progress.end();
     let is_timed_out = followed?;
-    if is_timed_out {
-        return Err(Failure::node(
-            "the run was stopped after the time that --timeout allows",
-        ));
+    let daemon = following.into_daemon();
+    // It may have been over when it was to be stopped.
+    if is_timed_out && !is_complete(&daemon, &run_id).await? {
+        return Err(own_run::timed_out_failure());
     }
     signals
         .unless_killed(report(&daemon, &args, &graph, &targets, &run_id))
         .await?;
     terminal::results_written()
+}
+
+async fn is_complete(daemon: &Daemon, run_id: &str) -> Result<bool, Failure> {
+    let run: Value = daemon.read(&format!("/runs/{}", part(run_id))).await?;
+    Ok(run["status"] == "complete")
 }
 
 /// Puts parameters and inputs into the graph, and hands it over.
@@ -195,7 +200,7 @@ async fn report(
         None => results
             .iter()
             .flat_map(outputs::lines)
-            .for_each(terminal::result),
+            .for_each(|line| terminal::result(terminal::plain(&line))),
     }
     let status = record
         .get("status")

@@ -11,6 +11,7 @@ mod bucket;
 mod conversation;
 mod disk;
 mod embedded;
+mod faults;
 mod nats;
 mod place;
 mod refusals;

@@ -31,11 +31,7 @@ pub(super) fn options(args: &UpArgs, place: &Place) -> Result<DaemonOptions, Fai
             ))
         })?;
     }
-    let token = args.token.clone().or_else(|| variable("NANOCORE_TOKEN"));
-    let token = token
-        .or_else(|| variable("ASSET_API_TOKEN"))
-        .or_else(|| settings.token.clone());
-    options.token = token.map(Token::new);
+    options.token = place.token(args.token.as_deref())?.map(Token::new);
     options.registry = Some(place.registry().path().to_owned());
     options.tools = Tools {
         python: place.usable_python(args.python.as_deref())?,
