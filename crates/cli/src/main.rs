@@ -29,9 +29,11 @@ mod validate;
 mod view;
 mod watching;
 
+use std::ffi::OsStr;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::builder::Resettable;
 use clap::{CommandFactory, Parser};
 
 use args::{Args, Command};
@@ -43,11 +45,11 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 fn main() -> ExitCode {
     let is_nanocore = core::is_nanocore(std::env::args_os().next().as_deref());
     let (verbose, log_format, command) = if is_nanocore {
-        let program = core::Program::parse();
+        let program: core::Program = parse();
         let (verbose, log_format) = (program.verbose, program.log_format);
         (verbose, log_format, core::nanocore_command(program))
     } else {
-        let args = Args::parse();
+        let args: Args = parse();
         (args.verbose, args.log_format, args.command)
     };
     log::install(verbose, log_format);
@@ -64,6 +66,23 @@ fn main() -> ExitCode {
     // Drops what is left, children included.
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     result.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)
+}
+
+/// Reads the command line, and the variables that have values: one that is empty, such as `${X:-}` in a compose file makes
+/// it, counts as not set.
+fn parse<T: Parser>() -> T {
+    let read = without_empty_variables(T::command()).get_matches();
+    T::from_arg_matches(&read).unwrap_or_else(|error| error.format(&mut T::command()).exit())
+}
+
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(|arg| match arg.get_env() {
+            Some(name) if is_empty(name) => arg.env(Resettable::Reset),
+            Some(_) | None => arg,
+        })
+        .mut_subcommands(without_empty_variables)
 }
 
 async fn execute(command: Command, is_nanocore: bool) -> Result<(), Failure> {
@@ -85,8 +104,11 @@ async fn execute(command: Command, is_nanocore: bool) -> Result<(), Failure> {
             } else {
                 (Args::command(), "nodewire")
             };
-            clap_complete::generate(shell, &mut program, name, &mut std::io::stdout());
-            Ok(())
+            // In memory first: it panics where it cannot write.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut program, name, &mut script);
+            terminal::result_bytes(&script);
+            terminal::results_written()
         }
     }
 }

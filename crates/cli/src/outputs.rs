@@ -12,6 +12,10 @@ use crate::failure::Failure;
 use crate::inputs::is_reference;
 use crate::terminal;
 
+/// File systems take names of 255 bytes; there is room for a number between the two.
+const STEM_BYTES_MAX: usize = 200;
+const EXTENSION_BYTES_MAX: usize = 40;
+
 /// One port's values that are a result of the run.
 #[derive(Debug)]
 pub(crate) struct Output {
@@ -156,21 +160,19 @@ impl<'a> Folder<'a> {
         let name: String = name
             .chars()
             .map(|c| {
-                if matches!(c, '/' | '\\' | '\0') {
+                if matches!(c, '/' | '\\' | '\n') || terminal::steers(c) {
                     '_'
                 } else {
                     c
                 }
             })
             .collect();
-        let (stem, extension) = match name.rsplit_once('.') {
-            Some((stem, extension)) if !stem.is_empty() => {
-                (stem.to_owned(), format!(".{extension}"))
-            }
-            _ => (name.clone(), String::new()),
-        };
+        let dot = name.rfind('.').filter(|dot| *dot > 0);
+        let dot = dot.filter(|dot| name.len() - dot <= EXTENSION_BYTES_MAX);
+        let (stem, extension) = name.split_at(dot.unwrap_or(name.len()));
+        let stem = &stem[..stem.floor_char_boundary(STEM_BYTES_MAX)];
         let numbered = (2_u32..).map(|number| format!("{stem}-{number}{extension}"));
-        let free = std::iter::once(name)
+        let free = std::iter::once(format!("{stem}{extension}"))
             .chain(numbered)
             .find(|name| !self.taken.contains(name))
             .unwrap_or_default();
@@ -206,7 +208,7 @@ pub(crate) fn write_all(
                     json!({"type": "output", "node": output.node, "port": output.port, "path": path}),
                 );
             } else {
-                terminal::result(path);
+                terminal::result(terminal::plain(&path));
             }
         }
     }

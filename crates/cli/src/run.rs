@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nanocore::assets::{AssetServer, AssetServerConfig, AssetStore, StoreOptions};
-use nanocore::workflow::{Engine, Graph, Run, RunOptions, RunResult, RunStatus};
+use nanocore::workflow::{Engine, Graph, InvalidGraph, Run, RunOptions, RunResult, RunStatus};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -101,11 +101,21 @@ async fn stop(servers: Servers, assets: Assets) -> Result<(), Failure> {
     Ok(())
 }
 
+pub(crate) fn timed_out_failure() -> Failure {
+    Failure::node("the run was stopped after the time that --timeout allows")
+}
+
 pub(crate) fn read_graph(args: &GraphArgs) -> Result<Graph, Failure> {
-    let text = std::fs::read_to_string(&args.file);
-    let text = text
-        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", args.file.display())))?;
-    Graph::parse(&text).map_err(|error| Failure::usage(format!("{}: {error}", args.file.display())))
+    Graph::parse(&read_file(args)?).map_err(|error| no_graph(args, &error))
+}
+
+pub(crate) fn read_file(args: &GraphArgs) -> Result<String, Failure> {
+    std::fs::read_to_string(&args.file)
+        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", args.file.display())))
+}
+
+pub(crate) fn no_graph(args: &GraphArgs, error: &InvalidGraph) -> Failure {
+    Failure::usage(format!("{}: {error}", args.file.display()))
 }
 
 pub(crate) fn targets(graph: &Graph, names: &[String]) -> Result<Vec<u64>, Failure> {
@@ -188,10 +198,9 @@ async fn execute(
         .result()
         .await
         .map_err(|error| Failure::node(error.to_string()))?;
-    if timed_out {
-        return Err(Failure::node(
-            "the run was stopped after the time that --timeout allows",
-        ));
+    // It may have been over when it was to be stopped.
+    if timed_out && result.status != RunStatus::Complete {
+        return Err(timed_out_failure());
     }
     Ok(result)
 }
@@ -250,7 +259,7 @@ fn report(
         None => outputs
             .iter()
             .flat_map(outputs::lines)
-            .for_each(terminal::result),
+            .for_each(|line| terminal::result(terminal::plain(&line))),
     }
     match result.status {
         RunStatus::Complete => Ok(()),

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use console::{StyledObject, style};
 
@@ -22,20 +23,16 @@ pub(crate) fn error(message: &str) {
 
 /// A line on standard output. What cannot be written is told at the end; see [`lost_results`].
 pub(crate) fn result(line: impl Display) {
-    if let Err(error) = writeln!(std::io::stdout(), "{line}")
-        && error.kind() != ErrorKind::BrokenPipe
-    {
-        let _ = LOST.set(error.to_string());
+    if let Err(error) = writeln!(std::io::stdout(), "{line}") {
+        not_written(&error);
     }
 }
 
 /// Bytes on standard output as they are; otherwise as [`result`].
 pub(crate) fn result_bytes(bytes: &[u8]) {
     let mut stdout = std::io::stdout();
-    if let Err(error) = stdout.write_all(bytes).and_then(|()| stdout.flush())
-        && error.kind() != ErrorKind::BrokenPipe
-    {
-        let _ = LOST.set(error.to_string());
+    if let Err(error) = stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        not_written(&error);
     }
 }
 
@@ -52,7 +49,22 @@ pub(crate) fn lost_results() -> Option<&'static str> {
     LOST.get().map(String::as_str)
 }
 
+/// Whether further results are for nobody: they cannot be written, or their reader has gone away. What only shows
+/// something ends then.
+pub(crate) fn nobody_reads() -> bool {
+    READER_HAS_GONE.load(Ordering::Relaxed) || lost_results().is_some()
+}
+
+fn not_written(error: &std::io::Error) {
+    if error.kind() == ErrorKind::BrokenPipe {
+        READER_HAS_GONE.store(true, Ordering::Relaxed);
+    } else {
+        let _ = LOST.set(error.to_string());
+    }
+}
+
 static LOST: OnceLock<String> = OnceLock::new();
+static READER_HAS_GONE: AtomicBool = AtomicBool::new(false);
 
 /// A line of JSON on standard output, with what would steer a terminal escaped; otherwise as [`result`].
 pub(crate) fn json(json: impl Display) {

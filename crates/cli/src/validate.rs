@@ -1,6 +1,6 @@
 //! `nodewire validate`, of a graph.
 
-use nanocore::workflow::{Level, Problem, ProblemCode, ServerSet, ValidateOptions};
+use nanocore::workflow::{Graph, Level, Problem, ProblemCode, ServerSet, ValidateOptions};
 
 use crate::args::ValidateArgs;
 use crate::failure::Failure;
@@ -13,7 +13,13 @@ pub(crate) async fn validate(args: ValidateArgs) -> Result<(), Failure> {
     if core::is_server_folder(&args.graph.file) {
         return core::validate_folder(&args.graph.file, args.json);
     }
-    let mut graph = run::read_graph(&args.graph)?;
+    let graph = Graph::parse(&run::read_file(&args.graph)?);
+    let mut graph = graph.map_err(|error| {
+        if args.json {
+            tell_json(&error.problems);
+        }
+        run::no_graph(&args.graph, &error)
+    })?;
     let options = ValidateOptions {
         targets: Vec::new(),
         types: args.graph.types.into(),
@@ -26,7 +32,8 @@ pub(crate) async fn validate(args: ValidateArgs) -> Result<(), Failure> {
         return report(&problems, &[], args.json);
     }
     let signals = Signals::listen()?;
-    let mut progress = Progress::new(&graph, args.json);
+    // On standard error, as results are problems and nothing else.
+    let mut progress = Progress::new(&graph, false);
     // Nothing is executed, so no assets are needed.
     let starting = Box::pin(Servers::ready(&args.graph, &graph, ("", ""), &mut progress));
     let servers = signals.unless_stopped(starting).await;
@@ -42,19 +49,25 @@ pub(crate) async fn validate(args: ValidateArgs) -> Result<(), Failure> {
 
 fn report(problems: &[Problem], not_found: &[String], json: bool) -> Result<(), Failure> {
     if json {
-        problems
-            .iter()
-            .filter_map(|problem| serde_json::to_string(problem).ok())
-            .for_each(terminal::result);
+        tell_json(problems);
     }
     if problems.iter().any(Problem::is_error) {
         return Err(refused(problems, not_found));
     }
     if !json {
-        problems.iter().for_each(terminal::say);
+        problems
+            .iter()
+            .for_each(|problem| terminal::say(terminal::plain(&problem.to_string())));
         terminal::result("the graph can run");
     }
     Ok(())
+}
+
+fn tell_json(problems: &[Problem]) {
+    problems
+        .iter()
+        .filter_map(|problem| serde_json::to_string(problem).ok())
+        .for_each(terminal::json);
 }
 
 /// The graph cannot run, with everything found about it.

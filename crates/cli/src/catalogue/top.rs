@@ -200,7 +200,7 @@ impl Watching {
         }
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while terminal::lost_results().is_none() {
+        while !terminal::nobody_reads() {
             tokio::select! {
                 // They do not end before `watches` is dropped.
                 Some((place, found)) = looked.recv() => self.watched[place].take(found),

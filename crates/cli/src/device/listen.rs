@@ -194,7 +194,7 @@ impl Listening<'_> {
                 Some(change) = changes.next() => self.tell_change(&change),
                 _ = look.tick() => self.tell_anomalies(remote),
             }
-            if terminal::lost_results().is_some() {
+            if terminal::nobody_reads() {
                 return Ok(());
             }
         }

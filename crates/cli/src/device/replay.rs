@@ -102,7 +102,7 @@ impl ReplayArgs {
                 self.print_position(&page.log_id, (page.first, page.last), next);
                 return Ok(());
             }
-            if terminal::lost_results().is_some() {
+            if terminal::nobody_reads() {
                 return Ok(());
             }
         }

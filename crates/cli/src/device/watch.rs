@@ -194,7 +194,7 @@ impl Watching<'_> {
                 _ = draw.tick() => {
                     self.state.look(remote);
                     self.show();
-                    if terminal::lost_results().is_some() {
+                    if terminal::nobody_reads() {
                         return;
                     }
                 }

@@ -38,6 +38,7 @@ pub(super) struct BrokerArgs {
     #[arg(
         long,
         value_name = "TEXT",
+        allow_hyphen_values = true,
         env = "NODEWIRE_BROKER_PASSWORD",
         hide_env_values = true,
         requires = "username"
@@ -47,6 +48,7 @@ pub(super) struct BrokerArgs {
     #[arg(
         long,
         value_name = "TEXT",
+        allow_hyphen_values = true,
         env = "NODEWIRE_BROKER_TOKEN",
         hide_env_values = true,
         conflicts_with = "username"

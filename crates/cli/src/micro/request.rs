@@ -108,6 +108,9 @@ pub(super) async fn request(settings: &Settings, args: RequestArgs) -> Result<()
             1 => one(&client, request.clone(), &printer).await?,
             wanted => many(&client, request.clone(), wanted, &printer).await?,
         }
+        if terminal::nobody_reads() {
+            break;
+        }
     }
     terminal::results_written()
 }

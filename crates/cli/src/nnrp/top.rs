@@ -131,7 +131,7 @@ impl Watching {
     async fn follow(&mut self) {
         let mut ticks = tokio::time::interval(self.args.interval.max(INTERVAL_MIN));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while terminal::lost_results().is_none() {
+        while !terminal::nobody_reads() {
             ticks.tick().await;
             let seen = self.look().await;
             self.show(&seen);

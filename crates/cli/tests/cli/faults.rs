@@ -147,13 +147,7 @@ fn pid_of_server(parent: u32) -> Option<String> {
 }
 
 fn signal(name: &str, pid: &str) {
-    assert!(
-        Command::new("kill")
-            .args([name, pid])
-            .status()
-            .unwrap()
-            .success()
-    );
+    nodewire_testkit::signal(pid.parse().unwrap(), name).unwrap();
 }
 
 fn is_alive(pid: &str) -> bool {
@@ -223,6 +217,50 @@ fn results_that_cannot_be_written_are_a_failure() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("standard output: No space left"), "{text}");
+}
+
+const NNRP_TOP: [&str; 6] = [
+    "nnrp",
+    "top",
+    "nnrp+tcp://127.0.0.1:1",
+    "--json",
+    "--interval",
+    "0.1",
+];
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    // `top` ends as it would if it was asked to.
+    for (arguments, code) in [(&["completions", "bash"][..], 0), (&NNRP_TOP, 3)] {
+        let project = Project::without_server();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_nodewire"))
+            .args(arguments)
+            .current_dir(project.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let ended = child.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(code), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn a_variable_that_is_empty_counts_as_not_set() {
+    let project = Project::without_server();
+    let graph = project.graph("{}");
+    let problem = project
+        .nodewire()
+        .args(["validate", "--json", "--offline"])
+        .arg(&graph)
+        .envs([("NODEWIRE_LOG_FORMAT", ""), ("NODEWIRE_DEVICE_TIMEOUT", "")])
+        .assert()
+        .code(2);
+    // What is no graph is told as JSON, too.
+    let problem: serde_json::Value = serde_json::from_slice(&problem.get_output().stdout).unwrap();
+    assert_eq!(problem["code"], "bad_graph");
 }
 
 #[test]
