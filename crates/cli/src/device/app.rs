@@ -196,13 +196,16 @@ async fn serve(
     service.start().await.map_err(|error| not_started(&error))?;
     report.started(service);
     let mut publishing = Publishing::new(service, report, level);
-    let lines = Box::pin(run_lines(args, &mut publishing, prompt));
+    let mut wrong = 0;
+    let lines = Box::pin(run_lines(args, &mut publishing, prompt, &mut wrong));
     let ended = tokio::select! {
         biased;
         () = signals.stop.cancelled() => Ok(()),
         () = report.watch(service) => Ok(()),
         ended = lines => ended,
     };
+    // However it ended.
+    let ended = ended.and_then(|()| summary(wrong));
     let terminating = publishing.terminate(ended.is_ok()).await;
     let stopped = async {
         service.stop().await;
@@ -213,14 +216,15 @@ async fn serve(
     ended.and(terminating).and(stopped)
 }
 
-/// Does the lines, and then stays if it shall.
+/// Does the lines, and then stays if it shall; counts those that were wrong and left.
 async fn run_lines(
     args: &AppArgs,
     publishing: &mut Publishing<'_>,
     prompt: &mut Prompt,
+    wrong: &mut u64,
 ) -> Result<(), Failure> {
     let is_interactive = prompt.is_interactive();
-    let (mut number, mut wrong) = (0_u64, 0_u64);
+    let mut number = 0_u64;
     let mut before: Option<String> = None;
     loop {
         let entered = prompt.next().await;
@@ -237,14 +241,14 @@ async fn run_lines(
         };
         match done {
             Ok(Flow::On) => {}
-            Ok(Flow::End) => return summary(wrong),
+            Ok(Flow::End) => return Ok(()),
             Err(error) if is_interactive => publishing.report.problem(&error.to_string()),
             Err(error) => {
                 let error = error.prefixed(&format!("line {number}: "));
                 if !args.keep_going {
                     return Err(error);
                 }
-                wrong += 1;
+                *wrong += 1;
                 publishing.report.problem(&error.to_string());
             }
         }
@@ -252,7 +256,7 @@ async fn run_lines(
     if args.stay {
         std::future::pending::<()>().await;
     }
-    summary(wrong)
+    Ok(())
 }
 
 /// An empty line is the one before. spec: autotrainer 13
@@ -266,6 +270,7 @@ fn repeated(line: String, before: &mut Option<String>) -> String {
 fn summary(wrong: u64) -> Result<(), Failure> {
     match wrong {
         0 => Ok(()),
+        1 => Err(Failure::failed("1 line was wrong")),
         wrong => Err(Failure::failed(format!("{wrong} lines were wrong"))),
     }
 }

@@ -92,8 +92,19 @@ fn a_wrong_line_ends_a_script_unless_told_otherwise() {
     assert!(!done.stdout.contains("tunnelEnter"), "{done:?}");
     let keep_going = [&app[..], &["--keep-going"]].concat();
     let done = Done::of(&mut home.device(&keep_going), lines);
-    let done = done.fails(1, "1 lines were wrong");
+    let done = done.fails(1, "1 line was wrong");
     assert!(done.stdout.contains("tunnelEnter"), "{done:?}");
+    // That it stays, and a signal ends it, makes them no better.
+    let mut staying = App::start(&home, &["--keep-going"]);
+    staying.running.enter(lines);
+    staying.running.err.with("line 2: unknown event");
+    staying
+        .running
+        .out
+        .object("published", |event| event["kind"] == "tunnelEnter");
+    staying.running.signal("-TERM");
+    staying.running.err.with("1 line was wrong");
+    assert_eq!(staying.running.wait().code(), Some(1));
     // A context that does not fit is published, and told.
     let done = Done::of(&mut home.device(&app), "trialStarted {\"x\": 1}\n").succeeds();
     assert!(done.stderr.contains("warning"), "{done:?}");
