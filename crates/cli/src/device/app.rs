@@ -48,7 +48,7 @@ An empty line at the prompt repeats the one before. Lines that begin with # are 
 promises is published all the same, with a warning.
 
 The answers' file is a JSON object: the key is a command (a name, the start of one, or a number), \"custom 7\", or \"*\" for all \
-others; the value has, as needed,
+others, each once; the value has, as needed,
   result         SUCCESS unless set; a name or a number
   data           its keys become camelCase, unless verbatim is true
   error_code, error_message

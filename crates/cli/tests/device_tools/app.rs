@@ -214,6 +214,61 @@ fn answers_that_cannot_be_are_told_before_it_starts() {
 }
 
 #[test]
+fn two_answers_for_one_command_are_refused() {
+    let home = Home::new();
+    for (answers, told) in [
+        (
+            r#"{"start": {"data": "A"}, "START_ACQUISITION": {"data": "B"}}"#,
+            r#""start" and "START_ACQUISITION" are two answers for START_ACQUISITION"#,
+        ),
+        (
+            r#"{"400": {}, "GET_STATUS": {}}"#,
+            "two answers for GET_STATUS",
+        ),
+        (
+            r#"{"get-st": {}, "status": {}}"#,
+            "two answers for GET_STATUS",
+        ),
+        (
+            r#"{"custom 7": {}, "custom 07": {}}"#,
+            "two answers for custom 7",
+        ),
+        (
+            r#"{"stop": {}, "stop": {}}"#,
+            "two answers for STOP_ACQUISITION",
+        ),
+        (r#"{"*": {}, "stop": {}, "*": {}}"#, "two answers for *"),
+    ] {
+        home.file("answers.json", answers);
+        home.run(&["app", "--answers", "answers.json"])
+            .fails(2, told);
+    }
+    // A command of the application's own is not all of them.
+    let each = r#"{"custom 7": {"data": 7}, "USER_DEFINED": {"data": 0}, "*": {"data": 1}}"#;
+    home.file("answers.json", each);
+    let app = App::start(&home, &["--answers", "answers.json"]);
+    for (custom, data) in [("7", "7\n"), ("8", "0\n")] {
+        let done = app.call(&home, &["--custom", custom]).succeeds();
+        assert_eq!(done.stdout, data);
+    }
+}
+
+#[test]
+fn the_first_answer_that_cannot_be_is_told() {
+    let home = Home::new();
+    let answers = r#"{"fly": {}, "swim": {}, "run": {}, "GET_STATUS": {}, "400": {}}"#;
+    home.file("answers.json", answers);
+    let lists = r#"{"fly": [], "swim": [], "run": [], "GET_STATUS": [], "400": []}"#;
+    home.file("lists.json", lists);
+    for file in ["answers.json", "lists.json"] {
+        for _ in 0..4 {
+            home.run(&["app", "--answers", file])
+                .fails(2, &format!("{file}: fly: "));
+        }
+    }
+}
+
+#[test]
 fn a_port_that_is_taken_is_told() {
     let home = Home::new();
     let app = App::start(&home, &[]);

@@ -1,6 +1,9 @@
 //! The answers of a file: fixed ones, late ones, and shell commands.
 
+mod in_order;
+
 use std::collections::HashMap;
+use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,6 +13,7 @@ use autotrainer_api::{
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
+use self::in_order::InOrder;
 use super::samples;
 use crate::device::asking::Asked;
 use crate::failure::Failure;
@@ -28,6 +32,16 @@ enum Key {
     Command(Command),
     Custom(i64),
     Any,
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Command(command) => write!(f, "{command}"),
+            Self::Custom(number) => write!(f, "custom {number}"),
+            Self::Any => f.write_str(ANY),
+        }
+    }
 }
 
 /// An answer as the file has it.
@@ -90,26 +104,13 @@ impl Answers {
         level: ProtocolLevel,
         bounds: ExecBounds,
     ) -> Result<Self, Failure> {
-        let mut canned = HashMap::new();
-        if let Some(path) = path {
+        let canned = path.map(|path| {
             let wrong = |problem: String| Failure::usage(format!("{}: {problem}", path.display()));
             let text = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
-            // A list would be read as fields in their order.
-            let objects: HashMap<String, serde_json::Value> =
-                serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
-            if let Some((word, _)) = objects.iter().find(|(_, answer)| !answer.is_object()) {
-                return Err(wrong(format!("{word}: the answer is no JSON object")));
-            }
-            let described: HashMap<String, Described> =
-                serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
-            for (word, described) in described {
-                let of_word = |error: Failure| wrong(format!("{word}: {error}"));
-                let key = key(&word, level).map_err(of_word)?;
-                canned.insert(key, described.canned(bounds).map_err(of_word)?);
-            }
-        }
+            all_canned(&text, level, bounds).map_err(wrong)
+        });
         Ok(Self {
-            canned,
+            canned: canned.transpose()?.unwrap_or_default(),
             level,
             execs: Semaphore::new(bounds.at_once_max),
         })
@@ -167,6 +168,36 @@ impl Answers {
             }
         }
     }
+}
+
+/// The answers of a file, or what is wrong with them.
+fn all_canned(
+    text: &[u8],
+    level: ProtocolLevel,
+    bounds: ExecBounds,
+) -> Result<HashMap<Key, Canned>, String> {
+    let unread = |error: serde_json::Error| error.to_string();
+    // A list would be read as fields in their order.
+    let objects: InOrder<serde_json::Value> = serde_json::from_slice(text).map_err(unread)?;
+    if let Some((word, _)) = objects.0.iter().find(|(_, answer)| !answer.is_object()) {
+        return Err(format!("{word}: the answer is no JSON object"));
+    }
+    let described: InOrder<Described> = serde_json::from_slice(text).map_err(unread)?;
+    let mut canned = HashMap::new();
+    let mut words = HashMap::new();
+    for (word, described) in described.0 {
+        let of_word = |error: Failure| format!("{word}: {error}");
+        let key = key(&word, level).map_err(of_word)?;
+        let answer = described.canned(bounds).map_err(of_word)?;
+        canned.insert(key, answer);
+        // The same command may be called by several names.
+        if let Some(before) = words.insert(key, word.clone()) {
+            return Err(format!(
+                "{before:?} and {word:?} are two answers for {key}; one has to go"
+            ));
+        }
+    }
+    Ok(canned)
 }
 
 /// Completes a command that was answered with PENDING_WITH_NOTIFICATION.
