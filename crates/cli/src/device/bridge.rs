@@ -87,7 +87,7 @@ pub(super) struct BridgeArgs {
     #[arg(long, default_value = "devices", value_parser = subject::check_prefix, env = "NODEWIRE_DEVICE_BRIDGE_PREFIX")]
     prefix: String,
     /// Pass on this command too: a name, a number, or custom:NUMBER. May be repeated.
-    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["allow_all", "read_only"])]
+    #[arg(long, value_name = "COMMAND", allow_negative_numbers = true, conflicts_with_all = ["allow_all", "read_only"])]
     allow: Vec<String>,
     /// Pass on all commands.
     #[arg(long, conflicts_with = "read_only")]

@@ -41,7 +41,12 @@ const DATA_BYTES_MAX: u64 = 16 << 20;
 #[command(after_help = HELP)]
 pub(super) struct CallArgs {
     /// The command, but with --custom or --number; then its data, JSON.
-    #[arg(value_name = "COMMAND] [DATA", required_unless_present_any = ["custom", "number"], num_args = 1..=2)]
+    #[arg(
+        value_name = "COMMAND] [DATA",
+        required_unless_present_any = ["custom", "number"],
+        num_args = 1..=2,
+        allow_negative_numbers = true
+    )]
     words: Vec<String>,
     /// Its data: JSON, @FILE, or - for standard input.
     #[arg(short, long, value_name = "JSON|@FILE|-", allow_hyphen_values = true)]

@@ -40,7 +40,7 @@ pub(super) struct ListenArgs {
     #[arg(long, value_name = "TOPIC", value_parser = topic)]
     topic: Vec<Topic>,
     /// Only events of this kind: a number, a name, or the start of names. May be repeated.
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, value_name = "KIND", allow_negative_numbers = true)]
     kind: Vec<String>,
     /// First what the device has kept (`device app --events-db`), from here on: a number, LOG:NUMBER as it was printed
     /// at the end of the last time, `oldest`, or `now`. What is missed on the way is fetched too, each message once.

@@ -49,7 +49,7 @@ pub(super) struct ReplayArgs {
     #[arg(long, value_name = "TOPIC", value_parser = topic)]
     topic: Vec<Topic>,
     /// Only events of this kind: a number, a name, or the start of names. May be repeated.
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, value_name = "KIND", allow_negative_numbers = true)]
     kind: Vec<String>,
     /// End after so many messages.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]

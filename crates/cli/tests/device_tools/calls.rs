@@ -55,10 +55,13 @@ fn answers_are_data_and_exit_status() {
         (&json!(42), &json!(false))
     );
     app.call(&home, &["none"]).succeeds();
-    app.call(&home, &["--number", "77", "[5]"]).succeeds();
-    app.running
-        .out
-        .object("request", |request| request["rawCommand"] == 77);
+    for (number, data) in [("77", "[5]"), ("-77", "-5")] {
+        app.call(&home, &["--number", number, data]).succeeds();
+        let request = app.running.out.object("request", |request| {
+            request["rawCommand"].to_string() == number
+        });
+        assert_eq!(request["data"].to_string(), data);
+    }
 }
 
 #[test]
@@ -110,6 +113,18 @@ fn wrong_usage_is_2() {
             "tcp://host:port",
         ),
         (&["listen", "--kind", "flies"], "flies"),
+        // A negative number is one, and no flag: the word after it is what is wrong.
+        (&["call", "-5"], "no command has the number -5"),
+        (&["listen", "--kind", "-5", "--kind", "flies"], "flies"),
+        (&["replay", "--kind", "-5", "--kind", "flies"], "flies"),
+        (
+            &["bridge", "--device", "x", "--allow", "-5", "--allow", "fly"],
+            "no command is called \"fly\"",
+        ),
+        (
+            &["bridge", "--device", "x", "--allow=-5", "--allow", "fly"],
+            "no command is called \"fly\"",
+        ),
         (&["listen", "--topic", "news"], "no topic"),
     ] {
         home.run(arguments).fails(2, told);

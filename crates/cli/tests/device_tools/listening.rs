@@ -39,6 +39,29 @@ fn events_are_printed_as_they_come() {
 }
 
 #[test]
+fn what_has_no_name_has_a_number_a_negative_one_too() {
+    let home = Home::new();
+    let mut app = App::start(&home, &["--events-db", "events.db"]);
+    app.running.enter("app_launch\n-5\n-6\n");
+    for command in ["listen", "replay"] {
+        let kept = match command {
+            "listen" => &["--since", "oldest"][..],
+            _ => &["--level", "0.12.0"],
+        };
+        let arguments = [command, "--count", "1", "--json", "--kind", "-5"];
+        let command = || Done::of(&mut app.to(&home, &[&arguments, kept].concat()), "").succeeds();
+        let kind_of = |done: Done| {
+            let objects = done.objects();
+            let event = objects.iter().find(|object| object["type"] == "event");
+            event.map(|event| event["kindNumber"].clone())
+        };
+        // What is published is kept a moment later.
+        let kind = std::iter::repeat_with(command).find_map(kind_of);
+        assert_eq!(kind, Some(json!(-5)));
+    }
+}
+
+#[test]
 fn exit_statuses() {
     let home = Home::new();
     home.run(&["listen", "--for", "0.2", "--event-port", NOBODY])
