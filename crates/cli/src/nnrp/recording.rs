@@ -6,8 +6,10 @@
 //! {"at_us":0,"connection":1,"event":"begin","from":"127.0.0.1:50000","transport":"QUIC","to_transport":"QUIC"}
 //! {"at_us":210,"connection":1,"side":"client","stream":"control","type":"CLIENT_HELLO",..,"packet":"4e4e5250.."}
 //! {"at_us":950,"connection":1,"event":"end","side":"server","how":"the connection ended"}
-//! {"at_us":990,"event":"full"}
+//! {"event":"full"}
 //! ```
+//!
+//! An end without a side is that of the recorder, which was stopped.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read as _, Write as _};
@@ -103,6 +105,7 @@ struct PacketLine {
 struct ReadLine {
     at_us: u64,
     connection: u64,
+    event: Option<String>,
     side: Option<String>,
     packet: Option<String>,
 }
@@ -272,11 +275,87 @@ fn hex(bytes: &[u8]) -> String {
     text
 }
 
+/// What is in a file.
+#[derive(Debug)]
+pub(super) struct Recording {
+    /// In the order in which they began, without those that have no packets.
+    pub(super) connections: Vec<Recorded>,
+    /// Whether the file was full.
+    is_full: bool,
+    /// Whether its last line is cut.
+    is_cut: bool,
+}
+
+/// Why a recording does not have all that was said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EarlyEnd {
+    /// The file was full.
+    Full,
+    /// The recorder was ended before the connections.
+    Cut,
+}
+
+impl EarlyEnd {
+    /// As it is called in JSON.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Cut => "cut",
+        }
+    }
+}
+
 /// A connection of a recording.
 #[derive(Debug)]
 pub(super) struct Recorded {
     pub(super) number: u64,
     pub(super) steps: Vec<Step>,
+    /// Whether it is there to its end.
+    pub(super) is_whole: bool,
+}
+
+/// What a line says.
+enum Said {
+    Packet(u64, Step),
+    /// One side has ended the connection.
+    End(u64),
+    Full,
+    /// The line is cut.
+    Cut,
+    /// Nothing that is needed.
+    Nothing,
+}
+
+impl Recording {
+    pub(super) fn early_end(&self) -> Option<EarlyEnd> {
+        if self.is_full {
+            return Some(EarlyEnd::Full);
+        }
+        let is_whole = self.connections.iter().all(|recorded| recorded.is_whole);
+        (self.is_cut || !is_whole).then_some(EarlyEnd::Cut)
+    }
+
+    /// Says whether there was room for it.
+    fn add(&mut self, connection: u64, step: Step) -> bool {
+        if let Some(recorded) = self.find(connection) {
+            recorded.steps.push(step);
+            return true;
+        }
+        if self.connections.len() == CONNECTIONS_MAX {
+            return false;
+        }
+        self.connections.push(Recorded {
+            number: connection,
+            steps: vec![step],
+            is_whole: false,
+        });
+        true
+    }
+
+    fn find(&mut self, connection: u64) -> Option<&mut Recorded> {
+        let mut latest_first = self.connections.iter_mut().rev();
+        latest_first.find(|known| known.number == connection)
+    }
 }
 
 /// A line is longer than a packet may be.
@@ -285,9 +364,8 @@ const LINE_BYTES_MAX: u64 = 1 << 30;
 /// Connections of a recording.
 const CONNECTIONS_MAX: usize = 65_536;
 
-/// Reads a recording of at most so many bytes. Connections come in the order in which they began; those without packets are
-/// left out.
-pub(super) fn read(path: &Path, bytes_max: u64) -> Result<Vec<Recorded>, Failure> {
+/// Reads a recording of at most so many bytes.
+pub(super) fn read(path: &Path, bytes_max: u64) -> Result<Recording, Failure> {
     let wrong = |text: String| Failure::usage(format!("{}: {text}", path.display()));
     let file = File::open(path).map_err(|error| wrong(error.to_string()))?;
     let bytes = file
@@ -306,31 +384,33 @@ pub(super) fn read(path: &Path, bytes_max: u64) -> Result<Vec<Recorded>, Failure
         path: path.to_owned(),
     };
     reading.title()?;
-    let mut recorded: Vec<Recorded> = Vec::new();
-    while let Some((connection, step)) = reading.step()? {
-        let known = recorded
-            .iter()
-            .rposition(|known| known.number == connection);
-        let place = known.unwrap_or(recorded.len());
-        if known.is_none() {
-            if recorded.len() == CONNECTIONS_MAX {
-                return Err(wrong(format!(
-                    "it has more than {CONNECTIONS_MAX} connections"
-                )));
+    let mut recording = Recording {
+        connections: Vec::new(),
+        is_full: false,
+        is_cut: false,
+    };
+    while let Some(said) = reading.line()? {
+        match said {
+            Said::Packet(connection, step) => {
+                if !recording.add(connection, step) {
+                    let text = format!("it has more than {CONNECTIONS_MAX} connections");
+                    return Err(wrong(text));
+                }
             }
-            recorded.push(Recorded {
-                number: connection,
-                steps: Vec::new(),
-            });
-        }
-        if let Some(recorded) = recorded.get_mut(place) {
-            recorded.steps.push(step);
+            Said::End(connection) => {
+                if let Some(recorded) = recording.find(connection) {
+                    recorded.is_whole = true;
+                }
+            }
+            Said::Full => recording.is_full = true,
+            Said::Cut => recording.is_cut = true,
+            Said::Nothing => {}
         }
     }
-    if recorded.is_empty() {
+    if recording.connections.is_empty() {
         return Err(wrong("there is no packet in it".into()));
     }
-    Ok(recorded)
+    Ok(recording)
 }
 
 struct Reading {
@@ -375,37 +455,43 @@ impl Reading {
         }
     }
 
-    /// The next packet, and its connection.
-    fn step(&mut self) -> Result<Option<(u64, Step)>, Failure> {
-        while self.next_line()? {
-            // What was written last may be cut, if the recorder was killed.
-            let is_whole = self.line.last() == Some(&b'\n');
-            let line: ReadLine = match serde_json::from_slice(&self.line) {
-                Ok(line) => line,
-                Err(_) if !is_whole => return Ok(None),
-                Err(error) => return Err(self.wrong(error)),
-            };
-            let Some(packet) = &line.packet else {
-                continue;
-            };
-            let from = match line.side.as_deref() {
-                Some("client") => Side::Client,
-                Some("server") => Side::Server,
-                Some(_) | None => return Err(self.wrong("side has to be client or server")),
-            };
-            let bytes = Digits::default().decode(packet.as_bytes());
-            let packet = match bytes.map(|bytes| Packet::decode(bytes.into())) {
-                Ok(Ok(packet)) => packet,
-                Ok(Err(error)) => return Err(self.wrong(error)),
-                Err((at, _)) => return Err(self.wrong(format_args!("no hex digit at {at}"))),
-            };
-            let step = Step {
-                at: Duration::from_micros(line.at_us),
-                from,
-                packet,
-            };
-            return Ok(Some((line.connection, step)));
+    /// What the next line says.
+    fn line(&mut self) -> Result<Option<Said>, Failure> {
+        if !self.next_line()? {
+            return Ok(None);
         }
-        Ok(None)
+        // What was written last may be cut, if the recorder was killed.
+        let is_whole = self.line.last() == Some(&b'\n');
+        let line: ReadLine = match serde_json::from_slice(&self.line) {
+            Ok(line) => line,
+            Err(_) if !is_whole => return Ok(Some(Said::Cut)),
+            Err(error) => return Err(self.wrong(error)),
+        };
+        let said = match (&line.packet, line.event.as_deref()) {
+            (Some(packet), _) => Said::Packet(line.connection, self.step(&line, packet)?),
+            (None, Some("end")) if line.side.is_some() => Said::End(line.connection),
+            (None, Some("full")) => Said::Full,
+            (None, _) => Said::Nothing,
+        };
+        Ok(Some(said))
+    }
+
+    fn step(&self, line: &ReadLine, packet: &str) -> Result<Step, Failure> {
+        let from = match line.side.as_deref() {
+            Some("client") => Side::Client,
+            Some("server") => Side::Server,
+            Some(_) | None => return Err(self.wrong("side has to be client or server")),
+        };
+        let bytes = Digits::default().decode(packet.as_bytes());
+        let packet = match bytes.map(|bytes| Packet::decode(bytes.into())) {
+            Ok(Ok(packet)) => packet,
+            Ok(Err(error)) => return Err(self.wrong(error)),
+            Err((at, _)) => return Err(self.wrong(format_args!("no hex digit at {at}"))),
+        };
+        Ok(Step {
+            at: Duration::from_micros(line.at_us),
+            from,
+            packet,
+        })
     }
 }

@@ -9,7 +9,7 @@ use nnrp::tools::{
 use nnrp::{Endpoint, Link, SplitLimits};
 use serde_json::{Value, json};
 
-use super::recording::{self, Recorded};
+use super::recording::{self, EarlyEnd, Recorded};
 use super::trust::{ListenFlags, Listening, Policy, TrustFlags, deadline, leave};
 use crate::failure::{Failure, chain};
 use crate::signals::Signals;
@@ -31,8 +31,12 @@ after the other; one that continues another's session (SESSION_MIGRATE) needs a 
 
 As a server, the n-th client gets what the n-th connection got, whatever ids it gives its frames.
 
-Exit status: 0 all answers were as they were; 1 they were not, or a connection ended too early; 2 wrong usage, or the file is no \
-recording; 3 the server cannot be reached, or the address not be listened on; 130 interrupted.";
+A recording ends early if its file was full, or if the recorder was ended before the connections. That is warned of, and said by \
+--json as ends_early (full or cut); connections that are not whole are compared as far as the recording goes, and what comes \
+beyond it is counted, and no difference.
+
+Exit status: 0 all answers were as they were, as far as the recording goes; 1 they were not, or a connection ended too early; 2 \
+wrong usage, or the file is no recording; 3 the server cannot be reached, or the address not be listened on; 130 interrupted.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
@@ -91,7 +95,12 @@ const SHOWN_MAX: usize = 20;
 
 pub(super) async fn replay(args: ReplayArgs) -> Result<(), Failure> {
     let signals = Signals::listen()?;
-    let mut recorded = recording::read(&args.file, args.max_bytes)?;
+    let recording = recording::read(&args.file, args.max_bytes)?;
+    let early_end = recording.early_end();
+    if let Some(early_end) = early_end {
+        warn(early_end);
+    }
+    let mut recorded = recording.connections;
     if let Some(wanted) = args.connection {
         recorded.retain(|recorded| recorded.number == wanted);
         if recorded.is_empty() {
@@ -107,7 +116,7 @@ pub(super) async fn replay(args: ReplayArgs) -> Result<(), Failure> {
     if args.json {
         terminal::json(json!({
             "type": "replayed", "connections": connections, "same": is_same,
-            "differences": differences, "not_sent": not_sent,
+            "differences": differences, "not_sent": not_sent, "ends_early": early_end.map(EarlyEnd::name),
         }));
     }
     terminal::results_written()?;
@@ -117,6 +126,17 @@ pub(super) async fn replay(args: ReplayArgs) -> Result<(), Failure> {
     Err(Failure::failed(format!(
         "it was not as recorded: {differences} differences, {not_sent} packets not sent"
     )))
+}
+
+fn warn(early_end: EarlyEnd) {
+    let why = match early_end {
+        EarlyEnd::Full => "its file was full",
+        EarlyEnd::Cut => "the recorder was ended before the connections",
+    };
+    terminal::say(format_args!(
+        "{} the recording ends early, as {why}: it is compared as far as it goes",
+        terminal::warning_word()
+    ));
 }
 
 async fn play_all(args: &ReplayArgs, recorded: &[Recorded]) -> Result<Vec<PlayReport>, Failure> {
@@ -143,7 +163,7 @@ async fn play_all(args: &ReplayArgs, recorded: &[Recorded]) -> Result<Vec<PlayRe
             (None, None) => return Err(Failure::usage("--to or --as-server is needed")),
         };
         let link = RawLink::new(link, LIMITS);
-        let report = play(link, &recorded.steps, &mut ids, args.options()).await;
+        let report = play(link, &recorded.steps, &mut ids, args.options(recorded)).await;
         show(recorded, &report, args.json);
         reports.push(report);
     }
@@ -165,7 +185,7 @@ async fn accept(listening: &Listening) -> Result<Link, Failure> {
 }
 
 impl ReplayArgs {
-    const fn options(&self) -> PlayOptions {
+    const fn options(&self, recorded: &Recorded) -> PlayOptions {
         PlayOptions {
             side: if self.as_server {
                 Side::Server
@@ -183,6 +203,7 @@ impl ReplayArgs {
             } else {
                 Compare::Frames
             },
+            ends_early: !recorded.is_whole,
         }
     }
 }
@@ -191,8 +212,12 @@ fn show(recorded: &Recorded, report: &PlayReport, json: bool) {
     if json {
         return terminal::json(report_json(recorded, report));
     }
+    let beyond = match report.beyond {
+        0 => String::new(),
+        count => format!(", {count} beyond the recording"),
+    };
     terminal::result(format_args!(
-        "connection {}: {} packets sent, {} came, {} of them as then, {} differences",
+        "connection {}: {} packets sent, {} came, {} of them as then{beyond}, {} differences",
         recorded.number, report.sent, report.received, report.met, report.difference_count
     ));
     for difference in report.differences.iter().take(SHOWN_MAX) {
@@ -231,6 +256,7 @@ fn report_json(recorded: &Recorded, report: &PlayReport) -> Value {
     json!({
         "type": "connection", "connection": recorded.number, "same": report.is_same(),
         "sent": report.sent, "not_sent": report.not_sent, "received": report.received, "met": report.met,
+        "whole": recorded.is_whole, "beyond": report.beyond,
         "difference_count": report.difference_count, "differences": differences.collect::<Vec<_>>(),
         "end": report.end.map(|end| end.to_string()),
     })

@@ -87,6 +87,7 @@ fn a_session_is_recorded_and_can_be_played_again() {
                 "{replayed:?}"
             );
             assert_eq!(replayed[1]["same"], true);
+            assert_eq!(replayed[1]["ends_early"], Value::Null);
         }
     }
 }
@@ -194,15 +195,80 @@ fn a_full_file_says_so_and_the_proxy_goes_on() {
     let file = folder.path("session.jsonl");
     assert!(fs::metadata(&file).unwrap().len() <= 8192);
     assert_eq!(objects_of(&file).last().unwrap()["event"], "full");
-    // What is there can still be played.
-    let replay = [
-        "replay",
-        "session.jsonl",
-        "--to",
-        &server.endpoint,
-        "--as-fast-as-possible",
-    ];
-    folder.run(&[&replay[..], &PATIENT].concat());
+    // What is there can still be played, and is compared.
+    let replay = ["replay", "session.jsonl", "--to", &server.endpoint];
+    let flags = ["--as-fast-as-possible", "--json"];
+    let replayed = folder.run(&[&replay[..], &flags, &PATIENT].concat());
+    assert_eq!(replayed.succeeds().objects()[1]["ends_early"], "full");
+}
+
+#[test]
+fn a_recording_that_ends_early_is_compared_as_far_as_it_goes() {
+    let folder = Folder::new();
+    let server = folder.echo(&["--listen", "nnrp+tcp://127.0.0.1:0"]);
+    let to = ["record", "--to", &server.endpoint, "--out", "session.jsonl"];
+    let plain = ["--listen", "nnrp+tcp://127.0.0.1:0", "--connections", "1"];
+    let mut recorder = folder.server("record", &[&to[..], &plain].concat());
+    bench(&folder, &mut recorder, "tcp", "10");
+    let file = folder.path("session.jsonl");
+    let lines: Vec<String> = fs::read_to_string(&file)
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    // All that was said until the last result, and none of the results before it, which came later then.
+    let is_result = |line: &&String| line.contains("\"RESULT_PUSH\"");
+    let last_result = lines.iter().rfind(is_result).unwrap();
+    let until = lines.iter().position(|line| line == last_result).unwrap();
+    let mut kept: Vec<&str> = lines[..until]
+        .iter()
+        .filter(|line| !is_result(line))
+        .map(String::as_str)
+        .collect();
+    kept.push(last_result);
+    let end = lines.last().unwrap();
+    let full = r#"{"event":"full"}"#;
+    let replay = ["replay", "session.jsonl", "--to", &server.endpoint];
+    let replay = [&replay[..], &["--as-fast-as-possible"], &PATIENT].concat();
+    for (last, ends_early) in [
+        (format!("{full}\n"), "full"),
+        (end[..end.len() / 2].to_owned(), "cut"),
+        (String::new(), "cut"),
+    ] {
+        let text = format!("{}\n{last}", kept.join("\n"));
+        fs::write(&file, text).unwrap();
+        let done = folder.run(&[&replay[..], &["--json"]].concat()).succeeds();
+        assert!(
+            done.stderr.contains("warning: the recording ends early"),
+            "{done:?}"
+        );
+        let objects = done.objects();
+        let [connection, replayed] = &objects[..] else {
+            panic!("{objects:?}");
+        };
+        assert_eq!(connection["whole"], false, "{connection}");
+        assert_eq!(connection["difference_count"], 0, "{connection}");
+        assert_eq!(replayed["same"], true, "{replayed}");
+        assert_eq!(replayed["ends_early"], ends_early, "{replayed}");
+    }
+
+    // What is there is compared: these results do not come from a server that takes no such frames.
+    let other = ["serve", "--listen", "nnrp+tcp://127.0.0.1:0"];
+    let other = folder.server("other", &[&other[..], &["--max-body-bytes", "64"]].concat());
+    let replay = ["replay", "session.jsonl", "--to", &other.endpoint];
+    let replay = [&replay[..], &["--as-fast-as-possible"], &PATIENT].concat();
+    let done = folder.run(&replay).fails(1, "not as recorded");
+    assert!(
+        done.stderr.contains("warning: the recording ends early"),
+        "{done:?}"
+    );
+
+    // With its end, the results of now are too many.
+    fs::write(&file, format!("{}\n{end}\n", kept.join("\n"))).unwrap();
+    let replay = ["replay", "session.jsonl", "--to", &server.endpoint];
+    let replay = [&replay[..], &["--as-fast-as-possible", "--json"], &PATIENT].concat();
+    let done = folder.run(&replay).fails(1, "not as recorded");
+    assert_eq!(done.objects()[1]["ends_early"], Value::Null);
 }
 
 #[test]

@@ -50,6 +50,9 @@ pub struct PlayOptions {
     pub patience: Duration,
     /// How exactly answers are compared.
     pub compare: Compare,
+    /// Whether the recording ends before the connection did; no. What comes beyond it is no difference then, as it may have
+    /// come later at that time: it is counted as [`PlayReport::beyond`].
+    pub ends_early: bool,
 }
 
 impl Default for PlayOptions {
@@ -59,6 +62,7 @@ impl Default for PlayOptions {
             pace: None,
             patience: Duration::from_secs(10),
             compare: Compare::Frames,
+            ends_early: false,
         }
     }
 }
@@ -258,7 +262,11 @@ impl Player<'_> {
             return;
         }
         let Some(number) = self.expected.meet(packet) else {
-            return self.report.unexpected(packet);
+            return if self.options.ends_early {
+                self.report.beyond += 1;
+            } else {
+                self.report.unexpected(packet);
+            };
         };
         let Some(step) = self.steps.get(number) else {
             return;

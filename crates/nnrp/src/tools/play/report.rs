@@ -22,6 +22,8 @@ pub struct PlayReport {
     pub received: u64,
     /// Of them, those that came then, too.
     pub met: u64,
+    /// Of them, those that are not compared, as the recording ends early.
+    pub beyond: u64,
     /// What was different, the first thousand of it.
     pub differences: Vec<Difference>,
     /// How much was different.
