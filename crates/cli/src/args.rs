@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use nanocore::workflow::TypeCheck;
@@ -364,4 +365,9 @@ impl From<Types> for TypeCheck {
             Types::Off => Self::Off,
         }
     }
+}
+
+/// Takes a number that is not 0.
+pub(crate) fn at_least_one() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
 }

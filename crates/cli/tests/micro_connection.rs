@@ -335,7 +335,7 @@ fn the_broker_serves_until_it_is_asked_to_end() {
 
     let refused = done(home.micro().args(["broker", "--listen", "0.0.0.0:0"]));
     assert!(
-        refused.code == Some(1) && refused.stderr.contains("not a loopback"),
+        refused.code == Some(2) && refused.stderr.contains("--allow-non-loopback"),
         "{refused:?}"
     );
 }

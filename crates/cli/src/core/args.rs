@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use crate::args::at_least_one;
 use crate::micro::go_duration;
 
 const EXIT_STATUS: &str = "\
@@ -424,7 +425,7 @@ pub(crate) struct RunsLsArgs {
     #[arg(long, value_name = "ID")]
     pub(crate) client: Option<String>,
     /// How many.
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = at_least_one())]
     pub(crate) limit: usize,
     /// Go on behind the page that gave this.
     #[arg(long, value_name = "CURSOR")]
@@ -512,7 +513,7 @@ pub(crate) struct AssetsLsArgs {
     #[arg(long, value_name = "TEXT")]
     pub(crate) name: Option<String>,
     /// How many.
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = at_least_one())]
     pub(crate) limit: usize,
     /// Print JSON.
     #[arg(long)]

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use nats_broker::{Broker, Limits};
+use nats_broker::{Broker, Limits, StartError};
 
+use crate::args::at_least_one;
 use crate::failure::{Failure, chain};
 use crate::signals::Signals;
 use crate::terminal;
@@ -55,10 +56,10 @@ pub(super) struct BrokerArgs {
     )]
     token: Option<String>,
     /// The largest message, headers included.
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().payload_bytes_max)]
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().payload_bytes_max, value_parser = at_least_one())]
     max_payload: usize,
     /// Connections at the same time.
-    #[arg(long, value_name = "N", default_value_t = Limits::default().connections_max)]
+    #[arg(long, value_name = "N", default_value_t = Limits::default().connections_max, value_parser = at_least_one())]
     max_connections: usize,
     /// Listen where other machines can reach it, without encryption.
     #[arg(long)]
@@ -91,12 +92,18 @@ pub(super) async fn broker(args: BrokerArgs) -> Result<(), Failure> {
     if let Some(token) = args.token {
         builder = builder.token(token);
     }
-    let broker = builder
-        .start()
-        .await
-        .map_err(|error| Failure::failed(chain(&error)))?;
+    let broker = builder.start().await.map_err(|error| not_started(&error))?;
     terminal::result(broker.url());
     signals.stop.cancelled().await;
     broker.shutdown().await;
     Ok(())
+}
+
+fn not_started(error: &StartError) -> Failure {
+    if let StartError::NotLoopback(address) = error {
+        return Failure::usage(format!(
+            "{address} is not a loopback address: this broker is for development; use nats-server, or give --allow-non-loopback"
+        ));
+    }
+    Failure::failed(chain(error))
 }

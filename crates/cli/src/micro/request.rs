@@ -44,7 +44,7 @@ or, if the body is no UTF-8 text, `data_base64`, and, if it is an error, `error`
 #[command(after_help = HELP)]
 pub(super) struct RequestArgs {
     /// The subject and the payload; with --endpoint only the payload. `-` is standard input; without one the payload is
-    /// empty.
+    /// empty, and one that begins with a hyphen follows after `--`.
     #[arg(value_name = "SUBJECT] [PAYLOAD", num_args = 0..=2, allow_negative_numbers = true)]
     words: Vec<String>,
     /// The service whose endpoint is called.

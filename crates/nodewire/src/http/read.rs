@@ -135,6 +135,15 @@ fn essence(value: &[u8]) -> String {
     essence.trim().to_ascii_lowercase()
 }
 
+/// Whether the caller says of a media type that it does not want it: `q=0`, or with zeros behind the point.
+fn is_excluded(value: &[u8]) -> bool {
+    let value = String::from_utf8_lossy(value);
+    value.split(';').skip(1).any(|parameter| {
+        let quality = parameter.trim().strip_prefix("q=");
+        quality.is_some_and(|it| it.starts_with('0') && it.trim_matches(['0', '.']).is_empty())
+    })
+}
+
 /// The form that is asked for.
 ///
 /// # Errors
@@ -144,6 +153,7 @@ fn answer_form(headers: &HeaderMap, definition: &NodeDefinition) -> Result<Form,
         .get_all(ACCEPT)
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter(|value| !is_excluded(value))
         .map(essence)
         .collect();
     let accepts = |wanted: &str| accepted.iter().any(|accepted| accepted == wanted);

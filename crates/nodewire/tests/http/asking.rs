@@ -161,6 +161,10 @@ async fn bytes_are_a_body_where_asked_for() {
     assert_eq!((status, kind(&answer)), (406, "not_acceptable"));
     let either = Fixture::execute("about").header("Accept", "application/octet-stream, */*;q=0.5");
     assert_eq!(fixture.ask(either, "").await.0, 200);
+    let no_events = "text/event-stream;q=0, application/octet-stream; q=0.000, application/json";
+    let no_events = Fixture::execute("about").header("Accept", no_events);
+    let (head, _) = fixture.send(no_events, "").await.whole().await;
+    assert_eq!(head.headers["content-type"], "application/json");
     fixture.stop().await;
 }
 
