@@ -123,5 +123,28 @@ fn because(reason: Option<&str>) -> String {
 
 /// No heartbeat came in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("no heartbeat within {0:?}; is the service there, and its event port right?")]
+#[error(
+    "no heartbeat within {} s; is the service there, and its event port right?",
+    .0.as_secs_f64()
+)]
 pub struct NoHeartbeat(pub Duration);
+
+#[cfg(test)]
+mod tests {
+    use super::super::ResultError;
+    use super::*;
+
+    #[test]
+    fn times_are_told_in_seconds() {
+        for (time, told) in [
+            (Duration::ZERO, "within 0 s;"),
+            (Duration::from_millis(50), "within 0.05 s;"),
+            (Duration::from_mins(2), "within 120 s;"),
+        ] {
+            let result = ResultError::TimedOut(time).to_string();
+            let heartbeat = NoHeartbeat(time).to_string();
+            assert!(result.contains(told), "{result}");
+            assert!(heartbeat.contains(told), "{heartbeat}");
+        }
+    }
+}

@@ -26,7 +26,7 @@ pub struct PendingResult {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ResultError {
     /// It did not come in time. It may still come: the same call can be made again.
-    #[error("the result has not come within {0:?}; it may still come")]
+    #[error("the result has not come within {} s; it may still come", .0.as_secs_f64())]
     TimedOut(Duration),
     /// The remote was closed.
     #[error("the remote is closed; the result will not be received")]

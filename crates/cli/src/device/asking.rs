@@ -35,8 +35,13 @@ pub(super) const PEER_WORDS: [(&str, Command); 4] = [
 ];
 
 impl Asked {
-    /// By a word of the peer's console, a number, a name (`-` is as good as `_`), or the start of one.
-    pub(super) fn by_word(word: &str, level: ProtocolLevel) -> Result<Self, Failure> {
+    /// By a word of the peer's console, a number, a name (`-` is as good as `_`), or the start of one. What else can be
+    /// done, where it is named, about a number that is no command's, is told by `hint`.
+    pub(super) fn by_word(
+        word: &str,
+        level: ProtocolLevel,
+        hint: fn(i64) -> String,
+    ) -> Result<Self, Failure> {
         if let Some((_, command)) = PEER_WORDS.iter().find(|(known, _)| *known == word) {
             return Ok(Self::Command(*command));
         }
@@ -45,8 +50,9 @@ impl Asked {
             return if ProtocolLevel::ALL.iter().any(is_known) {
                 Ok(Self::Number(number))
             } else {
+                let hint = hint(number);
                 Err(Failure::usage(format!(
-                    "no command has the number {number}; `call --number {number}` sends it all the same"
+                    "no command has the number {number}; {hint}"
                 )))
             };
         }
@@ -280,14 +286,16 @@ mod tests {
 
     #[test]
     fn words() {
-        let by = |word| Asked::by_word(word, NEWEST).map_err(|error| error.to_string());
+        let hint = |number| format!("{number} it stays");
+        let by = |word| Asked::by_word(word, NEWEST, hint).map_err(|error| error.to_string());
         assert_eq!(by("start"), Ok(Asked::Command(Command::StartAcquisition)));
         assert_eq!(by("status"), Ok(Asked::Command(Command::GetStatus)));
         assert_eq!(by("get-an"), Ok(Asked::Command(Command::GetAnimals)));
         assert_eq!(by("none"), Ok(Asked::Command(Command::None)));
         assert_eq!(by("100"), Ok(Asked::Number(100)));
         assert!(by("get").unwrap_err().contains("ambiguous"));
-        assert!(by("7").unwrap_err().contains("number 7"));
+        let told = "no command has the number -7; -7 it stays";
+        assert_eq!(by("-7"), Err(told.to_owned()));
         assert!(by("fly-away").unwrap_err().contains("fly-away"));
     }
 

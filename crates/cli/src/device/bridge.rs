@@ -22,7 +22,7 @@ use autotrainer_api::zmq::KeyPair;
 use autotrainer_api::{RemoteOptions, TelemetryOptions};
 use tokio::task::JoinSet;
 
-use super::{key_files, telemetry};
+use super::{key_files, show, telemetry};
 use crate::failure::Failure;
 use crate::micro::{ConnectionFlags, Place, Purpose, Settings, lookup};
 use crate::signals::Signals;
@@ -229,7 +229,8 @@ fn verdict(all: &[Ended]) -> Result<(), Failure> {
     let published: u64 = all.iter().map(|ended| ended.published).sum();
     let lost: u64 = all.iter().map(|ended| ended.lost).sum();
     terminal::say(format_args!(
-        "published {published} messages, {lost} were lost before"
+        "published {}, lost {lost} before",
+        show::counted(published, "message")
     ));
     if all.iter().all(|ended| ended.is_flushed) {
         return Ok(());

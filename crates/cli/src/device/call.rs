@@ -95,7 +95,10 @@ impl CallArgs {
         match (self.custom, self.number, self.words.first()) {
             (Some(number), _, _) => Ok(Asked::Custom(number)),
             (None, Some(number), _) => Ok(Asked::Number(number)),
-            (None, None, Some(word)) => Asked::by_word(word, self.remote.level.unwrap_or_default()),
+            (None, None, Some(word)) => {
+                let hint = |number| format!("--number {number} sends it all the same");
+                Asked::by_word(word, self.remote.level.unwrap_or_default(), hint)
+            }
             (None, None, None) => Err(Failure::usage("which command?")),
         }
     }

@@ -109,7 +109,8 @@ pub(super) async fn console(args: ConsoleArgs) -> Result<(), Failure> {
     ended?;
     terminal::results_written()?;
     if failed > 0 && !is_interactive {
-        return Err(Failure::failed(format!("{failed} commands failed")));
+        let failed = show::counted(failed, "command");
+        return Err(Failure::failed(format!("{failed} failed")));
     }
     Ok(())
 }

@@ -274,7 +274,7 @@ impl Listening<'_> {
                 let members = [("reason", anomaly.name().into()), ("count", value(more))];
                 terminal::result(object("anomaly", members));
             } else {
-                terminal::say(format_args!("{more} times: {anomaly}"));
+                terminal::say(format_args!("{}: {anomaly}", show::counted(more, "time")));
             }
         }
     }

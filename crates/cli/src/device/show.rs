@@ -162,7 +162,7 @@ pub(super) fn event_line(topic: Topic, event: &Event, level: ProtocolLevel) -> S
     };
     let repeat = match event.repeat {
         None | Some(0) => String::new(),
-        Some(repeat) => format!(" (and {repeat} times more)"),
+        Some(repeat) => format!(" (and {} more)", counted(repeat, "time")),
     };
     let number = match event.kind(level) {
         Some(_) => format!(" ({})", event.kind_number),
@@ -205,8 +205,17 @@ pub(super) fn error(result: ResultCode, code: i64, message: Option<&str>) -> Str
     text
 }
 
+/// So many of what has a plural with an s.
+pub(super) fn counted(count: u64, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    }
+}
+
 fn gap_line(gap: &Gap) -> String {
     match gap {
+        Gap::SlowReader(1) => "1 message was lost here, read too slowly".to_owned(),
         Gap::SlowReader(missing) => format!("{missing} messages were lost here, read too slowly"),
         Gap::Interrupted => {
             "the connection was lost; what was published meanwhile is missing".to_owned()
@@ -214,6 +223,7 @@ fn gap_line(gap: &Gap) -> String {
         Gap::IndexWentBack { last, index } => {
             format!("the device was started anew: the index went from {last} back to {index}")
         }
+        Gap::Sequence { missing: 1 } => "1 message is missing".to_owned(),
         Gap::Sequence { missing } => format!("{missing} messages are missing"),
         Gap::SequenceWentBack { last, sequence } => {
             format!("the device was started anew: the sequence went from {last} back to {sequence}")
@@ -307,6 +317,22 @@ mod tests {
             line,
             "1970-01-01T00:00:01.500Z applicationLaunched (201) {\"a\":  \"\u{fffd}31m\"}"
         );
+    }
+
+    #[test]
+    fn one_is_no_plural() {
+        let mut event = Event::numbered(201, UnixTime(1.5), 7);
+        let mut line = |repeat| {
+            event.repeat = Some(repeat);
+            event_line(Topic::EVENT, &event, ProtocolLevel::NEWEST)
+        };
+        assert!(line(1).ends_with(" (and 1 time more)"), "{}", line(1));
+        assert!(line(2).ends_with(" (and 2 times more)"), "{}", line(2));
+        let gap = |missing| gap_line(&Gap::Sequence { missing });
+        assert_eq!(gap(1), "1 message is missing");
+        assert_eq!(gap(2), "2 messages are missing");
+        let slow = gap_line(&Gap::SlowReader(1));
+        assert_eq!(slow, "1 message was lost here, read too slowly");
     }
 
     #[test]

@@ -203,6 +203,10 @@ fn answers_that_cannot_be_are_told_before_it_starts() {
         (json!({"GET_STATUS": {"reply": 1}}), "unknown field"),
         (json!({"custom x": {}}), "a number"),
         (
+            json!({"-5": {}}),
+            "no command has the number -5; USER_DEFINED answers all that have no name",
+        ),
+        (
             json!({"GET_STATUS": {"exec": "true", "timeout_s": -1}}),
             "timeout_s",
         ),
@@ -251,6 +255,8 @@ fn two_answers_for_one_command_are_refused() {
         let done = app.call(&home, &["--custom", custom]).succeeds();
         assert_eq!(done.stdout, data);
     }
+    let unnamed = app.call(&home, &["--number", "-5"]).succeeds();
+    assert_eq!(unnamed.stdout, "0\n");
 }
 
 #[test]

@@ -78,11 +78,25 @@ fn a_command_that_failed_is_the_exit_status() {
         !done.stdout.contains('\u{1b}') && !done.stderr.contains('\u{1b}'),
         "{done:?}"
     );
+    console("fly\n").fails(1, "1 command failed");
     console("").succeeds();
     let help = console("?\n").succeeds();
     assert!(help.stdout.contains("custom N"), "{help:?}");
     let arguments = ["console", "--command-port", NOBODY, "--timeout", "0.2"];
     Done::of(&mut home.device(&arguments), "status\n").fails(1, "cannot be reached");
+}
+
+#[test]
+fn a_number_without_a_name_is_sent_as_is_told() {
+    let home = Home::new();
+    let app = App::start(&home, &[]);
+    let console = |lines: &str| Done::of(&mut app.to(&home, &["console", "--json"]), lines);
+    let refused = console("-5\n").fails(1, "no command has the number -5; `raw ");
+    let raw = refused.stderr.split('`').nth(1).unwrap();
+    console(raw).succeeds();
+    app.running
+        .out
+        .object("request", |request| request["rawCommand"] == -5);
 }
 
 #[test]

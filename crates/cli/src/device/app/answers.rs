@@ -219,7 +219,9 @@ fn key(word: &str, level: ProtocolLevel) -> Result<Key, Failure> {
         let number = number.map_err(|_| Failure::usage("a custom command is a number"))?;
         return Ok(Key::Custom(number));
     }
-    match Asked::by_word(word, level)? {
+    // What a service takes such a number for. spec: autotrainer 5.5
+    let hint = |_| "USER_DEFINED answers all that have no name".to_owned();
+    match Asked::by_word(word, level, hint)? {
         Asked::Command(command) => Ok(Key::Command(command)),
         Asked::Number(number) | Asked::Custom(number) => Command::from_number(number, level)
             .map(Key::Command)

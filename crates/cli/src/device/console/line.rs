@@ -42,7 +42,12 @@ impl Line {
                 let number = number.map_err(|_| Failure::usage("custom N [JSON]"))?;
                 Self::Command(Asked::Custom(number), optional(data)?)
             }
-            word => Self::Command(Asked::by_word(word, level)?, optional(rest)?),
+            word => {
+                let hint = |number| {
+                    format!("`raw {{\"command\": {number}, \"nonce\": 1}}` sends it all the same")
+                };
+                Self::Command(Asked::by_word(word, level, hint)?, optional(rest)?)
+            }
         })
     }
 }
@@ -89,6 +94,11 @@ mod tests {
         assert!(parse("status {").unwrap_err().contains("no JSON"));
         assert!(parse("custom x").unwrap_err().contains("custom N"));
         assert!(parse("fly").unwrap_err().contains("unknown command"));
+        // What is told can be entered.
+        let told = parse("-7").unwrap_err();
+        let raw = told.split('`').nth(1).unwrap();
+        let request = r#"{"command": -7, "nonce": 1}"#.to_owned();
+        assert_eq!(parse(raw), Ok(Line::Raw(request)), "{told}");
     }
 
     #[test]

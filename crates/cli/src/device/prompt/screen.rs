@@ -48,7 +48,11 @@ impl Screen {
             while let Some(line) = receiver.blocking_recv() {
                 let missing = counted.swap(0, Ordering::Relaxed);
                 if missing > 0 {
-                    let _ = printer.print(format!("({missing} lines were not shown)\n"));
+                    let missing = match missing {
+                        1 => "1 line was".to_owned(),
+                        missing => format!("{missing} lines were"),
+                    };
+                    let _ = printer.print(format!("({missing} not shown)\n"));
                 }
                 let _ = printer.print(format!("{line}\n"));
             }
