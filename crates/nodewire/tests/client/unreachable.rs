@@ -2,10 +2,12 @@
 
 use std::net::TcpListener;
 
+use nodewire::RunningServer;
 use nodewire::autotrainer::AutotrainerConfig;
 use nodewire::capability::Wire;
 use nodewire::client::{Call, Remote, RemoteErrorKind, RemoteOptions, Target};
 use nodewire::nats::NatsConfig;
+use tokio::runtime::Runtime;
 
 use crate::support::{Probe, Served, WIRES, install_tls, patient, soon};
 
@@ -75,28 +77,49 @@ async fn somebody_is_there_who_says_nothing() {
     assert_eq!(error.kind(), RemoteErrorKind::Unreachable);
 }
 
+/// A server of which everything ends with its runtime, at once and without a word.
+async fn dying(wire: Wire, broker_url: &str) -> (Runtime, RunningServer, Probe) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let (builder, probe) = Probe::builder();
+    let builder = if wire == Wire::Nats {
+        builder.nats(NatsConfig::new("dying", "1.0.0", broker_url))
+    } else {
+        let mut config = AutotrainerConfig::new("dying");
+        (config.event_port, config.command_port) = (0, 0);
+        builder.autotrainer(config)
+    };
+    let server = builder.build().unwrap();
+    let starting = runtime.spawn(async move { Box::pin(server.start()).await.unwrap() });
+    (runtime, soon(starting).await.unwrap(), probe)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_that_dies_among_others_fails_the_streams_it_ran() {
+    let broker = nats_broker::Broker::builder().start().await.unwrap();
+    let url = broker.url();
+    let (runtime, server, probe) = dying(Wire::Nats, &url).await;
+    let target = Target::parse(Wire::Nats, &format!("{url}/dying")).unwrap();
+    let remote = soon(Remote::connect(&target, patient())).await.unwrap();
+    let streaming = remote.execute(Call::new("wait/here")).await;
+    probe.wait_until_begun(1).await;
+    let (other_runtime, other_server, _) = dying(Wire::Nats, &url).await;
+    runtime.shutdown_background();
+    let error = soon(streaming.outcome()).await.unwrap_err();
+    assert_eq!(error.kind(), RemoteErrorKind::Lost, "{error}");
+    drop((server, other_server));
+    other_runtime.shutdown_background();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_dies_fails_what_it_ran() {
     let broker = nats_broker::Broker::builder().start().await.unwrap();
     let url = broker.url();
     for wire in [Wire::Nats, Wire::Autotrainer] {
-        // Everything of the server ends with its runtime, at once and without a word.
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let (builder, probe) = Probe::builder();
-        let builder = if wire == Wire::Nats {
-            builder.nats(NatsConfig::new("dying", "1.0.0", url.as_str()))
-        } else {
-            let mut config = AutotrainerConfig::new("dying");
-            (config.event_port, config.command_port) = (0, 0);
-            builder.autotrainer(config)
-        };
-        let server = builder.build().unwrap();
-        let starting = runtime.spawn(async move { Box::pin(server.start()).await.unwrap() });
-        let server = soon(starting).await.unwrap();
+        let (runtime, server, probe) = dying(wire, &url).await;
         let text = match server.autotrainer_address() {
             Some(address) => format!("{},{}", address.events[0], address.commands[0]),
             None => format!("{url}/dying"),

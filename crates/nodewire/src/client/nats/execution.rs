@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use nats_micro::Reply;
-use nats_micro::client::{Client, End, Limits, OutgoingRequest, ReplyStream, RequestError};
+use nats_micro::client::{
+    Client, ControlError, End, Limits, OutgoingRequest, ReplyStream, RequestError,
+};
 use nodewire_json::Json;
 use uuid::Uuid;
 
@@ -74,7 +76,7 @@ impl<'a> Execution<'a> {
         }
         let asked = self.client.request(subject, request);
         tokio::pin!(asked);
-        let gone = self.gone();
+        let gone = self.gone(None);
         tokio::pin!(gone);
         loop {
             tokio::select! {
@@ -91,11 +93,12 @@ impl<'a> Execution<'a> {
     }
 
     async fn follow(&self, mut replies: ReplyStream) -> Result<RemoteEvent, RequestError> {
+        let mut instance = None;
         loop {
             let reply = tokio::select! {
                 biased;
                 reply = replies.next() => reply,
-                () = self.gone() => return Ok(lost()),
+                () = self.gone(instance.as_deref()) => return Ok(lost()),
                 () = self.stop() => continue,
             };
             let reply = match reply {
@@ -104,6 +107,9 @@ impl<'a> Execution<'a> {
                 None => return Ok(broken_off(replies.end())),
             };
             if reply.header("Nodewire-Event") == Some("accepted") {
+                // `<group>.$cancel.<instance>.<id>`
+                let subject = reply.header("Nodewire-Cancel");
+                instance = subject.and_then(|it| it.rsplit('.').nth(1).map(str::to_owned));
                 continue;
             }
             let event = match read(&reply) {
@@ -116,24 +122,39 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// Once no instance of the service is there any more, of which nobody tells who waits for an answer.
-    async fn gone(&self) {
+    /// Once this instance of the service is not there any more, or none if it is not known which one has the execution.
+    /// Nobody tells that to who waits for an answer.
+    async fn gone(&self, instance: Option<&str>) {
+        let mut misses = 0;
+        // One may be away for a moment, as the broker may.
+        while misses < 2 {
+            tokio::time::sleep(WATCH_INTERVAL).await;
+            let is_gone = match instance {
+                Some(instance) => self.is_gone(instance).await,
+                None => self.are_all_gone().await,
+            };
+            misses = if is_gone { misses + 1 } else { 0 };
+        }
+    }
+
+    async fn is_gone(&self, instance: &str) -> bool {
+        let instance = self.client.instance(self.service, instance);
+        let asked = instance.with_timeout(WATCH_TIMEOUT).ping().await;
+        matches!(
+            asked,
+            Err(ControlError::Request(RequestError::NoResponders { .. }))
+        )
+    }
+
+    async fn are_all_gone(&self) -> bool {
         let limits = Limits {
             max_wait: WATCH_TIMEOUT,
             max_count: 1,
             ..Limits::default()
         };
-        let mut misses = 0;
-        // One may be away for a moment, as the broker may.
-        while misses < 2 {
-            tokio::time::sleep(WATCH_INTERVAL).await;
-            let asked = self.client.service(self.service).ping().limits(limits);
-            let is_gone = asked
-                .list()
-                .await
-                .is_ok_and(|found| found.end == End::NoResponders);
-            misses = if is_gone { misses + 1 } else { 0 };
-        }
+        let asked = self.client.service(self.service).ping().limits(limits);
+        let found = asked.list().await;
+        found.is_ok_and(|found| found.end == End::NoResponders)
     }
 
     /// Once it is wanted: asks for it, and waits before that is done again, as a request may be overtaken.
@@ -165,7 +186,7 @@ fn read(reply: &Reply) -> Result<Json, RemoteEvent> {
 }
 
 fn lost() -> RemoteEvent {
-    let text = "no instance of the service is there any more; it may have been executed";
+    let text = "its instance of the service is not there any more; it may have been executed";
     RemoteEvent::failed(RemoteErrorKind::Lost, text)
 }
 
