@@ -48,11 +48,12 @@ impl Place {
             .or_else(|| variable("NANOCORE_TOKEN"))
             .or_else(|| variable("ASSET_API_TOKEN"))
             .or_else(|| self.settings.token.clone());
-        let is_usable =
-            |token: &String| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+        let is_usable = |token: &String| {
+            !token.is_empty() && !token.contains(char::is_control) && token.trim() == token
+        };
         if given.as_ref().is_some_and(|token| !is_usable(token)) {
             return Err(Failure::usage(
-                "the token (--token, NANOCORE_TOKEN, ASSET_API_TOKEN or config.json) must be visible ASCII without blanks",
+                "the token (--token, NANOCORE_TOKEN, ASSET_API_TOKEN or config.json) must have no control characters, and no blanks at its ends",
             ));
         }
         Ok(given)

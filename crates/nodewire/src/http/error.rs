@@ -31,7 +31,7 @@ pub enum HttpError {
     EmptyToken,
     /// The token cannot be in a header.
     #[error(
-        "the token has characters that no client can send: it must be visible ASCII without blanks"
+        "the token cannot be sent: it must have no control characters, and no blanks at its ends"
     )]
     UnusableToken,
 }

@@ -35,7 +35,7 @@ impl HttpToken {
 
     /// Whether a header can have it.
     pub(crate) fn is_usable(&self) -> bool {
-        self.0.bytes().all(|byte| byte.is_ascii_graphic())
+        !self.0.contains(char::is_control) && self.0.trim() == self.0
     }
 
     /// Whether an `Authorization` header has this token. Takes as long for any token of the same length.
