@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::builder::RangedU64ValueParser;
 use nnrp::tools::{RawLink, RelayOptions, relay};
-use nnrp::{Dialer, Endpoint, Link, SplitLimits};
+use nnrp::{Dialer, Endpoint, Link, SplitLimits, TransportId};
 use serde_json::json;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::probe::transport_name;
 use super::recording::{Event, Recorder, Title, side_name};
@@ -34,7 +36,8 @@ the streams themselves. Both sides feel each other's backpressure.
 The file has one JSON object per line: first {\"nnrp_recording\":1,..}, then for each connection {\"event\":\"begin\"} and \
 {\"event\":\"end\"}, and for each packet at_us (since the recording began), connection, side (client or server: who sent it), stream \
 (control, submit or result), type, session_id, frame_id, view_id, bytes, and packet, which is all of it in hex. It is a copy of \
-everything that was said, secrets included. Beyond --max-bytes it says {\"event\":\"full\"} and ends, and the proxy goes on.
+everything that was said, secrets included. The side of an end is who ended the connection; where the recorder was stopped first, \
+it has none. Beyond --max-bytes the file says {\"event\":\"full\"} and ends, and the proxy goes on.
 
 Exit status: 0 stopped; 1 the file is not complete, as it could not be written; 2 wrong usage, or the file cannot be created; 3 \
 the address cannot be listened on.";
@@ -57,7 +60,7 @@ pub(super) struct RecordArgs {
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
     max_body_bytes: u32,
     /// Connections at the same time; further ones wait.
-    #[arg(long, value_name = "N", default_value_t = 256)]
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     max_connections: usize,
     /// End after so many connections.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -89,6 +92,7 @@ pub(super) async fn record(args: RecordArgs) -> Result<(), Failure> {
         recorder,
         dialer,
         args,
+        stop: signals.stop.child_token(),
     });
     let mut connections = JoinSet::new();
     let mut number = 0;
@@ -108,7 +112,9 @@ pub(super) async fn record(args: RecordArgs) -> Result<(), Failure> {
             }
         }
     }
-    connections.shutdown().await;
+    // Their ends are written first.
+    proxy.stop.cancel();
+    while connections.join_next().await.is_some() {}
     leave(Some(&proxy.dialer), Some(&listening.listener)).await;
     proxy.end(number)
 }
@@ -118,20 +124,19 @@ struct Proxy {
     recorder: Recorder,
     dialer: Dialer,
     args: RecordArgs,
+    stop: CancellationToken,
 }
+
+/// How a connection ends that nobody has ended.
+const STOPPED: &str = "the recorder was stopped";
 
 impl Proxy {
     async fn connection(self: Arc<Self>, number: u64, link: Link) {
         let who = remote(&link);
-        let deadline = deadline(self.args.timeout);
-        let dialed = match self.args.transport {
-            Some(policy) => {
-                let dialing = self
-                    .dialer
-                    .dial_by_policy(&self.args.to, policy.into(), deadline);
-                Box::pin(dialing).await
-            }
-            None => Box::pin(self.dialer.dial(&self.args.to, link.transport(), deadline)).await,
+        let dialed = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(STOPPED.to_owned()),
+            dialed = Box::pin(self.dial(link.transport())) => dialed,
         };
         let begin = Event {
             from: Some(who.clone()),
@@ -141,7 +146,6 @@ impl Proxy {
         let server = match dialed {
             Ok(server) => server,
             Err(error) => {
-                let error = chain(&error);
                 terminal::say(format_args!("{who}: {error}"));
                 self.recorder.event(Event {
                     how: Some(error),
@@ -159,6 +163,21 @@ impl Proxy {
         let _ = self.recorder.flush();
     }
 
+    /// The server, for a client that came by this transport.
+    async fn dial(&self, came_by: TransportId) -> Result<Link, String> {
+        let deadline = deadline(self.args.timeout);
+        let dialed = match self.args.transport {
+            Some(policy) => {
+                let dialing = self
+                    .dialer
+                    .dial_by_policy(&self.args.to, policy.into(), deadline);
+                dialing.await
+            }
+            None => self.dialer.dial(&self.args.to, came_by, deadline).await,
+        };
+        dialed.map_err(|error| chain(&error))
+    }
+
     async fn relay(&self, number: u64, client: Link, server: Link) {
         let limits = SplitLimits {
             body_bytes_max: self.args.max_body_bytes,
@@ -167,10 +186,14 @@ impl Proxy {
         };
         let [client, server] = [client, server].map(|link| RawLink::new(link, limits));
         let see = |side, packet: &_| self.recorder.packet(number, side, packet);
-        let end = relay(client, server, RelayOptions::default(), see).await;
+        let end = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => None,
+            end = relay(client, server, RelayOptions::default(), see) => Some(end),
+        };
         self.recorder.event(Event {
-            side: Some(side_name(end.first)),
-            how: Some(end.how.to_string()),
+            side: end.map(|end| side_name(end.first)),
+            how: Some(end.map_or_else(|| STOPPED.to_owned(), |end| end.how.to_string())),
             ..Event::new(number, "end")
         });
     }

@@ -45,10 +45,11 @@ pub(super) struct ServeArgs {
     /// Take so long for each frame, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = crate::micro::seconds)]
     delay: Duration,
-    /// Frames in flight that a session is allowed.
+    /// Frames in flight that a session is allowed; with 0, clients are told no limit, and 256 are taken.
     #[arg(long, value_name = "N", default_value_t = 64)]
     max_concurrent_frames: u16,
-    /// Bytes of a body that a session is allowed.
+    /// Bytes of a body that a session is allowed; with 0, clients are told no limit, and longer ones than 64 MiB end their
+    /// connection.
     #[arg(long, value_name = "BYTES", default_value_t = 32 << 20)]
     max_body_bytes: u32,
     /// Sessions at the same time.
@@ -79,8 +80,13 @@ impl ServeArgs {
     }
 
     fn serve_options(&self) -> ServeOptions {
+        let session_frames_max = match self.max_concurrent_frames {
+            // As many as are taken.
+            0 => self.server_options().session.frames_max,
+            frames => usize::from(frames),
+        };
         ServeOptions {
-            session_frames_max: usize::from(self.max_concurrent_frames).max(1),
+            session_frames_max,
             frames_max: 4096,
             ..ServeOptions::default()
         }
@@ -309,6 +315,28 @@ async fn answer(frame: Submitted, delay: Duration) {
         Err(error) => {
             let text = format!("the frame cannot be sent back: {error}");
             frame.answer.fail(ErrorCode::UnsupportedCapability, &text);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::ServeArgs;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        args: ServeArgs,
+    }
+
+    #[test]
+    fn a_session_may_have_as_many_frames_answered_as_it_may_have_in_flight() {
+        for (frames, answered) in [("1", 1), ("64", 64), ("0", 256)] {
+            let line = ["serve", "--max-concurrent-frames", frames];
+            let options = Program::parse_from(line).args.serve_options();
+            assert_eq!(options.session_frames_max, answered, "{frames}");
         }
     }
 }

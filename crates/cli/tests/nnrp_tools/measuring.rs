@@ -95,6 +95,21 @@ fn a_load_is_counted_by_how_it_ended() {
 }
 
 #[test]
+fn zero_is_no_limit_and_the_help_says_so() {
+    let folder = Folder::new();
+    let limits = ["--max-concurrent-frames", "0", "--max-body-bytes", "0"];
+    let server = folder.echo(&limits);
+    let load = ["bench", "--frames", "50", "--in-flight", "40", "--json"];
+    let bench = to(&folder, &server, &load).succeeds().objects();
+    assert_eq!(bench[0]["max_concurrent_frames"], 0, "{bench:?}");
+    assert_eq!(bench[0]["outcomes"]["complete"], 50, "{bench:?}");
+    assert_eq!(bench[0]["credit_stalls"], 0, "{bench:?}");
+    let help = folder.run(&["serve", "--help"]).succeeds().stdout;
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(help.matches("with 0, clients are told no limit").count(), 2);
+}
+
+#[test]
 fn top_shows_what_a_client_sees_and_what_the_server_counts() {
     let folder = Folder::new();
     let mut server = folder.echo(&["--stats", "127.0.0.1:0"]);

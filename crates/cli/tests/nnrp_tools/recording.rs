@@ -1,6 +1,7 @@
 //! `record` and `replay`.
 
 use std::fs;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -290,4 +291,36 @@ fn a_server_that_is_not_there_ends_the_connection() {
         lines[1]["how"].as_str().unwrap().contains("connection"),
         "{lines:?}"
     );
+}
+
+#[test]
+fn a_recorder_that_is_stopped_writes_the_ends_of_its_connections() {
+    let folder = Folder::new();
+    let server = folder.echo(&["--listen", "nnrp+tcp://127.0.0.1:0", "--delay", "3600"]);
+    let to = ["record", "--to", &server.endpoint, "--out", "session.jsonl"];
+    let plain = ["--listen", "nnrp+tcp://127.0.0.1:0"];
+    let mut recorder = folder.server("record", &[&to[..], &plain].concat());
+    let bench = ["bench", &recorder.endpoint, "--frames", "1", "--json"];
+    let mut client = Running::start(&mut folder.nnrp(&[&bench[..], &PATIENT].concat()));
+    // What was said is on the disk after a second.
+    let file = folder.path("session.jsonl");
+    while !fs::read_to_string(&file).unwrap().contains("FRAME_SUBMIT") {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    recorder.running.interrupt();
+    assert!(recorder.running.wait().success());
+    client.wait();
+    let lines = objects_of(&file);
+    let end = lines.last().unwrap();
+    assert_eq!(end["event"], "end", "{lines:?}");
+    assert_eq!(end["connection"], 1);
+    assert_eq!(end["side"], Value::Null);
+    assert_eq!(end["how"], "the recorder was stopped");
+
+    // What this server answers came later then.
+    let server = folder.echo(&["--listen", "nnrp+tcp://127.0.0.1:0"]);
+    let replay = ["replay", "session.jsonl", "--to", &server.endpoint];
+    let flags = ["--as-fast-as-possible", "--json"];
+    let replayed = folder.run(&[&replay[..], &flags, &PATIENT].concat());
+    assert_eq!(replayed.succeeds().objects()[1]["ends_early"], "cut");
 }

@@ -39,7 +39,7 @@ fn bench(folder: &Folder, server: &Server, frames: &str) -> Running {
 #[test]
 fn frames_in_flight_are_answered_and_counted_once() {
     let folder = Folder::new();
-    let mut server = folder.echo(&["--delay", "2", "--stats", "127.0.0.1:0"]);
+    let mut server = folder.echo(&["--delay", "1", "--stats", "127.0.0.1:0"]);
     let mut client = bench(&folder, &server, "3");
     until_in_flight(&server, 3);
     server.running.interrupt();

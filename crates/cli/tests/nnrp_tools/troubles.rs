@@ -150,6 +150,13 @@ fn wrong_usage() {
         assert_eq!(done.code, Some(2), "{wrong:?}: {done:?}");
         assert!(!done.stderr.is_empty());
     }
+    // Before it listens: no machine has that address.
+    let record = ["record", "--to", "nnrps://127.0.0.1:1", "--out", "out"];
+    let nowhere = ["--listen", "nnrp+tcp://192.0.2.1:1"];
+    let record = [&record[..], &nowhere].concat();
+    folder.run(&record).fails(3, "192.0.2.1");
+    let nobody = [&record[..], &["--max-connections", "0"]].concat();
+    folder.run(&nobody).fails(2, "--max-connections");
 }
 
 #[test]
