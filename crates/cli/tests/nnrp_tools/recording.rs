@@ -212,64 +212,50 @@ fn a_recording_that_ends_early_is_compared_as_far_as_it_goes() {
     let mut recorder = folder.server("record", &[&to[..], &plain].concat());
     bench(&folder, &mut recorder, "tcp", "10");
     let file = folder.path("session.jsonl");
-    let lines: Vec<String> = fs::read_to_string(&file)
-        .unwrap()
-        .lines()
-        .map(str::to_owned)
-        .collect();
-    // All that was said until the last result, and none of the results before it, which came later then.
-    let is_result = |line: &&String| line.contains("\"RESULT_PUSH\"");
-    let last_result = lines.iter().rfind(is_result).unwrap();
-    let until = lines.iter().position(|line| line == last_result).unwrap();
-    let mut kept: Vec<&str> = lines[..until]
-        .iter()
-        .filter(|line| !is_result(line))
-        .map(String::as_str)
-        .collect();
-    kept.push(last_result);
-    let end = lines.last().unwrap();
-    let full = r#"{"event":"full"}"#;
-    let replay = ["replay", "session.jsonl", "--to", &server.endpoint];
-    let replay = [&replay[..], &["--as-fast-as-possible"], &PATIENT].concat();
+    let text = fs::read_to_string(&file).unwrap();
+    let (whole, end) = text.trim_end().rsplit_once('\n').unwrap();
+    // The results came later then; now they come before the answer to CLOSE.
+    let lines = whole.lines();
+    let lines = lines.filter(|line| !line.contains("\"RESULT_PUSH\""));
+    let early = lines.collect::<Vec<_>>().join("\n");
+    let replay = |to: &Server| {
+        let replay = ["replay", "session.jsonl", "--to", &to.endpoint];
+        let flags = ["--as-fast-as-possible", "--json"];
+        folder.run(&[&replay[..], &flags, &PATIENT].concat())
+    };
+    let warning = "warning: the recording ends early";
     for (last, ends_early) in [
-        (format!("{full}\n"), "full"),
-        (end[..end.len() / 2].to_owned(), "cut"),
-        (String::new(), "cut"),
+        ("{\"event\":\"full\"}\n", "full"),
+        (&end[..end.len() / 2], "cut"),
+        ("", "cut"),
     ] {
-        let text = format!("{}\n{last}", kept.join("\n"));
-        fs::write(&file, text).unwrap();
-        let done = folder.run(&[&replay[..], &["--json"]].concat()).succeeds();
-        assert!(
-            done.stderr.contains("warning: the recording ends early"),
-            "{done:?}"
-        );
+        fs::write(&file, format!("{early}\n{last}")).unwrap();
+        let done = replay(&server).succeeds();
+        assert!(done.stderr.contains(warning), "{done:?}");
         let objects = done.objects();
         let [connection, replayed] = &objects[..] else {
             panic!("{objects:?}");
         };
         assert_eq!(connection["whole"], false, "{connection}");
+        assert_eq!(connection["beyond"], 10, "{connection}");
         assert_eq!(connection["difference_count"], 0, "{connection}");
         assert_eq!(replayed["same"], true, "{replayed}");
         assert_eq!(replayed["ends_early"], ends_early, "{replayed}");
     }
 
-    // What is there is compared: these results do not come from a server that takes no such frames.
+    // With its end, they are differences.
+    fs::write(&file, format!("{early}\n{end}\n")).unwrap();
+    let done = replay(&server).fails(1, "not as recorded");
+    assert!(!done.stderr.contains(warning), "{done:?}");
+    assert_eq!(done.objects()[0]["difference_count"], 10, "{done:?}");
+    assert_eq!(done.objects()[1]["ends_early"], Value::Null);
+
+    // What is there is compared: this server takes no such frames.
+    fs::write(&file, format!("{whole}\n")).unwrap();
     let other = ["serve", "--listen", "nnrp+tcp://127.0.0.1:0"];
     let other = folder.server("other", &[&other[..], &["--max-body-bytes", "64"]].concat());
-    let replay = ["replay", "session.jsonl", "--to", &other.endpoint];
-    let replay = [&replay[..], &["--as-fast-as-possible"], &PATIENT].concat();
-    let done = folder.run(&replay).fails(1, "not as recorded");
-    assert!(
-        done.stderr.contains("warning: the recording ends early"),
-        "{done:?}"
-    );
-
-    // With its end, the results of now are too many.
-    fs::write(&file, format!("{}\n{end}\n", kept.join("\n"))).unwrap();
-    let replay = ["replay", "session.jsonl", "--to", &server.endpoint];
-    let replay = [&replay[..], &["--as-fast-as-possible", "--json"], &PATIENT].concat();
-    let done = folder.run(&replay).fails(1, "not as recorded");
-    assert_eq!(done.objects()[1]["ends_early"], Value::Null);
+    let done = replay(&other).fails(1, "not as recorded");
+    assert!(done.stderr.contains(warning), "{done:?}");
 }
 
 #[test]
