@@ -95,6 +95,9 @@ const SHOWN_MAX: usize = 20;
 
 pub(super) async fn replay(args: ReplayArgs) -> Result<(), Failure> {
     let signals = Signals::listen()?;
+    if !args.as_server {
+        args.listen.check_unused()?;
+    }
     let recording = recording::read(&args.file, args.max_bytes)?;
     let early_end = recording.early_end();
     if let Some(early_end) = early_end {

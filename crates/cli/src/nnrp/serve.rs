@@ -60,7 +60,7 @@ pub(super) struct ServeArgs {
     allow_unproven_migration: bool,
     #[command(flatten)]
     stats: StatsFlags,
-    /// Print JSON objects, one per line: `listening`, `session` for each that has ended, `stopped`.
+    /// Print JSON objects, one per line: `listening`, `stats` where --stats is, `session` for each that has ended, `stopped`.
     #[arg(long)]
     json: bool,
 }

@@ -52,6 +52,18 @@ enum SmokeCommand {
     HelloServer(ServerArgs),
 }
 
+impl SmokeCommand {
+    /// Finds wrong usage.
+    fn check(&self) -> Result<(), Failure> {
+        match self {
+            Self::Client(_) => Ok(()),
+            Self::Server(args) | Self::HelloServer(args) => {
+                args.identity.check(args.common.transport.listened_on())
+            }
+        }
+    }
+}
+
 #[derive(Debug, clap::Args)]
 struct ClientArgs {
     /// The server's name or address.
@@ -143,6 +155,7 @@ impl Transport {
 
 pub(super) async fn smoke(args: SmokeArgs) -> Result<(), Failure> {
     let signals = Signals::listen()?;
+    args.command.check()?;
     // The reference has one status for all that can go wrong.
     let done = signals.unless_stopped(run(args)).await;
     done.map_err(Failure::into_failed)

@@ -90,13 +90,14 @@ impl From<Policy> for DialPolicy {
 /// What a server shows.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct IdentityFlags {
-    /// Show this certificate chain, PEM; without it, one that is made for this run and signed by itself.
+    /// Show this certificate chain, PEM; without it, one that is made for this run and signed by itself. Plain TCP shows none.
     #[arg(long, value_name = "FILE", requires = "private_key")]
     certificate: Option<PathBuf>,
     /// Its private key, PEM.
     #[arg(long, value_name = "FILE", requires = "certificate")]
     private_key: Option<PathBuf>,
-    /// Write the certificate that is made to this file, for clients to trust; without it, to a temporary file.
+    /// Write the certificate that is made to this file, for clients to trust; without it, to a temporary file. Not with plain
+    /// TCP alone.
     #[arg(long, value_name = "FILE", conflicts_with = "certificate")]
     certificate_out: Option<PathBuf>,
 }
@@ -118,6 +119,26 @@ struct Trust {
 }
 
 impl IdentityFlags {
+    /// Refuses what would have no effect: a server that is believed to show a certificate, and a file that never comes.
+    pub(super) fn check(&self, transports: Transports) -> Result<(), Failure> {
+        match self.given() {
+            Some(flag) if !transports.show_certificate() => Err(Failure::usage(format!(
+                "{flag}: plain TCP shows no certificate; listen with TLS or QUIC, or leave it out"
+            ))),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// A flag of these that was given.
+    fn given(&self) -> Option<&'static str> {
+        let flags = [
+            ("--certificate-out", self.certificate_out.is_some()),
+            ("--certificate", self.certificate.is_some()),
+        ];
+        let mut given = flags.iter().filter(|(_, is_given)| *is_given);
+        given.next().map(|(flag, _)| *flag)
+    }
+
     /// For a server at this address.
     fn identity(&self, address: IpAddr) -> Result<Identity, Failure> {
         if let (Some(chain_file), Some(key)) = (&self.certificate, &self.private_key) {
@@ -217,12 +238,21 @@ pub(super) struct Listening {
 }
 
 impl ListenFlags {
+    /// Refuses a certificate where nothing is listened on.
+    pub(super) fn check_unused(&self) -> Result<(), Failure> {
+        match self.identity.given() {
+            Some(flag) => Err(Failure::usage(format!("{flag} is for servers only"))),
+            None => Ok(()),
+        }
+    }
+
     pub(super) async fn bind(&self) -> Result<Listening, Failure> {
         let has_quic = self.quic || self.listen.tcp == TcpSecurity::Tls;
         let transports = Transports {
             tcp: Some(self.listen.tcp),
             quic: has_quic,
         };
+        self.identity.check(transports)?;
         listen(self.listen.address, transports, &self.identity).await
     }
 }
@@ -233,13 +263,18 @@ pub(super) struct Transports {
     pub(super) quic: bool,
 }
 
+impl Transports {
+    fn show_certificate(self) -> bool {
+        self.quic || self.tcp == Some(TcpSecurity::Tls)
+    }
+}
+
 pub(super) async fn listen(
     address: SocketAddr,
     transports: Transports,
     flags: &IdentityFlags,
 ) -> Result<Listening, Failure> {
-    let needs_identity = transports.quic || transports.tcp == Some(TcpSecurity::Tls);
-    let identity = if needs_identity {
+    let identity = if transports.show_certificate() {
         Some(flags.identity(address.ip())?)
     } else {
         None

@@ -18,7 +18,10 @@ const TRANSPORTS: [(&str, &str); 3] = [("quic", "3"), ("tcp", "2"), ("tls", "2")
 
 fn serving(folder: &Folder, command: &str, transport: &str) -> (Running, String) {
     let mut server = folder.nnrp(&["smoke", command, "--transport", transport]);
-    server.args(["--session-id", "17", "--certificate-out", "own.pem"]);
+    server.args(["--session-id", "17"]);
+    if transport != "tcp" {
+        server.args(["--certificate-out", "own.pem"]);
+    }
     let running = Running::start(server.args(PATIENT));
     let line = running.err.with("listening on");
     let port = line.rsplit_once(':').unwrap().1.to_owned();

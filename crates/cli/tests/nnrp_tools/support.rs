@@ -45,11 +45,17 @@ impl Folder {
         Done::of(&mut self.nnrp(arguments))
     }
 
-    /// A server of ours that goes on, its certificate in `NAME.pem`.
+    /// A server of ours that goes on, its certificate in `NAME.pem` unless it is one of plain TCP.
     pub(crate) fn server(&self, name: &str, arguments: &[&str]) -> Server {
         let certificate = format!("{name}.pem");
         let mut command = self.nnrp(arguments);
-        command.args(["--json", "--certificate-out", &certificate]);
+        command.arg("--json");
+        if !arguments
+            .iter()
+            .any(|word| word.starts_with("nnrp+tcp://127.0.0.1:0"))
+        {
+            command.args(["--certificate-out", &certificate]);
+        }
         let running = Running::start(&mut command);
         let listening = running.out.object("listening");
         Server {

@@ -183,3 +183,32 @@ fn what_is_no_recording() {
     let missing = folder.run(&["replay", "missing.jsonl", "--to", "nnrp+tcp://127.0.0.1:1"]);
     one_line(&missing.fails(2, "missing.jsonl"));
 }
+
+#[test]
+fn a_certificate_that_nobody_shows() {
+    let folder = Folder::new();
+    let plain = ["--listen", "nnrp+tcp://192.0.2.1:1"];
+    let record = ["record", "--to", "nnrps://127.0.0.1:1", "--out", "out"];
+    for command in [&["serve"][..], &["probe-server"], &record] {
+        let command = [command, &plain].concat();
+        let with = |flags: &[&str]| folder.run(&[&command[..], flags].concat());
+        one_line(&with(&["--certificate-out", "out.pem"]).fails(2, "--certificate-out: plain TCP"));
+        let files = ["--certificate", "c.pem", "--private-key", "k.pem"];
+        one_line(&with(&files).fails(2, "--certificate: plain TCP"));
+        // With QUIC there is one; no machine has that address.
+        let quic = ["--quic", "--certificate-out", "out.pem"];
+        one_line(&with(&quic).fails(3, "192.0.2.1"));
+    }
+    for role in ["server", "hello-server"] {
+        let smoke = ["smoke", role, "--transport", "tcp", "--timeout", "1"];
+        let done = folder.run(&[&smoke[..], &["--certificate-out", "out.pem"]].concat());
+        one_line(&done.fails(2, "--certificate-out: plain TCP"));
+    }
+    let replay = ["replay", "session.jsonl", "--to", "nnrps://127.0.0.1:1"];
+    let done = folder.run(&[&replay[..], &["--certificate-out", "out.pem"]].concat());
+    one_line(&done.fails(2, "--certificate-out is for servers only"));
+    assert!(!folder.path("out.pem").exists());
+    let help = folder.run(&["serve", "--help"]).succeeds().stdout;
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(help.contains("`listening`, `stats` where --stats is, `session`"));
+}
