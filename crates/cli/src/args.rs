@@ -177,7 +177,10 @@ impl Cache {
 impl RunArgs {
     /// Refuses what only a run without the daemon can do. A variable is for all runs, and means nothing here.
     pub(crate) fn check_unused_on_daemon(&self) -> Result<(), Failure> {
-        let variable = |name: &str| std::env::var(name).ok();
+        let variable = |name: &str| {
+            let text = std::env::var(name).ok();
+            text.filter(|text| !text.is_empty())
+        };
         let parts = |name: &str, separator| {
             let text = variable(name);
             let parts = text.iter().flat_map(|text| text.split(separator));

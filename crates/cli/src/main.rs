@@ -68,8 +68,16 @@ fn main() -> ExitCode {
     result.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)
 }
 
+/// Variables of what guards a connection, besides those whose values are hidden.
+const GUARDS: [&str; 4] = [
+    "NODEWIRE_BROKER_USERNAME",
+    "NODEWIRE_DEVICE_APP_CURVE_KEY_FILE",
+    "NODEWIRE_DEVICE_CURVE_KEY_FILE",
+    "NODEWIRE_DEVICE_CURVE_SERVER_KEY",
+];
+
 /// Reads the command line, and the variables that have values: one that is empty, such as `${X:-}` in a compose file makes
-/// it, counts as not set.
+/// it, counts as not set; but not where a door would be open then.
 fn parse<T: Parser>() -> T {
     let read = without_empty_variables(T::command()).get_matches();
     T::from_arg_matches(&read).unwrap_or_else(|error| error.format(&mut T::command()).exit())
@@ -77,8 +85,10 @@ fn parse<T: Parser>() -> T {
 
 fn without_empty_variables(command: clap::Command) -> clap::Command {
     let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    let is_guard = |name: &OsStr| GUARDS.iter().any(|guard| name == *guard);
     command
         .mut_args(|arg| match arg.get_env() {
+            Some(name) if arg.is_hide_env_values_set() || is_guard(name) => arg,
             Some(name) if is_empty(name) => arg.env(Resettable::Reset),
             Some(_) | None => arg,
         })

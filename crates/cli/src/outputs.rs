@@ -223,9 +223,9 @@ pub(crate) fn lines(output: &Output) -> impl Iterator<Item = String> {
             .flatten();
         format!(
             "{}.{}: {}",
-            output.node,
-            output.port,
-            text.unwrap_or_else(|| value.to_string())
+            terminal::name(&output.node),
+            terminal::name(&output.port),
+            terminal::plain(&text.unwrap_or_else(|| value.to_string()))
         )
     })
 }

@@ -226,7 +226,7 @@ impl Progress {
     }
 
     pub(crate) fn show(&mut self, name: &str, mark: Mark, steps: Option<(u64, u64)>, text: &str) {
-        let (name, text) = (&*terminal::plain(name), &*terminal::plain(text));
+        let (name, text) = (&*terminal::name(name), &*terminal::plain(text));
         match &mut self.look {
             Look::Bars { all, bars } => {
                 let bar = bars

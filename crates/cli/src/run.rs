@@ -259,7 +259,7 @@ fn report(
         None => outputs
             .iter()
             .flat_map(outputs::lines)
-            .for_each(|line| terminal::result(terminal::plain(&line))),
+            .for_each(terminal::result),
     }
     match result.status {
         RunStatus::Complete => Ok(()),

@@ -104,6 +104,11 @@ pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// A name of others: as [`plain`], and on one line.
+pub(crate) fn name(text: &str) -> String {
+    plain(text).replace(['\n', '\t'], "\u{fffd}")
+}
+
 pub(crate) fn error_word() -> StyledObject<&'static str> {
     style("error:").for_stderr().red().bold()
 }

@@ -8,6 +8,7 @@ mod configure;
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nanograph::assets::AssetClientConfig;
 use nanograph::config::{ConfigError, ServerConfig, Severity};
@@ -167,7 +168,7 @@ pub(crate) fn standard_output() -> (
     use tokio_util::io::{CopyToBytes, SinkWriter};
     use tokio_util::sync::PollSender;
 
-    const LAST_PIECES: std::time::Duration = std::time::Duration::from_secs(1);
+    const LAST_PIECES: Duration = Duration::from_secs(1);
     let (pieces, mut taken) = tokio::sync::mpsc::channel::<bytes::Bytes>(1);
     let (written, all_written) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
@@ -191,6 +192,10 @@ pub(crate) fn standard_output() -> (
     (SinkWriter::new(CopyToBytes::new(pieces)), ended)
 }
 
+/// A second signal within this time is the same wish: the `timeout` command sends its signal to the process, and then to the
+/// process's group.
+const SAME_WISH: Duration = Duration::from_millis(25);
+
 /// Completes at the first SIGINT or SIGTERM. A second one ends the process at once, as if nothing had been caught.
 ///
 /// # Errors
@@ -204,10 +209,16 @@ pub(crate) fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send> 
             _ = terminate.recv() => {}
         }
         tracing::info!("stopping; a second signal ends the process at once");
+        let first = Instant::now();
         tokio::spawn(async move {
-            tokio::select! {
-                _ = interrupt.recv() => exit_at_once(130),
-                _ = terminate.recv() => exit_at_once(143),
+            loop {
+                let status = tokio::select! {
+                    _ = interrupt.recv() => 130,
+                    _ = terminate.recv() => 143,
+                };
+                if first.elapsed() >= SAME_WISH {
+                    exit_at_once(status);
+                }
             }
         });
     })

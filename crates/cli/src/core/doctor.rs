@@ -82,6 +82,10 @@ pub(super) async fn doctor(args: DoctorArgs) -> Result<(), Failure> {
         }
     };
     let mut findings = machine::folder(&place);
+    if let Err(failure) = place.token(args.daemon.token.as_deref()) {
+        let advice = "`nodewire up` and its clients refuse it";
+        findings.push(Finding::error("token", failure.to_string(), advice));
+    }
     findings.extend(machine::space(&place));
     let (holder, held) = machine::lock(&place);
     findings.push(held);

@@ -74,7 +74,8 @@ async fn submit_and_follow(args: RunArgs, traces: &Traces) -> Result<(), Failure
     let is_timed_out = followed?;
     let daemon = following.into_daemon();
     // It may have been over when it was to be stopped.
-    if is_timed_out && !is_complete(&daemon, &run_id).await? {
+    let is_complete = signals.unless_killed(is_complete(&daemon, &run_id));
+    if is_timed_out && !is_complete.await.unwrap_or_default() {
         return Err(own_run::timed_out_failure());
     }
     signals
@@ -200,7 +201,7 @@ async fn report(
         None => results
             .iter()
             .flat_map(outputs::lines)
-            .for_each(|line| terminal::result(terminal::plain(&line))),
+            .for_each(terminal::result),
     }
     let status = record
         .get("status")

@@ -248,6 +248,33 @@ fn a_reader_that_goes_away_is_no_error() {
 }
 
 #[test]
+fn a_secret_that_is_empty_opens_no_door() {
+    let project = Project::without_server();
+    for (command, variable) in [
+        (
+            &["micro", "broker", "--listen", "127.0.0.1:0"][..],
+            "NODEWIRE_BROKER_TOKEN",
+        ),
+        (
+            &["device", "app", "--event-port", "0", "--command-port", "0"],
+            "NODEWIRE_DEVICE_APP_CURVE_KEY_FILE",
+        ),
+        (
+            &["device", "call", "status"],
+            "NODEWIRE_DEVICE_CURVE_SERVER_KEY",
+        ),
+    ] {
+        let refused = project.nodewire().args(command).env(variable, "").assert();
+        let code = refused.get_output().status.code();
+        assert!(
+            matches!(code, Some(1 | 2)),
+            "{variable}: {}",
+            stderr(&refused)
+        );
+    }
+}
+
+#[test]
 fn a_variable_that_is_empty_counts_as_not_set() {
     let project = Project::without_server();
     let graph = project.graph("{}");

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use super::conversation::single;
-use super::place::{Place, Running, SERVER, line_with, until};
+use super::place::{Place, Running, SERVER, done, line_with, until};
 
 #[test]
 fn a_daemon_whose_log_cannot_be_written_goes_on() {
@@ -71,4 +71,28 @@ fn a_token_that_no_client_can_send_is_refused() {
         assert_eq!(done.code, Some(2), "{done:?}");
         assert!(done.stderr.contains("control characters"), "{done:?}");
     }
+}
+
+/// As `${X:-}` in a compose file makes them.
+#[test]
+fn variables_that_are_empty_are_none_for_a_run_on_the_daemon() {
+    let place = Place::with_server();
+    let _daemon = place.up();
+    place.until_state(SERVER, "ready");
+    let graph = place.file("graph.json", &single("sleep", &json!({"seconds": 0})));
+    let mut run = place.nodewire(&["run", &graph, "--daemon"]);
+    for name in ["SERVER", "SERVERS", "ASSETS", "PYTHON", "SERVER_LOG_LEVEL"] {
+        run.env(format!("NODEWIRE_{name}"), "");
+    }
+    let run = done(&mut run);
+    assert_eq!(run.code, Some(0), "{run:?}");
+}
+
+#[test]
+fn the_doctor_tells_of_a_token_that_cannot_be_used() {
+    let place = Place::new();
+    let mut doctor = place.nodewire(&["doctor", "--json"]);
+    let done = done(doctor.env("NANOCORE_TOKEN", "two\nlines"));
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(done.stdout.contains("control characters"), "{done:?}");
 }

@@ -139,7 +139,9 @@ fn essence(value: &[u8]) -> String {
 fn is_excluded(value: &[u8]) -> bool {
     let value = String::from_utf8_lossy(value);
     value.split(';').skip(1).any(|parameter| {
-        let quality = parameter.trim().strip_prefix("q=");
+        let parameter = parameter.trim();
+        let quality = parameter.strip_prefix(['q', 'Q']);
+        let quality = quality.and_then(|it| it.strip_prefix('='));
         quality.is_some_and(|it| it.starts_with('0') && it.trim_matches(['0', '.']).is_empty())
     })
 }

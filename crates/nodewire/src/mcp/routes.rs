@@ -36,6 +36,10 @@ pub(super) const PATH: &str = "/mcp";
 
 const SESSION_ID: &str = "mcp-session-id";
 
+/// A message is kept until the SDK could read it, to say what is wrong with it otherwise. Of a longer one we look for that
+/// first, as it would be in memory twice while it is executed.
+const KEPT_BYTES_MAX: usize = 64 << 10;
+
 /// What all requests share.
 pub(super) struct Door {
     pub(super) shared: Arc<Shared>,
@@ -112,7 +116,11 @@ impl Door {
             held.gone = Some(gone.clone().drop_guard());
             head.extensions.insert(Gone(gone));
         }
-        let request = Request::from_parts(head, Full::new(body.clone()));
+        let kept = (body.len() <= KEPT_BYTES_MAX).then(|| body.clone());
+        if kept.is_none() && Json::parse_bytes(body.clone()).is_err() {
+            return Err(no_message(Some(body)));
+        }
+        let request = Request::from_parts(head, Full::new(body));
         // Boxed, as it holds the request and all that may become of it.
         let answering = Box::pin(self.sdk.handle(request));
         let (response, was_refused) = noting_refusal(answering).await;
@@ -125,7 +133,7 @@ impl Door {
         }
         // It says so of what is no message, too. The media type is right, or nothing would have been read.
         if is_post && response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
-            return Err(no_message(body));
+            return Err(no_message(kept));
         }
         Ok(response.map(|body| Body::new(Held { body, _held: held })))
     }
@@ -188,11 +196,11 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.is_some_and(|it| it.trim().eq_ignore_ascii_case("application/json"))
 }
 
-/// The answer to what is no message: without an id, as none can be read.
-fn no_message(body: Bytes) -> Problem {
-    let (code, text) = match Json::parse_bytes(body) {
-        Ok(_) => (ErrorCode::INVALID_REQUEST, "the body is no message of MCP"),
-        Err(_) => (ErrorCode::PARSE_ERROR, "the body is no JSON"),
+/// The answer to what is no message: without an id, as none can be read. `None` is known to be JSON.
+fn no_message(body: Option<Bytes>) -> Problem {
+    let (code, text) = match body.map(Json::parse_bytes) {
+        None | Some(Ok(_)) => (ErrorCode::INVALID_REQUEST, "the body is no message of MCP"),
+        Some(Err(_)) => (ErrorCode::PARSE_ERROR, "the body is no JSON"),
     };
     let error = JsonRpcError::new(None, ErrorData::new(code, text, None));
     let body = Json::from_serialize(&error).unwrap_or_else(|_| Json::from(text));

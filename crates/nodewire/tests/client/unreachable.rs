@@ -105,11 +105,16 @@ async fn an_instance_that_dies_among_others_fails_the_streams_it_ran() {
     let target = Target::parse(Wire::Nats, &format!("{url}/dying")).unwrap();
     let remote = soon(Remote::connect(&target, patient())).await.unwrap();
     let streaming = remote.execute(Call::new("wait/here")).await;
-    probe.wait_until_begun(1).await;
+    let cancelled = remote.execute(Call::new("wait/here")).await;
+    probe.wait_until_begun(2).await;
     let (other_runtime, other_server, _) = dying(Wire::Nats, &url).await;
     runtime.shutdown_background();
-    let error = soon(streaming.outcome()).await.unwrap_err();
-    assert_eq!(error.kind(), RemoteErrorKind::Lost, "{error}");
+    // Which nobody hears.
+    cancelled.cancel();
+    for execution in [streaming, cancelled] {
+        let error = soon(execution.outcome()).await.unwrap_err();
+        assert_eq!(error.kind(), RemoteErrorKind::Lost, "{error}");
+    }
     drop((server, other_server));
     other_runtime.shutdown_background();
 }

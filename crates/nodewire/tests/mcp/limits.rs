@@ -60,14 +60,18 @@ async fn pages_may_call_only_from_origins_that_are_listed() {
 #[tokio::test]
 async fn what_is_no_message_is_told() {
     let fixture = Fixture::start().await;
+    let long = "x".repeat(100_000);
+    let long_json = format!("\"{long}\"");
     for (body, code) in [
         ("{\"jsonrpc\": ", -32700),
         ("hello", -32700),
+        (&long, -32700),
         ("{}", -32600),
         ("[1]", -32600),
         ("[]", -32600),
+        (&long_json, -32600),
     ] {
-        let talk = Talk::begin(fixture.address, head(), body).await;
+        let talk = Talk::begin(fixture.address, head(), body.to_owned()).await;
         let (status, answer) = talk.json().await;
         assert_eq!(
             (status, &answer["error"]["code"]),

@@ -42,6 +42,23 @@ fn only_the_ready_line_is_on_standard_output_and_signals_stop_it() {
     }
 }
 
+/// As the `timeout` command sends them.
+#[test]
+fn two_signals_at_once_are_one() {
+    let directory = tempfile::tempdir().unwrap();
+    for _ in 0..5 {
+        let mut running = start(&mut command(directory.path(), Some(CONFIG)));
+        let mut output = BufReader::new(running.0.stdout.take().unwrap());
+        output.read_line(&mut String::new()).unwrap();
+        let twice = "kill -TERM $0; kill -TERM $0";
+        let mut kill = Command::new("sh");
+        kill.args(["-c", twice, &running.0.id().to_string()]);
+        // The second may find nobody any more.
+        kill.output().unwrap();
+        assert_eq!(running.0.wait().unwrap().code(), Some(0));
+    }
+}
+
 #[test]
 fn the_log_is_plain_text_where_nobody_looks_at_it() {
     let directory = tempfile::tempdir().unwrap();

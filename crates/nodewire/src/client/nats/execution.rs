@@ -1,5 +1,6 @@
 //! An execution by NATS.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -76,8 +77,7 @@ impl<'a> Execution<'a> {
         }
         let asked = self.client.request(subject, request);
         tokio::pin!(asked);
-        let gone = self.gone(None);
-        tokio::pin!(gone);
+        let mut gone = pin!(self.gone(None));
         loop {
             tokio::select! {
                 // First, so that it is sent before it is cancelled.
@@ -95,11 +95,16 @@ impl<'a> Execution<'a> {
     async fn follow(&self, mut replies: ReplyStream) -> Result<RemoteEvent, RequestError> {
         let mut instance = None;
         loop {
-            let reply = tokio::select! {
-                biased;
-                reply = replies.next() => reply,
-                () = self.gone(instance.as_deref()) => return Ok(lost()),
-                () = self.stop() => continue,
+            let reply = {
+                let mut gone = pin!(self.gone(instance.as_deref()));
+                loop {
+                    tokio::select! {
+                        biased;
+                        reply = replies.next() => break reply,
+                        () = &mut gone => return Ok(lost()),
+                        () = self.stop() => {}
+                    }
+                }
             };
             let reply = match reply {
                 Some(Ok(reply)) => reply,
