@@ -40,9 +40,9 @@ pub(super) async fn call(
     };
     arguments::add_meta(&mut request, &context.meta, shared.options.timeout_max)?;
     if request.caller_id.is_empty()
-        && let Some(client) = context.client_info()
+        && let Some(name) = client_name(&context)
     {
-        request.caller_id = client.name.into();
+        request.caller_id = name.into();
     }
     let execution = shared.executor.submit(request);
     let execution = execution.map_err(|refusal| error::refused(&refusal))?;
@@ -57,6 +57,15 @@ pub(super) async fn call(
     let ended = following.end(asked_to_stop(&context)).await;
     following.told.count(&shared.losses, Wire::Mcp);
     Ok(told(described, ended))
+}
+
+/// The client's name, as the call tells it, or its session.
+fn client_name(context: &RequestContext<RoleServer>) -> Option<String> {
+    // The SDK would read everything that is told of the client.
+    let told = context.meta.get("io.modelcontextprotocol/clientInfo");
+    let name = told.and_then(|info| info.get("name")?.as_str());
+    name.map(str::to_owned)
+        .or_else(|| context.client_info().map(|info| info.name))
 }
 
 /// Completes when the caller cancels, or its connection ends.

@@ -27,6 +27,8 @@ pub(super) struct Shared {
     pub(super) options: McpOptions,
     pub(super) counts: Counts,
     catalogue: Catalogue,
+    /// Who the server is, which the SDK asks for at each call without a session.
+    info: ServerConfig,
 }
 
 /// One session's view.
@@ -38,7 +40,12 @@ pub(super) struct SessionTools {
 
 impl Shared {
     pub(super) fn new(options: McpOptions, executor: Executor, losses: Losses) -> Arc<Self> {
+        let capabilities = ServerCapabilities::builder().enable_tools().build();
+        let mut info = ServerConfig::new(capabilities)
+            .with_server_info(Implementation::new(&options.name, &options.version));
+        info.instructions.clone_from(&options.instructions);
         Arc::new(Self {
+            info,
             catalogue: Catalogue::new(executor.clone()),
             executor,
             losses,
@@ -60,12 +67,7 @@ impl SessionTools {
 
 impl ServerHandler for SessionTools {
     fn get_info(&self) -> ServerConfig {
-        let options = &self.shared.options;
-        let capabilities = ServerCapabilities::builder().enable_tools().build();
-        let mut info = ServerConfig::new(capabilities)
-            .with_server_info(Implementation::new(&options.name, &options.version));
-        info.instructions.clone_from(&options.instructions);
-        info
+        self.shared.info.clone()
     }
 
     /// The SDK asks before each call, to check headers by the schema of the arguments; it needs nothing else.
