@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::builder::RangedU64ValueParser;
 use nnrp::tools::{RawLink, RelayOptions, relay};
 use nnrp::{Dialer, Endpoint, Link, SplitLimits, TransportId};
 use serde_json::json;
@@ -14,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::probe::transport_name;
 use super::recording::{Event, Recorder, Title, side_name};
 use super::trust::{ListenFlags, Policy, TrustFlags, deadline, leave, remote};
+use crate::args::at_least_one;
 use crate::failure::{Failure, chain};
 use crate::signals::Signals;
 use crate::terminal;
@@ -60,7 +60,7 @@ pub(super) struct RecordArgs {
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
     max_body_bytes: u32,
     /// Connections at the same time; further ones wait.
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = at_least_one())]
     max_connections: usize,
     /// End after so many connections.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
