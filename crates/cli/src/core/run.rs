@@ -73,10 +73,12 @@ async fn submit_and_follow(args: RunArgs, traces: &Traces) -> Result<(), Failure
     progress.end();
     let is_timed_out = followed?;
     let daemon = following.into_daemon();
-    // It may have been over when it was to be stopped.
-    let is_complete = signals.unless_killed(is_complete(&daemon, &run_id));
-    if is_timed_out && !is_complete.await.unwrap_or_default() {
-        return Err(own_run::timed_out_failure());
+    if is_timed_out {
+        // It may have been over when it was to be stopped.
+        let asked = signals.unless_killed(is_complete(&daemon, &run_id)).await;
+        if !asked.unwrap_or_default() {
+            return Err(own_run::timed_out_failure());
+        }
     }
     signals
         .unless_killed(report(&daemon, &args, &graph, &targets, &run_id))
