@@ -89,7 +89,8 @@ impl MetricsConfig {
 
 #[cfg(feature = "http")]
 impl MetricsConfig {
-    /// Admits those who know this token, or everybody. An empty token is refused at the start.
+    /// Admits those who know this token, or everybody. A token that is empty, or that no header can carry, is
+    /// refused at the start.
     #[must_use]
     pub fn access(mut self, access: impl Into<Access>) -> Self {
         self.access = access.into();
