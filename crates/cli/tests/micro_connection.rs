@@ -326,11 +326,7 @@ fn the_broker_serves_until_it_is_asked_to_end() {
     assert_eq!(ask(&home, &[], &["-s", url], &[]).code, Some(1));
     let user = ["-s", url, "--username", "u", "--password", "p"];
     assert_eq!(ask(&home, &[], &user, &[]).code, Some(0));
-    let pid = broker.id().to_string();
-    std::process::Command::new("kill")
-        .args(["-TERM", &pid])
-        .status()
-        .unwrap();
+    nodewire_testkit::signal(broker.id(), "-TERM").unwrap();
     assert_eq!(broker.wait().unwrap().code(), Some(0));
 
     let refused = done(home.micro().args(["broker", "--listen", "0.0.0.0:0"]));

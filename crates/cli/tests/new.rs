@@ -132,14 +132,7 @@ fn serve_and_call(project: &Path, token: &str) {
         "{answer}"
     );
 
-    let pid = running.0.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-s", "TERM", &pid])
-            .status()
-            .unwrap()
-            .success()
-    );
+    nodewire_testkit::signal(running.0.id(), "-TERM").unwrap();
     assert_eq!(running.0.wait().unwrap().code(), Some(0));
 }
 

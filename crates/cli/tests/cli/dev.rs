@@ -77,13 +77,7 @@ fn a_server_follows_its_sources_and_survives_mistakes() {
     assert!(serving.next().unwrap().starts_with("serving tiny"));
     assert_eq!(message(), "two");
 
-    assert!(
-        Command::new("kill")
-            .args(["-INT", &dev.id().to_string()])
-            .status()
-            .unwrap()
-            .success()
-    );
+    nodewire_testkit::signal(dev.id(), "-INT").unwrap();
     assert!(said.any(|line| line == "stopping"));
     assert_eq!(dev.wait().unwrap().code(), Some(0));
     assert!(
