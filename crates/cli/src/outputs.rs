@@ -238,3 +238,38 @@ pub(crate) fn make_folder(folder: &Path) -> Result<(), Failure> {
 fn failed(path: &Path, error: &std::io::Error) -> Failure {
     Failure::node(format!("cannot write {}: {error}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_steer_no_terminal_and_forge_no_line() {
+        let output = Output {
+            node: "a\u{1b}[31m\nb".to_owned(),
+            port: "out".to_owned(),
+            values: vec![Json::from("x\u{7}")],
+        };
+        let told: Vec<_> = lines(&output).collect();
+        assert_eq!(told, ["a\u{fffd}[31m\u{fffd}b.out: x\u{fffd}"]);
+    }
+
+    #[test]
+    fn files_have_names_that_can_be_written_and_are_unique() {
+        let folder = tempfile::tempdir().unwrap();
+        let nothing = HashMap::new();
+        let mut folder = Folder::create(folder.path(), AssetFiles::Fetched(&nothing)).unwrap();
+        let mut name = |name: &str| {
+            let path = folder.write_bytes(name, b"x").unwrap();
+            path.file_name().unwrap().to_str().unwrap().to_owned()
+        };
+        assert_eq!(name("a/b\u{1b}\n.json"), "a_b__.json");
+        assert_eq!(name("a/b\u{1b}\n.json"), "a_b__-2.json");
+        let long = format!("{}.out.json", "ü".repeat(300));
+        assert_eq!(name(&long), format!("{}.json", "ü".repeat(100)));
+        assert_eq!(name(&long), format!("{}-2.json", "ü".repeat(100)));
+        // What is behind the last dot need not be an extension.
+        let dotted = format!("a.{}", "b".repeat(300));
+        assert_eq!(name(&dotted).len(), STEM_BYTES_MAX);
+    }
+}

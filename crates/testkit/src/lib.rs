@@ -118,7 +118,7 @@ pub use nnrp_peers::{
 };
 pub use node_server_folders::{javascript_server_folder, python_server_folder, rust_server_folder};
 pub use otlp_collector::{CollectedSpan, CollectorManner, OtlpCollector};
-pub use process::{PeerProcess, free_port, signal};
+pub use process::{PeerProcess, free_port, signal, status_without_reader};
 pub use python_nanograph::{PythonNodeServer, SdkVersion};
 
 /// Where a file of recorded exchanges is, `nanograph-traces.json` for instance.

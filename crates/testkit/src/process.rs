@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
@@ -11,6 +11,10 @@ use tokio::sync::watch;
 
 /// Between one signal and the next.
 const SIGNAL_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a command whose output nobody reads may go on, and how often it is looked at.
+const UNREAD_MAX: Duration = Duration::from_secs(120);
+const LOOK_PAUSE: Duration = Duration::from_millis(10);
 
 /// How much output is kept.
 const MAX_LOG_BYTES: usize = 1 << 20;
@@ -195,6 +199,26 @@ pub fn signal(process: u32, signal: &str) -> anyhow::Result<()> {
         bail!("cannot send {signal} to process {process}");
     }
     Ok(())
+}
+
+/// Runs a command to its end with a standard output that nobody reads, and gives its exit status, if it has one.
+///
+/// # Errors
+/// It cannot be started, or goes on for two minutes; it is killed then.
+pub fn status_without_reader(command: &mut std::process::Command) -> anyhow::Result<Option<i32>> {
+    let (reader, writer) = std::io::pipe()?;
+    drop(reader);
+    let mut child = command.stdout(writer).spawn()?;
+    let end = Instant::now() + UNREAD_MAX;
+    while Instant::now() < end {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status.code());
+        }
+        std::thread::sleep(LOOK_PAUSE);
+    }
+    child.kill()?;
+    child.wait()?;
+    bail!("it goes on although nobody reads what it prints")
 }
 
 /// A port of the loopback interface that nobody uses at the moment.

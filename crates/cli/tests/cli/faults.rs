@@ -233,17 +233,10 @@ fn a_reader_that_goes_away_is_no_error() {
     // `top` ends as it would if it was asked to.
     for (arguments, code) in [(&["completions", "bash"][..], 0), (&NNRP_TOP, 3)] {
         let project = Project::without_server();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_nodewire"))
-            .args(arguments)
-            .current_dir(project.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        drop(child.stdout.take());
-        let ended = child.wait_with_output().unwrap();
-        let text = String::from_utf8_lossy(&ended.stderr);
-        assert_eq!(ended.status.code(), Some(code), "{arguments:?}: {text}");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nodewire"));
+        command.args(arguments).current_dir(project.path());
+        let ended = nodewire_testkit::status_without_reader(&mut command).unwrap();
+        assert_eq!(ended, Some(code), "{arguments:?}");
     }
 }
 

@@ -39,6 +39,16 @@ fn events_are_printed_as_they_come() {
 }
 
 #[test]
+fn what_only_shows_ends_when_nobody_reads_it() {
+    let home = Home::new();
+    let app = App::start(&home, &["--heartbeat-interval", "0.05"]);
+    for arguments in [&["listen", "--topic", "1001"][..], &["watch", "--json"]] {
+        let ended = nodewire_testkit::status_without_reader(&mut app.to(&home, arguments));
+        assert_eq!(ended.unwrap(), Some(0), "{arguments:?}");
+    }
+}
+
+#[test]
 fn what_has_no_name_has_a_number_a_negative_one_too() {
     let home = Home::new();
     let mut app = App::start(&home, &["--events-db", "events.db"]);

@@ -44,6 +44,15 @@ fn payload_and_headers_go_out_and_the_body_comes_back() {
 }
 
 #[test]
+fn requests_end_when_nobody_reads_the_replies() {
+    let setup = Setup::new();
+    let _service = setup.python_service();
+    let mut request = setup.micro(&["request", "--count", "1000000000", "echo", "x"]);
+    let ended = nodewire_testkit::status_without_reader(&mut request).unwrap();
+    assert_eq!(ended, Some(0));
+}
+
+#[test]
 fn standard_input_is_the_payload_and_bytes_stay_bytes() {
     let setup = Setup::new();
     let _service = setup.python_service();
